@@ -1,0 +1,1 @@
+"""The ladder of checks: one module each, with ``observe``, ``compare`` and ``run``."""

@@ -1,0 +1,114 @@
+"""What the checks share about one pair of twins: each thing is looked at once, when a check first needs it."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from pytest_kerasequiv.models.graph import NoLayerGraph, layer_graph
+from pytest_kerasequiv.models.matching import match
+from pytest_kerasequiv.models.program import match_programs, trace
+from pytest_kerasequiv.models.variables import values_of
+from pytest_kerasequiv.models.weight_map import map_variables
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from pytest_kerasequiv.models.graph import LayerGraph
+    from pytest_kerasequiv.models.matching import Match
+    from pytest_kerasequiv.models.program import Program, ProgramMatch
+    from pytest_kerasequiv.models.twins import Twins
+    from pytest_kerasequiv.models.weight_map import VariableMap
+
+
+class Pair:
+    """The twins, the settings of one comparison, and what has been found out about them so far."""
+
+    def __init__(
+        self,
+        twins: Twins,
+        *,
+        seed: int = 0,
+        inputs: Any = None,
+        rtol: float | None = None,
+        atol: float | None = None,
+    ) -> None:
+        self.twins = twins
+        self.seed = seed
+        self.inputs = inputs
+        self.rtol = rtol
+        self.atol = atol
+
+    @property
+    def reference(self) -> keras.Model:
+        """The built reference."""
+        return self.twins.reference
+
+    @property
+    def candidate(self) -> keras.Model:
+        """The built candidate."""
+        return self.twins.candidate
+
+    @cached_property
+    def reference_graph(self) -> LayerGraph | None:
+        """The reference's layer graph; ``None`` where it has none (a subclassed model)."""
+        return _graph_or_none(self.reference)
+
+    @cached_property
+    def candidate_graph(self) -> LayerGraph | None:
+        """The candidate's layer graph; ``None`` where it has none."""
+        return _graph_or_none(self.candidate)
+
+    @cached_property
+    def layer_match(self) -> Match | None:
+        """How the layers of the two graphs correspond; ``None`` unless both sides have a graph."""
+        if self.reference_graph is None or self.candidate_graph is None:
+            return None
+        return match(self.reference_graph, self.candidate_graph)
+
+    @cached_property
+    def reference_program(self) -> Program:
+        """The reference's traced program."""
+        return trace(self.reference)
+
+    @cached_property
+    def candidate_program(self) -> Program:
+        """The candidate's traced program."""
+        return trace(self.candidate)
+
+    @cached_property
+    def program_match(self) -> ProgramMatch:
+        """Whether the traced programs are the same, and how their variables correspond."""
+        return match_programs(self.reference_program, self.candidate_program)
+
+    @cached_property
+    def variable_map(self) -> VariableMap:
+        """How the variables correspond: from the program where proved, else from the graph, else by assignment."""
+        return map_variables(
+            self.reference,
+            self.candidate,
+            layer_match=self.layer_match,
+            program_match=self.program_match,
+        )
+
+    @cached_property
+    def reference_values(self) -> list[NDArray[np.generic]]:
+        """The reference's variable values as the twins came."""
+        return values_of(self.reference)
+
+    @cached_property
+    def candidate_values(self) -> list[NDArray[np.generic]]:
+        """The values under which the candidate is observed: the reference's through the map, or its own."""
+        own = values_of(self.candidate)
+        if self.twins.weights == "own":
+            return own
+        return self.variable_map.carry(self.reference_values, own)
+
+
+def _graph_or_none(model: keras.Model) -> LayerGraph | None:
+    try:
+        return layer_graph(model)
+    except NoLayerGraph:
+        return None

@@ -1,0 +1,207 @@
+"""Running the ladder of checks over a pair of twins and making its report."""
+
+from __future__ import annotations
+
+import importlib
+import platform
+import time
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+from pytest_kerasequiv.errors import InputError
+from pytest_kerasequiv.verdict import CheckResult, Finding, Report, Verdict, overall
+
+if TYPE_CHECKING:
+    from pytest_kerasequiv.checks.pair import Pair
+    from pytest_kerasequiv.models.twins import Twins
+    from pytest_kerasequiv.training.plan import Training
+
+LADDER = ("summary", "graph", "program", "weights", "outputs", "gradients", "updates", "training")
+"""The checks, cheap to dear."""
+
+
+class Comparison:
+    """One pair of twins and the results of the checks that have run on it so far.
+
+    Args:
+        twins: the pair.
+        seed: seed of probes, targets and lock-step updates.
+        inputs: the user's own inputs, a batch as ``Model.predict`` takes it; generated probes are added.
+        rtol: relative tolerance of the numeric checks; by default it is derived.
+        atol: absolute tolerance of the numeric checks.
+    """
+
+    def __init__(
+        self,
+        twins: Twins,
+        *,
+        seed: int = 0,
+        inputs: Any = None,
+        rtol: float | None = None,
+        atol: float | None = None,
+    ) -> None:
+        from pytest_kerasequiv.checks.pair import Pair
+
+        self.twins = twins
+        self.pair: Pair = Pair(twins, seed=seed, inputs=inputs, rtol=rtol, atol=atol)
+        self.results: dict[str, CheckResult] = {}
+
+    def check(self, name: str, **options: Any) -> CheckResult:
+        """Run one check and keep its result.
+
+        Bad input raises `InputError`. Any other exception makes the check INCONCLUSIVE with the error as its
+        finding: a check that could not run is not a pass, and what the others computed is kept.
+        """
+        started = time.perf_counter()
+        _ = self.twins.reference, self.twins.candidate  # built outside the guard: building errors are the user's
+        try:
+            result = _runner(name)(self.pair, **options)
+        except InputError:
+            raise
+        except Exception as error:
+            result = _crashed(name, error)
+        result = replace(result, seconds=time.perf_counter() - started)
+        self.results[name] = result
+        return result
+
+    def report(self) -> Report:
+        """Return the report over the checks that have run."""
+        ordered = [self.results[name] for name in LADDER if name in self.results]
+        verdict, evidence, checks = overall(ordered)
+        return Report(
+            name=self.twins.name,
+            verdict=verdict,
+            evidence=evidence,
+            checks={result.name: result for result in checks},
+            context=_context(self.pair),
+        )
+
+
+def compare(
+    reference: Any,
+    candidate: Any = None,
+    *,
+    checks: Iterable[str] | None = None,
+    training: Training | None = None,
+    inputs: Any = None,
+    rtol: float | None = None,
+    atol: float | None = None,
+    seed: int = 0,
+    **twins: Any,
+) -> Report:
+    """Compare two models and return the report.
+
+    Args:
+        reference: a `Twins`, or its reference: a builder, a model, a file or an import string.
+        candidate: the other twin; ``None`` derives the other-API twin of the reference.
+        checks: names from the ladder; by default the seven cheap checks, and ``training`` where a plan is given.
+        training: the plan of the repeated training.
+        inputs: the user's own inputs, as ``Model.predict`` takes them; generated probes are added to them.
+        rtol: relative tolerance of the numeric checks; by default it is derived from the model's own rounding.
+        atol: absolute tolerance of the numeric checks.
+        seed: seed of probes, targets and lock-step updates.
+        **twins: further arguments of `Twins`.
+
+    Raises:
+        InputError: an argument cannot be used.
+    """
+    comparison = Comparison(_as_twins(reference, candidate, twins), seed=seed, inputs=inputs, rtol=rtol, atol=atol)
+    for name in asked_checks(checks, training):
+        comparison.check(name, **({"training": training} if name == "training" else {}))
+    return comparison.report()
+
+
+def assert_equivalent(
+    reference: Any,
+    candidate: Any = None,
+    *,
+    checks: Iterable[str] | None = None,
+    training: Training | None = None,
+    inputs: Any = None,
+    rtol: float | None = None,
+    atol: float | None = None,
+    seed: int = 0,
+    **twins: Any,
+) -> Report:
+    """Compare two models as `compare` does, and return the report.
+
+    Raises:
+        AssertionError: the verdict is not EQUIVALENT; the message is the report's text.
+        InputError: an argument cannot be used.
+    """
+    __tracebackhide__ = True
+    report = compare(
+        reference,
+        candidate,
+        checks=checks,
+        training=training,
+        inputs=inputs,
+        rtol=rtol,
+        atol=atol,
+        seed=seed,
+        **twins,
+    )
+    if report.verdict is not Verdict.EQUIVALENT:
+        raise AssertionError(str(report))
+    return report
+
+
+def asked_checks(checks: Iterable[str] | None, training: Training | None) -> tuple[str, ...]:
+    """Return the names of the checks to run, in the order of the ladder.
+
+    Raises:
+        InputError: an unknown name, a bare string, no name at all, or ``training`` without a plan.
+    """
+    if checks is None:
+        return LADDER if training is not None else LADDER[:-1]
+    if isinstance(checks, str):
+        raise InputError(f"checks={checks!r} is one string; pass a list of names, for example checks=[{checks!r}]")
+    asked = list(checks)
+    unknown = [name for name in asked if name not in LADDER]
+    if unknown:
+        raise InputError(f"checks={asked!r} names {unknown[0]!r}, which is no check; choose from {', '.join(LADDER)}")
+    if not asked:
+        raise InputError("checks=[] asks for nothing, so nothing would be checked; name at least one check")
+    if "training" in asked and training is None:
+        raise InputError("checks names 'training' but training=None; pass training=Training(train, test, ...)")
+    return tuple(name for name in LADDER if name in asked)
+
+
+def _as_twins(reference: Any, candidate: Any, options: Mapping[str, Any]) -> Twins:
+    from pytest_kerasequiv.models.twins import Twins
+
+    if not isinstance(reference, Twins):
+        return Twins(reference, candidate, **options)
+    extra = [*(["candidate"] if candidate is not None else []), *options]
+    if extra:
+        raise InputError(
+            f"reference is a Twins already, so {', '.join(extra)} cannot be given as well; "
+            "pass them to Twins(...) instead"
+        )
+    return reference
+
+
+def _runner(name: str) -> Callable[..., CheckResult]:
+    run: Callable[..., CheckResult] = importlib.import_module(f"pytest_kerasequiv.checks.{name}").run
+    return run
+
+
+def _crashed(name: str, error: Exception) -> CheckResult:
+    message = f"the check could not run: {type(error).__name__}: {error}"
+    finding = Finding(name, None, None, "error", None, None, message)
+    trace = "".join(traceback.format_exception(error))
+    return CheckResult(name, Verdict.INCONCLUSIVE, None, (finding,), {"traceback": trace})
+
+
+def _context(pair: Pair) -> dict[str, Any]:
+    packages = ("pytest-kerasequiv", "keras", "tensorflow", "numpy", "scipy")
+    return {
+        "reference": pair.twins.reference_label,
+        "candidate": pair.twins.candidate_label,
+        "weights": pair.twins.weights,
+        "seed": pair.seed,
+        "versions": {"python": platform.python_version()} | {name: metadata.version(name) for name in packages},
+    }

@@ -1,0 +1,1 @@
+"""What people and machines read: text, HTML, JSON, JUnit properties, Markdown and pictures."""

@@ -1,0 +1,1 @@
+"""Equivalence, difference, early stopping and planning: arrays in, numbers out, no Keras."""

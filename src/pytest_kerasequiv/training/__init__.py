@@ -1,0 +1,1 @@
+"""Repeated seeded training: the plan, the engines, the executors and the cache of finished runs."""

@@ -1,0 +1,303 @@
+"""The words of an answer: verdict, evidence, finding, check result, report. Plain data, no dependency."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from pathlib import Path
+from typing import Any, Literal
+
+FORMAT = 1
+"""Version of the JSON form of a report."""
+
+NUMERIC_CHECKS = ("outputs", "gradients", "updates", "training")
+STRUCTURAL_CHECKS = ("summary", "graph")
+
+
+class Verdict(str, Enum):
+    """The answer to "are these two models the same?". INCONCLUSIVE is never success."""
+
+    EQUIVALENT = "EQUIVALENT"
+    DIFFERENT = "DIFFERENT"
+    INCONCLUSIVE = "INCONCLUSIVE"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+class Evidence(str, Enum):
+    """What a verdict rests on: the same program, numbers within tolerance, or a statistical test."""
+
+    PROVED = "PROVED"
+    MEASURED = "MEASURED"
+    STATISTICAL = "STATISTICAL"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One located difference, or a note.
+
+    Attributes:
+        check: name of the check that found it.
+        reference_layer: Keras path of the layer in the reference, ``None`` where that side has none.
+        candidate_layer: the same for the candidate.
+        field: what differs: a configuration field (``"rate"``), ``"layer"``, ``"inputs"``, ``"value"`` …
+        reference: the reference's value of that field.
+        candidate: the candidate's value.
+        message: one or a few lines for a reader: what differs and what it means.
+        severity: ``"difference"`` decides, ``"note"`` informs.
+    """
+
+    check: str
+    reference_layer: str | None
+    candidate_layer: str | None
+    field: str
+    reference: Any
+    candidate: Any
+    message: str
+    severity: Literal["difference", "note"] = "difference"
+
+    def __str__(self) -> str:
+        return self.message
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the finding as JSON-able data."""
+        return {
+            "check": self.check,
+            "reference_layer": self.reference_layer,
+            "candidate_layer": self.candidate_layer,
+            "field": self.field,
+            "reference": to_jsonable(self.reference),
+            "candidate": to_jsonable(self.candidate),
+            "message": self.message,
+            "severity": self.severity,
+        }
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """The outcome of one check.
+
+    Attributes:
+        name: name of the check in the ladder.
+        verdict: its answer.
+        evidence: what the answer rests on; ``None`` for INCONCLUSIVE.
+        findings: the differences and notes, the culprit first.
+        figures: the numbers behind the verdict, JSON-able (``training`` has ``figures["metrics"][name]``).
+        seconds: wall time of observing and comparing.
+        plot: writes a picture of the result to a path (``.svg`` or ``.png``); ``None`` where there is none.
+    """
+
+    name: str
+    verdict: Verdict
+    evidence: Evidence | None
+    findings: tuple[Finding, ...] = ()
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+    picture: Callable[[Path], None] | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def differences(self) -> tuple[Finding, ...]:
+        """The findings that decide."""
+        return tuple(f for f in self.findings if f.severity == "difference")
+
+    @property
+    def notes(self) -> tuple[Finding, ...]:
+        """The findings that inform."""
+        return tuple(f for f in self.findings if f.severity == "note")
+
+    def plot(self, path: str | Path) -> Path:
+        """Write a picture of this result to ``path`` (``.svg`` or ``.png``) and return the path.
+
+        Raises:
+            ValueError: the check has no picture, or the suffix is neither.
+        """
+        target = Path(path)
+        if self.picture is None:
+            raise ValueError(f"check {self.name!r} has no picture; 'graph' and 'training' have one")
+        if target.suffix not in {".svg", ".png"}:
+            raise ValueError(f"path {str(target)!r}: pictures are written as .svg or .png")
+        self.picture(target)
+        return target
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the result as JSON-able data."""
+        return {
+            "name": self.name,
+            "verdict": self.verdict.value,
+            "evidence": self.evidence.value if self.evidence else None,
+            "findings": [f.to_dict() for f in self.findings],
+            "figures": to_jsonable(self.figures),
+            "seconds": float(self.seconds),
+        }
+
+
+@dataclass(frozen=True)
+class Report:
+    """The answer for one pair of twins.
+
+    Attributes:
+        name: name of the pair.
+        verdict: the overall verdict, see `overall`.
+        evidence: the strongest evidence that the verdict rests on.
+        checks: check name -> result, in the order of the ladder.
+        context: what is needed to read and repeat it: seed, versions, how the twins were named.
+    """
+
+    name: str
+    verdict: Verdict
+    evidence: Evidence | None
+    checks: Mapping[str, CheckResult]
+    context: Mapping[str, Any] = field(default_factory=dict)
+
+    def __getitem__(self, check: str) -> CheckResult:
+        try:
+            return self.checks[check]
+        except KeyError:
+            ran = ", ".join(self.checks) or "none"
+            raise KeyError(f"check {check!r} is not in this report; it has: {ran}") from None
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """All findings, differences before notes, in the order of the ladder."""
+        found = [f for result in self.checks.values() for f in result.findings]
+        return tuple(sorted(found, key=lambda f: f.severity != "difference"))
+
+    def __str__(self) -> str:
+        return str(_render("text", self))
+
+    def _repr_html_(self) -> str:
+        return str(_render("html", self))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as JSON-able data; `Report.from_dict` reads it back."""
+        return {
+            "format": FORMAT,
+            "name": self.name,
+            "verdict": self.verdict.value,
+            "evidence": self.evidence.value if self.evidence else None,
+            "checks": {name: result.to_dict() for name, result in self.checks.items()},
+            "context": to_jsonable(self.context),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Report:
+        """Read what `to_dict` wrote.
+
+        Raises:
+            ValueError: the data has another format number.
+        """
+        if data.get("format") != FORMAT:
+            raise ValueError(f"format {data.get('format')!r} of a report cannot be read; this version reads {FORMAT}")
+        checks = {
+            name: CheckResult(
+                name=result["name"],
+                verdict=Verdict(result["verdict"]),
+                evidence=Evidence(result["evidence"]) if result["evidence"] else None,
+                findings=tuple(Finding(**finding) for finding in result["findings"]),
+                figures=result["figures"],
+                seconds=result["seconds"],
+            )
+            for name, result in data["checks"].items()
+        }
+        evidence = Evidence(data["evidence"]) if data["evidence"] else None
+        return cls(data["name"], Verdict(data["verdict"]), evidence, checks, data["context"])
+
+    def save(self, path: str | Path) -> Path:
+        """Write the report to ``path`` as ``.json`` or ``.html``, by suffix, and return the path.
+
+        Raises:
+            ValueError: the suffix is neither.
+        """
+        target = Path(path)
+        if target.suffix == ".json":
+            text = json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n"
+        elif target.suffix == ".html":
+            text = self._repr_html_()
+        else:
+            raise ValueError(f"path {str(target)!r}: a report is saved as .json or .html, by suffix")
+        target.write_text(text, encoding="utf-8")
+        return target
+
+
+RENDERERS: dict[str, Callable[[Report], str]] = {}
+"""How a report is shown (``"text"``, ``"html"``). The package's ``__init__`` puts in what lives upstairs."""
+
+
+def _render(form: str, report: Report) -> str:
+    return RENDERERS[form](report)
+
+
+def overall(checks: Iterable[CheckResult]) -> tuple[Verdict, Evidence | None, tuple[CheckResult, ...]]:
+    """Decide over a pair from its checks, and return the checks as they stand in the report.
+
+    A numeric check or ``weights`` that finds a difference decides DIFFERENT. Else a proved program with equal
+    initialisation decides EQUIVALENT. Else every numeric check that was asked for must be EQUIVALENT, and what
+    ``summary`` and ``graph`` found becomes notes. Where no numeric check was asked for, the others decide.
+    """
+    results = {result.name: result for result in checks}
+    deciding = [results[name] for name in ("weights", *NUMERIC_CHECKS) if name in results]
+    different = [result for result in deciding if result.verdict is Verdict.DIFFERENT]
+    if different:
+        return Verdict.DIFFERENT, different[0].evidence, tuple(results.values())
+    program, weights = results.get("program"), results.get("weights")
+    proved = program is not None and program.verdict is Verdict.EQUIVALENT
+    numeric = [results[name] for name in NUMERIC_CHECKS if name in results]
+    if proved and weights is not None and weights.verdict is Verdict.EQUIVALENT:
+        return Verdict.EQUIVALENT, Evidence.PROVED, _as_notes(results)
+    if numeric:
+        if all(result.verdict is Verdict.EQUIVALENT for result in deciding):
+            statistical = any(result.evidence is Evidence.STATISTICAL for result in numeric)
+            evidence = Evidence.STATISTICAL if statistical else Evidence.MEASURED
+            return Verdict.EQUIVALENT, evidence, _as_notes(results)
+        return Verdict.INCONCLUSIVE, None, tuple(results.values())
+    return (*_without_numbers(results), tuple(results.values()))
+
+
+def _without_numbers(results: Mapping[str, CheckResult]) -> tuple[Verdict, Evidence | None]:
+    """Decide where no numeric check ran: any difference, else everything asked for must be EQUIVALENT."""
+    for result in results.values():
+        if result.verdict is Verdict.DIFFERENT:
+            return Verdict.DIFFERENT, result.evidence
+    if results and all(result.verdict is Verdict.EQUIVALENT for result in results.values()):
+        proved = any(result.evidence is Evidence.PROVED for result in results.values())
+        return Verdict.EQUIVALENT, Evidence.PROVED if proved else Evidence.MEASURED
+    return Verdict.INCONCLUSIVE, None
+
+
+def _as_notes(results: Mapping[str, CheckResult]) -> tuple[CheckResult, ...]:
+    """Turn what the structural checks found into notes: the function was kept, the layers were not."""
+    return tuple(
+        replace(result, findings=tuple(replace(f, severity="note") for f in result.findings))
+        if name in STRUCTURAL_CHECKS
+        else result
+        for name, result in results.items()
+    )
+
+
+def to_jsonable(value: Any) -> Any:
+    """Return ``value`` as JSON-able data: NumPy scalars and arrays as numbers and lists, NaN and infinities as text."""
+    if value is None or isinstance(value, bool | str) and not isinstance(value, Enum):
+        return value
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else str(float(value))
+    if isinstance(value, Mapping):
+        return {str(key): to_jsonable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        items = sorted(value, key=repr) if isinstance(value, set | frozenset) else value
+        return [to_jsonable(item) for item in items]
+    if hasattr(value, "tolist"):
+        return to_jsonable(value.tolist())
+    if hasattr(value, "to_dict"):
+        return value.to_dict()
+    return str(value)
