@@ -1,4 +1,4 @@
-"""Are these two Keras models the same? A pytest plugin that answers with a verdict, its evidence and the culprit.
+"""Are these two Keras models the same? A pytest plugin that answers with a verdict and its evidence.
 
 Nothing heavy is imported until a name is used.
 """

@@ -32,6 +32,7 @@ class Comparison:
         inputs: the user's own inputs, a batch as ``Model.predict`` takes it; generated probes are added.
         rtol: relative tolerance of the numeric checks; by default it is derived.
         atol: absolute tolerance of the numeric checks.
+
     """
 
     def __init__(
@@ -56,7 +57,8 @@ class Comparison:
         finding: a check that could not run is not a pass, and what the others computed is kept.
         """
         started = time.perf_counter()
-        _ = self.twins.reference, self.twins.candidate  # built outside the guard: building errors are the user's
+        # Outside the guard: what goes wrong in a builder is the user's to see.
+        _ = self.twins.reference, self.twins.candidate
         try:
             result = _runner(name)(self.pair, **options)
         except InputError:
@@ -97,9 +99,9 @@ def compare(
     Args:
         reference: a `Twins`, or its reference: a builder, a model, a file or an import string.
         candidate: the other twin; ``None`` derives the other-API twin of the reference.
-        checks: names from the ladder; by default the seven cheap checks, and ``training`` where a plan is given.
+        checks: names from the ladder; by default the seven cheap ones, and ``training`` given a plan.
         training: the plan of the repeated training.
-        inputs: the user's own inputs, as ``Model.predict`` takes them; generated probes are added to them.
+        inputs: the user's own inputs, as ``Model.predict`` takes them; generated probes are added.
         rtol: relative tolerance of the numeric checks; by default it is derived from the model's own rounding.
         atol: absolute tolerance of the numeric checks.
         seed: seed of probes, targets and lock-step updates.
@@ -107,8 +109,11 @@ def compare(
 
     Raises:
         InputError: an argument cannot be used.
+
     """
-    comparison = Comparison(_as_twins(reference, candidate, twins), seed=seed, inputs=inputs, rtol=rtol, atol=atol)
+    comparison = Comparison(
+        _as_twins(reference, candidate, twins), seed=seed, inputs=inputs, rtol=rtol, atol=atol
+    )
     for name in asked_checks(checks, training):
         comparison.check(name, **({"training": training} if name == "training" else {}))
     return comparison.report()
@@ -131,6 +136,7 @@ def assert_equivalent(
     Raises:
         AssertionError: the verdict is not EQUIVALENT; the message is the report's text.
         InputError: an argument cannot be used.
+
     """
     __tracebackhide__ = True
     report = compare(
@@ -154,19 +160,26 @@ def asked_checks(checks: Iterable[str] | None, training: Training | None) -> tup
 
     Raises:
         InputError: an unknown name, a bare string, no name at all, or ``training`` without a plan.
+
     """
     if checks is None:
         return LADDER if training is not None else LADDER[:-1]
     if isinstance(checks, str):
-        raise InputError(f"checks={checks!r} is one string; pass a list of names, for example checks=[{checks!r}]")
+        raise InputError(
+            f"checks={checks!r} is one string; pass a list of names, for example checks=[{checks!r}]"
+        )
     asked = list(checks)
     unknown = [name for name in asked if name not in LADDER]
     if unknown:
-        raise InputError(f"checks={asked!r} names {unknown[0]!r}, which is no check; choose from {', '.join(LADDER)}")
+        raise InputError(
+            f"checks={asked!r} names {unknown[0]!r}, which is no check; choose from {', '.join(LADDER)}"
+        )
     if not asked:
         raise InputError("checks=[] asks for nothing, so nothing would be checked; name at least one check")
     if "training" in asked and training is None:
-        raise InputError("checks names 'training' but training=None; pass training=Training(train, test, ...)")
+        raise InputError(
+            "checks names 'training' but training=None; pass training=Training(train, test, ...)"
+        )
     return tuple(name for name in LADDER if name in asked)
 
 
@@ -203,5 +216,6 @@ def _context(pair: Pair) -> dict[str, Any]:
         "candidate": pair.twins.candidate_label,
         "weights": pair.twins.weights,
         "seed": pair.seed,
-        "versions": {"python": platform.python_version()} | {name: metadata.version(name) for name in packages},
+        "versions": {"python": platform.python_version()}
+        | {name: metadata.version(name) for name in packages},
     }

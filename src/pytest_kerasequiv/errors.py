@@ -2,4 +2,4 @@
 
 
 class InputError(ValueError):
-    """An argument cannot be used: the message names the argument, the value and the remedy, in one paragraph."""
+    """An argument cannot be used: one paragraph names the argument, the value and the remedy."""

@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from enum import Enum
+from enum import Enum, StrEnum
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,26 +17,20 @@ NUMERIC_CHECKS = ("outputs", "gradients", "updates", "training")
 STRUCTURAL_CHECKS = ("summary", "graph")
 
 
-class Verdict(str, Enum):
+class Verdict(StrEnum):
     """The answer to "are these two models the same?". INCONCLUSIVE is never success."""
 
     EQUIVALENT = "EQUIVALENT"
     DIFFERENT = "DIFFERENT"
     INCONCLUSIVE = "INCONCLUSIVE"
 
-    def __str__(self) -> str:
-        return self.value
 
-
-class Evidence(str, Enum):
+class Evidence(StrEnum):
     """What a verdict rests on: the same program, numbers within tolerance, or a statistical test."""
 
     PROVED = "PROVED"
     MEASURED = "MEASURED"
     STATISTICAL = "STATISTICAL"
-
-    def __str__(self) -> str:
-        return self.value
 
 
 @dataclass(frozen=True)
@@ -52,6 +46,7 @@ class Finding:
         candidate: the candidate's value.
         message: one or a few lines for a reader: what differs and what it means.
         severity: ``"difference"`` decides, ``"note"`` informs.
+
     """
 
     check: str
@@ -91,7 +86,8 @@ class CheckResult:
         findings: the differences and notes, the culprit first.
         figures: the numbers behind the verdict, JSON-able (``training`` has ``figures["metrics"][name]``).
         seconds: wall time of observing and comparing.
-        plot: writes a picture of the result to a path (``.svg`` or ``.png``); ``None`` where there is none.
+        picture: writes a picture of the result to a path; ``None`` where there is none. See `plot`.
+
     """
 
     name: str
@@ -117,6 +113,7 @@ class CheckResult:
 
         Raises:
             ValueError: the check has no picture, or the suffix is neither.
+
         """
         target = Path(path)
         if self.picture is None:
@@ -148,6 +145,7 @@ class Report:
         evidence: the strongest evidence that the verdict rests on.
         checks: check name -> result, in the order of the ladder.
         context: what is needed to read and repeat it: seed, versions, how the twins were named.
+
     """
 
     name: str
@@ -192,9 +190,12 @@ class Report:
 
         Raises:
             ValueError: the data has another format number.
+
         """
         if data.get("format") != FORMAT:
-            raise ValueError(f"format {data.get('format')!r} of a report cannot be read; this version reads {FORMAT}")
+            raise ValueError(
+                f"format {data.get('format')!r} of a report cannot be read; this version reads {FORMAT}"
+            )
         checks = {
             name: CheckResult(
                 name=result["name"],
@@ -214,6 +215,7 @@ class Report:
 
         Raises:
             ValueError: the suffix is neither.
+
         """
         target = Path(path)
         if target.suffix == ".json":
@@ -238,7 +240,7 @@ def overall(checks: Iterable[CheckResult]) -> tuple[Verdict, Evidence | None, tu
     """Decide over a pair from its checks, and return the checks as they stand in the report.
 
     A numeric check or ``weights`` that finds a difference decides DIFFERENT. Else a proved program with equal
-    initialisation decides EQUIVALENT. Else every numeric check that was asked for must be EQUIVALENT, and what
+    initialisation decides EQUIVALENT. Else every numeric check asked for must be EQUIVALENT, and what
     ``summary`` and ``graph`` found becomes notes. Where no numeric check was asked for, the others decide.
     """
     results = {result.name: result for result in checks}
@@ -282,8 +284,8 @@ def _as_notes(results: Mapping[str, CheckResult]) -> tuple[CheckResult, ...]:
 
 
 def to_jsonable(value: Any) -> Any:
-    """Return ``value`` as JSON-able data: NumPy scalars and arrays as numbers and lists, NaN and infinities as text."""
-    if value is None or isinstance(value, bool | str) and not isinstance(value, Enum):
+    """Return ``value`` as JSON-able data: arrays as lists, NaN and infinities as text."""
+    if value is None or (isinstance(value, bool | str) and not isinstance(value, Enum)):
         return value
     if isinstance(value, Enum):
         return value.value

@@ -1,4 +1,4 @@
-"""What the checks share about one pair of twins: each thing is looked at once, when a check first needs it."""
+"""What the checks share about one pair of twins: each thing is looked at once, when first needed."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Pair:
 
     @cached_property
     def variable_map(self) -> VariableMap:
-        """How the variables correspond: from the program where proved, else from the graph, else by assignment."""
+        """How the variables correspond: by the program where proved, else the graph, else assignment."""
         return map_variables(
             self.reference,
             self.candidate,

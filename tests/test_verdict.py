@@ -1,0 +1,155 @@
+"""The words of an answer, and the rule that makes one verdict of many."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_kerasequiv.verdict import (
+    NUMERIC_CHECKS,
+    CheckResult,
+    Evidence,
+    Finding,
+    Report,
+    Verdict,
+    overall,
+    to_jsonable,
+)
+
+CHECKS = ("summary", "graph", "program", "weights", *NUMERIC_CHECKS)
+
+
+def result(name: str, verdict: Verdict, evidence: Evidence | None = Evidence.MEASURED) -> CheckResult:
+    different = verdict is Verdict.DIFFERENT
+    finding = Finding(name, "a/dense", "b/dense", "units", 3, 4, "units differ: 3 against 4")
+    return CheckResult(name, verdict, evidence, (finding,) if different else ())
+
+
+def decide(**verdicts: str) -> tuple[Verdict, Evidence | None]:
+    short = {"E": Verdict.EQUIVALENT, "D": Verdict.DIFFERENT, "I": Verdict.INCONCLUSIVE}
+    evidence = {"program": Evidence.PROVED, "training": Evidence.STATISTICAL}
+    results = [
+        result(name, short[letter], evidence.get(name, Evidence.MEASURED) if letter != "I" else None)
+        for name, letter in verdicts.items()
+    ]
+    verdict, shown, _ = overall(results)
+    return verdict, shown
+
+
+def test_a_proved_program_with_equal_initialisation_is_equivalent_whatever_the_structure_says() -> None:
+    assert decide(summary="D", graph="D", program="E", weights="E", outputs="I") == (
+        Verdict.EQUIVALENT,
+        Evidence.PROVED,
+    )
+
+
+@pytest.mark.parametrize("name", ["weights", *NUMERIC_CHECKS])
+def test_a_difference_in_numbers_or_weights_wins_over_a_proof(name: str) -> None:
+    verdicts = {"program": "E", "weights": "E"} | {name: "D"}
+    assert decide(**verdicts)[0] is Verdict.DIFFERENT
+
+
+def test_without_a_proof_every_numeric_check_must_agree() -> None:
+    assert decide(program="I", weights="E", outputs="E", gradients="E") == (
+        Verdict.EQUIVALENT,
+        Evidence.MEASURED,
+    )
+    assert decide(program="I", weights="E", outputs="E", gradients="I")[0] is Verdict.INCONCLUSIVE
+    assert decide(program="I", weights="I", outputs="E")[0] is Verdict.INCONCLUSIVE
+
+
+def test_training_makes_the_evidence_statistical() -> None:
+    assert decide(weights="E", outputs="E", training="E") == (Verdict.EQUIVALENT, Evidence.STATISTICAL)
+    assert decide(training="I") == (Verdict.INCONCLUSIVE, None)
+
+
+def test_a_refactored_structure_becomes_notes_where_the_numbers_agree() -> None:
+    results = [result("graph", Verdict.DIFFERENT), result("outputs", Verdict.EQUIVALENT)]
+    verdict, _, checks = overall(results)
+    assert verdict is Verdict.EQUIVALENT
+    assert [f.severity for f in checks[0].findings] == ["note"]
+    assert checks[0].verdict is Verdict.DIFFERENT
+
+
+def test_structure_alone_decides_where_nothing_else_was_asked() -> None:
+    assert decide(summary="E", graph="D")[0] is Verdict.DIFFERENT
+    assert decide(summary="E", graph="E") == (Verdict.EQUIVALENT, Evidence.MEASURED)
+    assert decide(graph="I")[0] is Verdict.INCONCLUSIVE
+    assert decide(program="E") == (Verdict.EQUIVALENT, Evidence.PROVED)
+
+
+def test_nothing_checked_is_not_equivalent() -> None:
+    assert overall([])[0] is Verdict.INCONCLUSIVE
+
+
+@given(st.dictionaries(st.sampled_from(CHECKS), st.sampled_from("EDI"), min_size=1))
+def test_equivalent_needs_a_deciding_check_that_says_so(verdicts: dict[str, str]) -> None:
+    verdict, evidence = decide(**verdicts)
+    deciding = [letter for name, letter in verdicts.items() if name in ("weights", *NUMERIC_CHECKS)]
+    if verdict is Verdict.EQUIVALENT:
+        assert "D" not in deciding
+        assert "E" in verdicts.values()
+        assert evidence is not None
+    if "D" in deciding:
+        assert verdict is Verdict.DIFFERENT
+
+
+def sample_report() -> Report:
+    checks = {
+        "graph": result("graph", Verdict.DIFFERENT),
+        "outputs": CheckResult("outputs", Verdict.EQUIVALENT, Evidence.MEASURED, (), {"headroom": 7.5}, 0.25),
+    }
+    return Report("pair", Verdict.EQUIVALENT, Evidence.MEASURED, checks, {"seed": 0})
+
+
+def test_a_report_survives_json() -> None:
+    report = sample_report()
+    assert Report.from_dict(json.loads(json.dumps(report.to_dict()))) == report
+
+
+def test_a_report_of_another_format_is_refused() -> None:
+    with pytest.raises(ValueError, match="format 99"):
+        Report.from_dict(sample_report().to_dict() | {"format": 99})
+
+
+def test_a_check_that_did_not_run_is_named_with_those_that_did() -> None:
+    with pytest.raises(KeyError, match="'gradients' is not in this report; it has: graph, outputs"):
+        sample_report()["gradients"]
+
+
+def test_saving_goes_by_suffix(tmp_path) -> None:
+    path = sample_report().save(tmp_path / "r.json")
+    assert Report.from_dict(json.loads(path.read_text())) == sample_report()
+    with pytest.raises(ValueError, match=r"saved as \.json or \.html"):
+        sample_report().save(tmp_path / "r.pdf")
+
+
+def test_a_result_without_a_picture_says_so(tmp_path) -> None:
+    with pytest.raises(ValueError, match="'outputs' has no picture"):
+        sample_report()["outputs"].plot(tmp_path / "x.svg")
+
+
+def test_differences_come_before_notes() -> None:
+    note = Finding("summary", None, None, "layer", None, None, "a note", "note")
+    first = CheckResult("summary", Verdict.EQUIVALENT, Evidence.MEASURED, (note,))
+    report = Report(
+        "p", Verdict.DIFFERENT, None, {"summary": first, "graph": result("graph", Verdict.DIFFERENT)}
+    )
+    assert [f.severity for f in report.findings] == ["difference", "note"]
+
+
+def test_numbers_that_json_lacks_become_text() -> None:
+    np = pytest.importorskip("numpy")
+    data = {
+        "a": np.float32(1.5),
+        "b": math.nan,
+        "c": np.array([1, 2]),
+        "d": (Verdict.EQUIVALENT, {3, 1}),
+        5: -math.inf,
+    }
+    assert to_jsonable(data) == {"a": 1.5, "b": "nan", "c": [1, 2], "d": ["EQUIVALENT", [1, 3]], "5": "-inf"}
+    json.dumps(to_jsonable(data), allow_nan=False)
