@@ -102,7 +102,7 @@ def compare(
         checks: names from the ladder; by default the seven cheap ones, and ``training`` given a plan.
         training: the plan of the repeated training.
         inputs: the user's own inputs, as ``Model.predict`` takes them; generated probes are added.
-        rtol: relative tolerance of the numeric checks; by default it is derived from the model's own rounding.
+        rtol: relative tolerance of the numeric checks; by default it is derived.
         atol: absolute tolerance of the numeric checks.
         seed: seed of probes, targets and lock-step updates.
         **twins: further arguments of `Twins`.

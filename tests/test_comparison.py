@@ -1,0 +1,87 @@
+"""The ladder's runner: which checks run, what a crash of one does, what the report says."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pytest_kerasequiv import InputError, Twins, Verdict, assert_equivalent, compare
+from pytest_kerasequiv.comparison import LADDER, Comparison, asked_checks
+
+
+def sequential():
+    import keras
+
+    return keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, "relu"), keras.layers.Dense(2)])
+
+
+def functional(units: int = 3):
+    import keras
+
+    x = keras.Input((4,))
+    return keras.Model(x, keras.layers.Dense(2)(keras.layers.Dense(units, "relu")(x)))
+
+
+def test_by_default_the_seven_cheap_checks_run() -> None:
+    assert asked_checks(None, None) == LADDER[:-1]
+
+
+def test_checks_run_in_the_order_of_the_ladder() -> None:
+    assert asked_checks(["outputs", "summary"], None) == ("summary", "outputs")
+
+
+@pytest.mark.parametrize(
+    ("checks", "message"),
+    [
+        ("outputs", r"checks='outputs' is one string"),
+        (["output"], r"names 'output', which is no check; choose from summary, graph"),
+        ([], r"checks=\[\] asks for nothing"),
+        (["training"], r"training=None; pass training=Training"),
+    ],
+)
+def test_checks_that_cannot_be_run_are_refused(checks, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        compare(sequential, functional, checks=checks)
+
+
+def test_the_same_model_twice_is_proved() -> None:
+    report = assert_equivalent(sequential, functional)
+    assert tuple(report.checks) == LADDER[:-1]
+    assert report.verdict is Verdict.EQUIVALENT
+    assert report.evidence is not None
+    assert report.evidence.value == "PROVED"
+    assert report.context["versions"]["keras"]
+
+
+def test_a_difference_fails_with_the_report_as_message() -> None:
+    with pytest.raises(AssertionError) as caught:
+        assert_equivalent(sequential, lambda: functional(5), checks=["summary", "graph", "weights"])
+    assert "DIFFERENT" in str(caught.value)
+    assert "units" in str(caught.value)
+
+
+def test_twins_take_no_second_candidate() -> None:
+    with pytest.raises(InputError, match="reference is a Twins already, so candidate, name"):
+        compare(Twins(sequential, functional), functional, name="x")
+
+
+def test_a_check_that_crashes_is_inconclusive_and_keeps_the_others(monkeypatch) -> None:
+    from pytest_kerasequiv.checks import outputs
+
+    def crash(*args, **kwargs):
+        raise RuntimeError("out of luck")
+
+    monkeypatch.setattr(outputs, "run", crash)
+    comparison = Comparison(Twins(sequential, functional))
+    comparison.check("summary")
+    result = comparison.check("outputs")
+    assert result.verdict is Verdict.INCONCLUSIVE
+    assert "RuntimeError: out of luck" in result.findings[0].message
+    report = comparison.report()
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert report["summary"].verdict is Verdict.EQUIVALENT
+
+
+def test_bad_input_is_not_swallowed() -> None:
+    with pytest.raises(InputError, match="inputs"):
+        compare(sequential, functional, inputs=np.full((2, 4), np.nan, "float32"), checks=["outputs"])
