@@ -1,1 +1,67 @@
-"""The pytest plugin: options, markers, the terminal section."""
+"""The pytest plugin: options, markers, skipping, the gate and the terminal section. Imports nothing heavy."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+
+from pytest_kerasequiv.controller import Controller
+from pytest_kerasequiv.fixtures import SETTINGS, keras_twins, kerasequiv_executor, kerasequiv_settings
+from pytest_kerasequiv.ledger import forget, publish
+from pytest_kerasequiv.settings import SKIP_REASON, Settings, add_options, read_settings
+
+__all__ = ["keras_twins", "kerasequiv_executor", "kerasequiv_settings"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare the options."""
+    add_options(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Read the settings, declare the marker; what ends the session gathers the results."""
+    config.stash[SETTINGS] = read_settings(config)
+    config.addinivalue_line("markers", f"kerasequiv: {SKIP_REASON}")
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Controller(config.stash[SETTINGS]), "kerasequiv-controller")
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Say in one line what was asked for."""
+    settings = config.stash[SETTINGS]
+    return _header(settings) if settings.enabled else None
+
+
+def _header(settings: Settings) -> str:
+    said = {
+        "seeds": settings.seeds,
+        "margin": settings.margin,
+        "alpha": settings.alpha,
+        "engine": settings.engine,
+    }
+    values = "".join(f", {name} {value}" for name, value in said.items() if value is not None)
+    return f"kerasequiv: repeated training on{values}, INCONCLUSIVE {settings.inconclusive}s"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip what needs repeated training where it was not asked for; it is never deselected."""
+    if config.stash[SETTINGS].enabled:
+        return
+    for item in items:
+        if item.get_closest_marker("kerasequiv"):
+            item.add_marker(pytest.mark.skip(reason=SKIP_REASON))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Begin a run of a test without what an earlier run of it left."""
+    forget(item)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Let a test's results travel with its report."""
+    publish(item)
+    return (yield)

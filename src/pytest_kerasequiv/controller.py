@@ -1,0 +1,78 @@
+"""What the process that ends the session does: gather the results, shut the gate, print the section."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_kerasequiv.ledger import Ledger
+from pytest_kerasequiv.settings import Settings
+
+if TYPE_CHECKING:
+    from _pytest.terminal import TerminalReporter
+
+NOTHING_RAN = (
+    "--kerasequiv was given but no equivalence check ran: nothing was compared, so nothing was shown.\n"
+    "Use the keras_twins fixture, parametrize_with_checks or [[tool.kerasequiv.twins]],\n"
+    "select the tests that do, or drop --kerasequiv."
+)
+GATE = "kerasequiv-gate"
+
+
+class Controller:
+    """The hooks of the process that ends the session: the only one, or the controller of xdist's workers."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._ledger = Ledger()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take a test's results before other plugins read its properties."""
+        self._ledger.absorb(report)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Fail a session with ``--kerasequiv`` that compared nothing: it has not shown anything."""
+        good = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
+        asked = self._settings.enabled and not session.config.getoption("collectonly")
+        if asked and exitstatus in good and not self._ledger.executed:
+            _log_failure(session.config)
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
+        """Print the section."""
+        if not self._settings.enabled:
+            return
+        from pytest_kerasequiv.terminal import section
+
+        pairs = self._ledger.pairs()
+        if not pairs:
+            return
+        terminalreporter.write_sep("=", "equivalence of Keras models")
+        for line in section(pairs):
+            terminalreporter.write_line(line)
+
+
+def _log_failure(config: pytest.Config) -> None:
+    """Log the gate as a failed test, so that the terminal, JUnit XML and the exit code say the same.
+
+    The plugins that remember failed tests for the next session are left out: there is no such test to repeat. The
+    terminal has shown 100 % already, so it is told without another letter in its row.
+    """
+    report = pytest.TestReport(
+        nodeid=GATE,
+        location=(GATE, None, GATE),
+        keywords={},
+        outcome="failed",
+        longrepr=NOTHING_RAN,
+        when="call",
+    )
+    manager = config.pluginmanager
+    names = ("lfplugin", "stepwiseplugin", "terminalreporter")
+    left_out = [plugin for name in names if (plugin := manager.get_plugin(name))]
+    manager.subset_hook_caller("pytest_runtest_logreport", left_out)(report=report)
+    terminal: TerminalReporter | None = manager.get_plugin("terminalreporter")
+    if terminal is not None:
+        terminal.stats.setdefault("failed", []).append(report)

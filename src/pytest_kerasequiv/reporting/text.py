@@ -1,0 +1,186 @@
+"""A report as text: the headline, the culprit, the checks, the metrics of the training, the next step."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from pytest_kerasequiv.verdict import NUMERIC_CHECKS, CheckResult, Finding, Report, Verdict
+
+WIDTH = 100
+SHOWN_FINDINGS = 8
+
+MEANING = (
+    "INCONCLUSIVE is neither a pass nor a difference: what was observed does not settle the question "
+    "within the error rates asked for."
+)
+
+
+def render(report: Report) -> str:
+    """Return the text of a report, 100 columns at most, the culprit first."""
+    blocks = [
+        [headline(report)],
+        list(_culprit_lines(report)),
+        list(_check_lines(report.checks.values())),
+        list(_other_lines(report)),
+        list(metric_table(metrics(report))),
+        list(_next_step_lines(report)),
+    ]
+    return "\n".join("\n".join(block) for block in blocks if block)
+
+
+def headline(report: Report) -> str:
+    """Return one line: the pair, the verdict and what it rests on."""
+    evidence = f" ({report.evidence.value.lower()})" if report.evidence else ""
+    labels = [str(report.context[side]) for side in ("reference", "candidate") if side in report.context]
+    sides = f" [{' against '.join(labels)}]" if labels else ""
+    line = f"{report.name}: {report.verdict.value}{evidence}"
+    return line + sides if len(line + sides) <= WIDTH else line
+
+
+def metrics(report: Report) -> Mapping[str, Any]:
+    """Return the figures per metric of the repeated training; empty where there was none."""
+    training = report.checks.get("training")
+    found: Mapping[str, Any] = training.to_dict()["figures"].get("metrics", {}) if training else {}
+    return found
+
+
+def culprit(report: Report) -> Finding | None:
+    """Return the difference to read first.
+
+    A changed setting of a layer that a deciding check accuses explains that check, so it comes first; else
+    what the first deciding check found; else the first difference.
+    """
+    differences = [f for f in report.findings if f.severity == "difference"]
+    accusing = [f for f in differences if f.check in ("weights", *NUMERIC_CHECKS)]
+    accused = {f.candidate_layer or f.reference_layer for f in accusing} - {None}
+    causes = [
+        f for f in differences if f.check == "graph" and (f.candidate_layer or f.reference_layer) in accused
+    ]
+    return next(iter([*causes, *accusing, *differences]), None)
+
+
+def _culprit_lines(report: Report) -> Iterator[str]:
+    first = culprit(report)
+    if first is not None:
+        yield from _finding_lines(first, "  ")
+
+
+def _finding_lines(finding: Finding, indent: str) -> Iterator[str]:
+    layers = [layer for layer in (finding.reference_layer, finding.candidate_layer) if layer]
+    where = f"{finding.check}: "
+    if layers and not any(layer in finding.message for layer in layers):
+        where += f"{' / '.join(dict.fromkeys(layers))}: "
+    for number, line in enumerate(finding.message.splitlines() or [""]):
+        first = indent if number == 0 else indent + "  "
+        yield from textwrap.wrap(
+            where + line if number == 0 else line,
+            WIDTH,
+            initial_indent=first,
+            subsequent_indent=indent + "  ",
+            break_long_words=True,
+            drop_whitespace=True,
+        )
+
+
+def _check_lines(results: Iterable[CheckResult]) -> Iterator[str]:
+    for result in results:
+        evidence = result.evidence.value.lower() if result.evidence else ""
+        yield f"  {result.name:<10} {result.verdict.value:<13} {evidence:<12} {result.seconds:>8.2f} s"
+
+
+def _other_lines(report: Report) -> Iterator[str]:
+    first = culprit(report)
+    others = [f for f in report.findings if f is not first]
+    for finding in others[:SHOWN_FINDINGS]:
+        mark = "- " if finding.severity == "difference" else "- note, "
+        lines = list(_finding_lines(finding, "  "))
+        yield lines[0].replace("  ", f"  {mark}", 1)
+        yield from lines[1:4]
+    if len(others) > SHOWN_FINDINGS:
+        yield f"  and {len(others) - SHOWN_FINDINGS} more: see report.findings, or --kerasequiv-report DIR"
+
+
+def metric_table(figures: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the table of metrics: mean ± sd of both, the difference with its interval, the margin."""
+    if not figures:
+        return
+    rows: list[tuple[str, ...]] = [
+        ("metric", "reference", "candidate", "difference [90 % interval]", "margin", "verdict")
+    ]
+    rows += [_metric_row(name, metric) for name, metric in figures.items()]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        yield "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def _metric_row(name: str, metric: Mapping[str, Any]) -> tuple[str, ...]:
+    interval = metric.get("ci90")
+    difference = number(metric.get("difference"))
+    if isinstance(interval, list | tuple):
+        difference += f" [{', '.join(number(bound) for bound in interval)}]"
+    return (
+        name,
+        _mean_and_sd(metric.get("reference", {})),
+        _mean_and_sd(metric.get("candidate", {})),
+        difference,
+        _margin(metric),
+        str(metric.get("verdict", "")),
+    )
+
+
+def _mean_and_sd(side: Mapping[str, Any]) -> str:
+    return f"{number(side.get('mean'))} ± {number(side.get('sd'))}"
+
+
+def _margin(metric: Mapping[str, Any]) -> str:
+    label = str(metric.get("margin_label") or "")
+    size = f"±{number(metric.get('margin'))}"
+    return f"{size} ({label})" if label and label != str(metric.get("margin")) else size
+
+
+def number(value: Any) -> str:
+    """Return a number in four significant digits; other things as they are."""
+    return f"{value:.4g}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
+
+
+def _next_step_lines(report: Report) -> Iterator[str]:
+    step = next_step(report)
+    if step:
+        yield from textwrap.wrap(step, WIDTH, initial_indent="  Next: ", subsequent_indent="  ")
+
+
+def next_step(report: Report) -> str:
+    """Return what to do about a verdict; nothing about EQUIVALENT."""
+    if report.verdict is Verdict.EQUIVALENT:
+        return ""
+    first = culprit(report)
+    if report.verdict is Verdict.DIFFERENT:
+        return _STEPS.get(first.check if first else "", _STEPS["graph"])
+    return f"{MEANING} {_settle(report)}"
+
+
+_STEPS = {
+    "summary": "compare the rows named above in the builders; assert_same_graph names the changed setting.",
+    "graph": "make the named layers agree in the builders, or, if the change is meant, drop this check.",
+    "program": "compare the layer named above in the builders.",
+    "weights": "compare shape, trainability, sharing and initialiser of the variables named above.",
+    "outputs": "compare the settings of the layer named; if the deviation is acceptable, pass rtol/atol.",
+    "gradients": "compare what acts only in training at the layer named: dropout, regularisers, trainable.",
+    "updates": "compare the compile settings and the trainability of the variable named above.",
+    "training": "see the metrics above; if the difference is acceptable for your subject, widen the margin.",
+}
+
+
+def _settle(report: Report) -> str:
+    broken = [name for name, result in report.checks.items() if "traceback" in result.figures]
+    if broken:
+        return f"The check {broken[0]} could not run; its error is named above."
+    training = report.checks.get("training")
+    if training is not None and training.verdict is Verdict.INCONCLUSIVE:
+        runs = [m.get("recommended_runs") for m in metrics(report).values()]
+        known = [int(n) for n in runs if isinstance(n, int | float)]
+        more = f" (about {max(known)} are recommended)" if known else ""
+        return f"Train more seeds{more}, or widen the margin if your subject allows it."
+    return "See the findings for what kept the checks from an answer."

@@ -1,0 +1,189 @@
+"""What the command line, a folder's conftest and the ini file say about equivalence checks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_kerasequiv.errors import InputError
+
+SKIP_REASON = "needs --kerasequiv (repeated training)"
+
+FOLDER_SETTINGS = ("seeds", "margin", "alpha", "engine", "rtol", "atol")
+"""What `Settings.with_defaults` can set for the tests of a folder."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings that a test's equivalence checks run under.
+
+    Attributes:
+        enabled: ``--kerasequiv`` was given: repeated training runs, the section is printed, the gate is shut.
+        seeds: seeds of every `Training` that does not say itself; ``None`` leaves it to `Training`.
+        margin: likewise.
+        alpha: likewise.
+        engine: likewise.
+        inconclusive: ``"fail"`` or ``"warn"``, what INCONCLUSIVE does to a test.
+        report: folder of the written reports, ``None`` for none.
+        workers: where trainings run: a number of processes or the address of a Dask scheduler.
+        cache: whether finished runs are kept for the next session.
+        rtol: relative tolerance of the numeric checks; ``None`` derives it from the model.
+        atol: absolute tolerance, likewise.
+        given: names of the settings that the command line gave, which `with_defaults` leaves alone.
+    """
+
+    enabled: bool = False
+    seeds: int | None = None
+    margin: float | str | None = None
+    alpha: float | None = None
+    engine: str | None = None
+    inconclusive: str = "fail"
+    report: Path | None = None
+    workers: int | str | None = None
+    cache: bool = True
+    rtol: float | None = None
+    atol: float | None = None
+    given: frozenset[str] = field(default=frozenset(), repr=False)
+
+    def with_defaults(self, **values: Any) -> Settings:
+        """Return the settings with other defaults for a folder; what the command line gave stays.
+
+        Args:
+            **values: any of seeds, margin, alpha, engine, rtol and atol.
+
+        Raises:
+            InputError: another name.
+        """
+        unknown = [name for name in values if name not in FOLDER_SETTINGS]
+        if unknown:
+            raise InputError(
+                f"with_defaults({unknown[0]}={values[unknown[0]]!r}) cannot be set for a folder; "
+                f"choose from {', '.join(FOLDER_SETTINGS)}"
+            )
+        return replace(self, **{name: value for name, value in values.items() if name not in self.given})
+
+    @property
+    def training_defaults(self) -> dict[str, Any]:
+        """The settings that a `Training` takes where it does not say itself."""
+        values = {name: getattr(self, name) for name in ("seeds", "margin", "alpha", "engine")}
+        return {name: value for name, value in values.items() if value is not None}
+
+
+def read_seeds(text: str) -> int:
+    """Read a number of seeds, two at least."""
+    if not re.fullmatch(r"\d+", text.strip()) or int(text) < 2:
+        raise InputError(f"{text!r} is no number of seeds; give a whole number of at least 2, for example 20")
+    return int(text)
+
+
+def read_margin(text: str) -> float | str:
+    """Read a margin: a positive number, a percentage of the reference's mean or a multiple of its sd."""
+    match = re.fullmatch(r"(\d+(?:\.\d*)?(?:e[+-]?\d+)?|\.\d+)\s*(%|sd)?", text.strip(), re.IGNORECASE)
+    if match is None or float(match[1]) <= 0:
+        raise InputError(f"{text!r} is no margin; give a positive number, or for example 10% or 0.5sd")
+    return text.strip().replace(" ", "") if match[2] else float(match[1])
+
+
+def read_alpha(text: str) -> float:
+    """Read an error rate between 0 and 0.5."""
+    try:
+        alpha = float(text)
+    except ValueError:
+        alpha = 0.0
+    if not 0 < alpha < 0.5:
+        raise InputError(f"{text!r} is no error rate; give a number between 0 and 0.5, for example 0.05")
+    return alpha
+
+
+def read_workers(text: str) -> int | str:
+    """Read a number of processes or the address of a Dask scheduler."""
+    if re.fullmatch(r"\d+", text.strip()) and int(text) > 0:
+        return int(text)
+    if re.fullmatch(r"(tcp|tls|ucx|ws|wss|inproc)://\S+", text.strip()):
+        return text.strip()
+    raise InputError(
+        f"{text!r} names no workers; give a number of processes or tcp://host:port of a scheduler"
+    )
+
+
+def one_of(*choices: str) -> Callable[[str], str]:
+    """Return a reader that takes one of the given words."""
+
+    def read(text: str) -> str:
+        if text.strip() not in choices:
+            raise InputError(f"{text!r} is unknown; choose {' or '.join(choices)}")
+        return text.strip()
+
+    return read
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option: its name behind ``--kerasequiv-`` and ``kerasequiv_``, how its text is read, its help."""
+
+    name: str
+    read: Callable[[str], Any]
+    metavar: str
+    help: str
+
+
+OPTIONS = (
+    Option("seeds", read_seeds, "N", "seeded runs per twin of every Training that does not say itself"),
+    Option("margin", read_margin, "M", "equivalence margin, likewise: a number, 10%% of the mean, 0.5sd"),
+    Option("alpha", read_alpha, "A", "error rate of the decisions, likewise (default 0.05)"),
+    Option("engine", one_of("auto", "fit", "vectorized"), "E", "auto, fit or vectorized, likewise"),
+    Option("inconclusive", one_of("fail", "warn"), "DO", "what INCONCLUSIVE does: fail (default) or warn"),
+)
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Declare the options and their ini twins."""
+    group = parser.getgroup("kerasequiv", "equivalence of Keras models")
+    group.addoption(
+        "--kerasequiv",
+        action="store_true",
+        default=False,
+        help="run repeated training too and print the equivalence section; fail if no equivalence check ran",
+    )
+    for option in OPTIONS:
+        group.addoption(f"--kerasequiv-{option.name}", default=None, metavar=option.metavar, help=option.help)
+        ini_help = option.help.replace("%%", "%")
+        parser.addini(
+            f"kerasequiv_{option.name}", f"{ini_help} (--kerasequiv-{option.name} wins)", default=""
+        )
+
+
+def read_settings(config: pytest.Config) -> Settings:
+    """Read the settings: the command line first, then the ini file.
+
+    Raises:
+        pytest.UsageError: a value that cannot be used, with the option, the value and the remedy.
+    """
+    values: dict[str, Any] = {"enabled": bool(config.getoption("--kerasequiv"))}
+    given = set()
+    for option in OPTIONS:
+        typed = config.getoption(f"--kerasequiv-{option.name}")
+        text, source = (
+            (typed, f"--kerasequiv-{option.name}") if typed is not None else _from_ini(config, option)
+        )
+        if text:
+            values[option.name] = _read(option, str(text), source)
+        if typed is not None:
+            given.add(option.name)
+    return Settings(**values, given=frozenset(given))
+
+
+def _from_ini(config: pytest.Config, option: Option) -> tuple[Any, str]:
+    return config.getini(f"kerasequiv_{option.name}"), f"kerasequiv_{option.name} in {config.inipath}"
+
+
+def _read(option: Option, text: str, source: str) -> Any:
+    try:
+        return option.read(text)
+    except InputError as error:
+        raise pytest.UsageError(f"{source}: {error}") from error

@@ -1,0 +1,33 @@
+"""The equivalence section at the end of a session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from pytest_kerasequiv.ledger import metrics_of
+from pytest_kerasequiv.reporting.text import metric_table
+from pytest_kerasequiv.verdict import Report, Verdict
+
+WIDTH = 100
+
+
+def section(pairs: Iterable[Report]) -> Iterator[str]:
+    """Yield the section: per pair its verdict, evidence, checks and seconds, then its metrics."""
+    for report in pairs:
+        yield _headline(report)
+        for verdict in Verdict:
+            names = [name for name, result in report.checks.items() if result.verdict is verdict]
+            if names:
+                yield f"    {verdict.value + ':':<14}{' '.join(names)}"
+        yield from (f"    {line}" for line in metric_table(metrics_of(report)))
+
+
+def _headline(report: Report) -> str:
+    seconds = sum(result.seconds for result in report.checks.values())
+    evidence = f" ({report.evidence.value.lower()})" if report.evidence else ""
+    checks = f"{len(report.checks)} check{'s' if len(report.checks) != 1 else ''}"
+    right = f"{checks}, {seconds:.1f} s"
+    left = f"{report.verdict.value}{evidence}"
+    room = WIDTH - 26 - len(right) - 1
+    name = report.name if len(report.name) <= room else report.name[: room - 1] + "…"
+    return f"{left:<26}{name:<{room}} {right}"

@@ -1,0 +1,177 @@
+"""What `keras_twins` returns: a pair of twins whose checks are asserted and land in the session's report."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_kerasequiv.ledger import Entry, could_not_run
+from pytest_kerasequiv.settings import SKIP_REASON, Settings
+from pytest_kerasequiv.verdict import CheckResult, Report, Verdict
+
+if TYPE_CHECKING:
+    import keras
+
+    from pytest_kerasequiv.training.plan import Training
+
+
+class InconclusiveWarning(pytest.PytestWarning):
+    """An equivalence check answered neither yes nor no, and ``kerasequiv_inconclusive`` says to warn."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a test's checks need of its session, asked for when it is needed.
+
+    Attributes:
+        settings: the settings of the test's folder.
+        executor: returns the executor of trainings.
+        progress: returns the context manager of a progress display for a training of the named pair.
+    """
+
+    settings: Settings
+    executor: Callable[[], Any]
+    progress: Callable[[str], Any]
+
+
+class TwinsUnderTest:
+    """A pair of twins in a test: each ``assert_same_*`` runs one check and fails unless it is EQUIVALENT."""
+
+    def __init__(self, entry: Entry, surroundings: Surroundings) -> None:
+        self._entry = entry
+        self._surroundings = surroundings
+
+    @property
+    def reference(self) -> keras.Model:
+        """The built reference."""
+        return self._entry.comparison.twins.reference
+
+    @property
+    def candidate(self) -> keras.Model:
+        """The built candidate."""
+        return self._entry.comparison.twins.candidate
+
+    @property
+    def report(self) -> Report:
+        """The report over the checks that this test has run so far."""
+        return self._entry.report()
+
+    def check(self, name: str, **options: Any) -> CheckResult:
+        """Run one check of the ladder and return its result, whatever it is.
+
+        ``training`` needs ``training=Training(...)`` and, without ``--kerasequiv``, skips the test.
+        """
+        __tracebackhide__ = True
+        if name == "training":
+            return self._train(**options)
+        if name not in self._entry.ran:
+            self._entry.ran.append(name)
+        return self._entry.comparison.check(name, **options)
+
+    def assert_same_summary(self) -> None:
+        """Assert that the rows of ``summary()`` agree: layer type, output shape, parameters, trainable."""
+        __tracebackhide__ = True
+        self._assert_check("summary")
+
+    def assert_same_graph(self) -> None:
+        """Assert that the layer graphs are isomorphic with equal settings, benign rewrites allowed."""
+        __tracebackhide__ = True
+        self._assert_check("graph")
+
+    def assert_same_program(self) -> None:
+        """Assert that both models trace to the same program: the same for all weights and inputs."""
+        __tracebackhide__ = True
+        self._assert_check("program")
+
+    def assert_same_weights(self) -> None:
+        """Assert that the variables map one to one, with equal shapes, trainability and initial values."""
+        __tracebackhide__ = True
+        self._assert_check("weights")
+
+    def assert_same_outputs(
+        self, inputs: Any = None, rtol: float | None = None, atol: float | None = None
+    ) -> None:
+        """Assert that inference outputs agree under equal weights.
+
+        Args:
+            inputs: a batch of your own, as ``Model.predict`` takes it; generated probes are added to it.
+            rtol: relative tolerance; by default it is derived from the model's own rounding.
+            atol: absolute tolerance, likewise.
+        """
+        __tracebackhide__ = True
+        self._assert_check("outputs", **_given(inputs=inputs, rtol=rtol, atol=atol))
+
+    def assert_same_gradients(self) -> None:
+        """Assert that losses, gradients and state updates of training mode agree, dropout coupled."""
+        __tracebackhide__ = True
+        self._assert_check("gradients")
+
+    def assert_same_updates(self, steps: int = 5) -> None:
+        """Assert that the weights agree after every one of ``steps`` training steps in lock-step."""
+        __tracebackhide__ = True
+        self._assert_check("updates", steps=steps)
+
+    def assert_same_training(self, training: Training) -> None:
+        """Assert that repeated training ends in equivalent metrics; skips without ``--kerasequiv``."""
+        __tracebackhide__ = True
+        self._assert_check("training", training=training)
+
+    def assert_equivalent(self, training: Training | None = None) -> None:
+        """Run the cheap checks, and repeated training where a plan is given; assert the overall verdict.
+
+        With a plan but without ``--kerasequiv`` a difference still fails; else the test is skipped.
+        """
+        __tracebackhide__ = True
+        from pytest_kerasequiv.comparison import LADDER
+
+        for name in LADDER[:-1]:
+            self.check(name)
+        if training is not None and self.report.verdict is not Verdict.DIFFERENT:
+            self.check("training", training=training)
+        self._demand(self.report)
+
+    def _assert_check(self, name: str, **options: Any) -> None:
+        __tracebackhide__ = True
+        result = self.check(name, **options)
+        whole = self.report
+        self._demand(Report(whole.name, result.verdict, result.evidence, {name: result}, whole.context))
+
+    def _train(self, training: Training) -> CheckResult:
+        __tracebackhide__ = True
+        settings = self._surroundings.settings
+        if not settings.enabled:
+            pytest.skip(SKIP_REASON)
+        if "training" not in self._entry.ran:
+            self._entry.ran.append("training")
+        with self._surroundings.progress(self._entry.comparison.twins.name) as progress:
+            return self._entry.comparison.check(
+                "training", training=training, progress=progress, executor=self._surroundings.executor()
+            )
+
+    def _demand(self, report: Report) -> None:
+        """Turn a verdict into the outcome of the test."""
+        __tracebackhide__ = True
+        if report.verdict is Verdict.EQUIVALENT:
+            return
+        broken = any(could_not_run(result) for result in report.checks.values())
+        if (
+            report.verdict is Verdict.INCONCLUSIVE
+            and not broken
+            and self._surroundings.settings.inconclusive == "warn"
+        ):
+            warnings.warn(InconclusiveWarning(headline(report)), stacklevel=4)
+            return
+        raise AssertionError(str(report))
+
+
+def headline(report: Report) -> str:
+    """Return the first line of a report's text."""
+    return str(report).partition("\n")[0]
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
