@@ -1,0 +1,129 @@
+"""The other-API twin of a linear model: Sequential to functional and back, around the very same layers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pytest_kerasequiv.errors import InputError
+
+if TYPE_CHECKING:
+    import keras
+
+_OWN_CODE = ("call", "train_step", "test_step", "predict_step", "compute_loss", "compile", "fit", "build")
+
+REMEDY = "so it has no twin in the other API; pass candidate= as well"
+
+
+def derive(model: keras.Model) -> keras.Model:
+    """Return the other-API twin of ``model`` around its layers.
+
+    The twin takes over the layers, variables included: derive from a fresh build that nobody else holds.
+    Weights and dropout seeds therefore are those of the build, custom layers and closures need no config.
+
+    Args:
+        model: a built Sequential, or a functional model that is one chain of layers.
+
+    Raises:
+        InputError: the model is neither; the message names the layer with several inputs, outputs or consumers.
+    """
+    import keras
+    from keras.src.models.functional import Functional
+
+    _refuse_own_code(model)
+    if isinstance(model, keras.Sequential):
+        return _functional(model)
+    if isinstance(model, Functional):
+        return _sequential(model)
+    raise InputError(
+        f"reference model {model.name!r} ({type(model).__name__}) is neither Sequential nor functional, {REMEDY}"
+    )
+
+
+def api_of_twin(model: keras.Model) -> str:
+    """Return the name of the API that the twin of ``model`` is written in."""
+    import keras
+
+    return "functional" if isinstance(model, keras.Sequential) else "Sequential"
+
+
+def _refuse_own_code(model: keras.Model) -> None:
+    for cls in type(model).__mro__:
+        if cls.__module__.startswith("keras."):
+            return
+        own = [name for name in _OWN_CODE if name in vars(cls)]
+        if own:
+            raise InputError(
+                f"reference model {model.name!r} is a {type(model).__name__} with its own {own[0]}(), which a "
+                f"plain model would lose, {REMEDY}"
+            )
+
+
+def _functional(model: keras.Sequential) -> keras.Model:
+    import keras
+
+    inputs = x = _input_like(model.inputs[0])
+    for layer in model.layers:
+        x = layer(x)
+    return keras.Model(inputs, x)
+
+
+def _sequential(model: keras.Model) -> keras.Sequential:
+    import keras
+
+    return keras.Sequential([_input_like(model.inputs[0]), *_chain(model)])
+
+
+def _input_like(tensor: Any) -> Any:
+    import keras
+
+    return keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, sparse=tensor.sparse, ragged=tensor.ragged)
+
+
+def _chain(model: keras.Model) -> list[keras.Layer]:
+    """Return the layers of a linear functional model, first to last."""
+    for what, tensors in (("inputs", model.inputs), ("outputs", model.outputs)):
+        if len(tensors) != 1:
+            raise InputError(f"reference model {model.name!r} has {len(tensors)} {what}, {REMEDY}")
+    nodes = [n for depth in sorted(model._nodes_by_depth, reverse=True) for n in model._nodes_by_depth[depth]]
+    used = [tensor for node in nodes for tensor in node.input_tensors]
+    for node in nodes:
+        _refuse_branch(node, used)
+    layers = [node.operation for node in nodes if not node.is_input]
+    _refuse_repeats(layers)
+    if not layers or nodes[-1].output_tensors[0] is not model.outputs[0]:
+        raise InputError(f"reference model {model.name!r} has layers after its output or none at all, {REMEDY}")
+    return layers
+
+
+def _refuse_branch(node: Any, used: list[Any]) -> None:
+    import keras
+
+    operation = node.operation
+    name = f"layer {operation.name!r} ({type(operation).__name__})"
+    consumers = sum(tensor is output for tensor in used for output in node.output_tensors)
+    if not isinstance(operation, keras.Layer):
+        raise InputError(f"operation {operation.name!r} ({type(operation).__name__}) is no layer, {REMEDY}")
+    if not node.is_input and len(node.input_tensors) != 1:
+        raise InputError(f"{name} has {len(node.input_tensors)} inputs, {REMEDY}")
+    if len(node.output_tensors) != 1:
+        raise InputError(f"{name} has {len(node.output_tensors)} outputs, {REMEDY}")
+    if consumers > 1:
+        raise InputError(f"{name} has {consumers} consumers, {REMEDY}")
+    extra = _extra_arguments(node)
+    if extra and not node.is_input:
+        raise InputError(f"{name} is called with {extra}, which a Sequential cannot say, {REMEDY}")
+
+
+def _extra_arguments(node: Any) -> str:
+    """Return the arguments besides the input tensor; Keras itself records ``mask=None`` and ``training=False``."""
+    args, kwargs = node.arguments.args, node.arguments.kwargs
+    named = [f"{name}={value!r}" for name, value in kwargs.items() if value is not None and value is not False]
+    return ", ".join([*(repr(value) for value in args[1:] if value is not None), *named])
+
+
+def _refuse_repeats(layers: list[keras.Layer]) -> None:
+    seen: set[int] = set()
+    for layer in layers:
+        if id(layer) in seen:
+            raise InputError(f"layer {layer.name!r} ({type(layer).__name__}) is called more than once, {REMEDY}")
+        seen.add(id(layer))

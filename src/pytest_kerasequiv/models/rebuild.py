@@ -1,0 +1,151 @@
+"""A fresh model like a given instance: same layers, own variables. The instance is read, never changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FunctionType
+from typing import TYPE_CHECKING, Any
+
+from pytest_kerasequiv.errors import InputError
+from pytest_kerasequiv.models.compiling import compile_fresh, compile_settings
+from pytest_kerasequiv.models.specs import build_from, input_specs
+from pytest_kerasequiv.models.variables import assign, values_of, variables_of
+
+if TYPE_CHECKING:
+    import keras
+
+
+def rebuild(model: keras.Model, *, with_weights: bool) -> keras.Model:
+    """Return a model with the same layers and compile settings as ``model``, and variables of its own.
+
+    Args:
+        model: a Sequential or functional model, or a subclassed one with a complete ``get_config``.
+        with_weights: whether to copy the values of weights and seed states; otherwise they are drawn afresh.
+
+    Raises:
+        InputError: a layer or the model cannot be made again from its config.
+    """
+    import keras
+
+    with keras.saving.custom_object_scope(custom_objects(model)), _looking_uncompiled(model):
+        fresh = _rebuild_structure(model)
+    specs = input_specs(model)
+    if not fresh.built and specs is not None:
+        build_from(fresh, specs)
+    _copy_state(model, fresh, with_weights=with_weights)
+    _copy_compilation(model, fresh)
+    return fresh
+
+
+def _rebuild_structure(model: keras.Model) -> keras.Model:
+    import keras
+    from keras.src.models.functional import Functional
+
+    if isinstance(model, keras.Sequential | Functional):
+        return keras.models.clone_model(model, clone_function=_rebuild_layer, recursive=True)
+    try:
+        return type(model).from_config(model.get_config())
+    except Exception as error:
+        raise InputError(
+            f"the model {model.name!r} ({type(model).__name__}) cannot be made again from its get_config(): "
+            f"{_first_line(error)}; pass a builder, a function that returns a new model each time, instead of the model"
+        ) from error
+
+
+def _rebuild_layer(layer: keras.Layer) -> keras.Layer:
+    import keras
+
+    try:
+        if type(layer) is keras.layers.Lambda:
+            return _rebuild_lambda(layer)
+        return type(layer).from_config(_live_config(layer))
+    except Exception as error:
+        raise InputError(
+            f"layer {layer.name!r} ({type(layer).__name__}) cannot be made again from its get_config(): "
+            f"{_first_line(error)}; pass a builder, a function that returns a new model each time, instead of the model"
+        ) from error
+
+
+def _live_config(layer: keras.Layer) -> dict[str, Any]:
+    """Return the layer's config with Python functions as they are: written down and read back they lose closures."""
+    config: dict[str, Any] = layer.get_config()
+    for name in config:
+        value = getattr(layer, name, None)
+        if isinstance(value, FunctionType) and not _is_from_keras(value):
+            config[name] = value
+    return config
+
+
+def _rebuild_lambda(layer: Any) -> keras.Layer:
+    """Make a Lambda again around the same function object: its config would need unsafe deserialization."""
+    return type(layer)(
+        layer.function,
+        output_shape=layer._output_shape,
+        mask=layer.mask,
+        arguments=layer.arguments,
+        name=layer.name,
+        dtype=layer.dtype_policy,
+        trainable=layer.trainable,
+    )
+
+
+def _copy_state(model: keras.Model, fresh: keras.Model, *, with_weights: bool) -> None:
+    old, new = variables_of(model), variables_of(fresh)
+    if [(v.name, v.shape) for v in old] != [(v.name, v.shape) for v in new]:
+        raise InputError(
+            f"the model {model.name!r} has {len(old)} variables, made again from its config it has {len(new)} or "
+            "others: a layer creates state that its get_config does not tell; pass a builder instead of the model"
+        )
+    for variable, copy in zip(old, new, strict=True):
+        copy.trainable = variable.trainable
+    if with_weights:
+        assign(fresh, values_of(model))
+
+
+def _copy_compilation(model: keras.Model, fresh: keras.Model) -> None:
+    settings = compile_settings(model)
+    if settings is not None:
+        compile_fresh(fresh, settings)
+
+
+@contextmanager
+def _looking_uncompiled(model: keras.Model) -> Iterator[None]:
+    """Keep ``clone_model`` from writing down and reading back the compile settings; they are copied as objects."""
+    compiled = [m for m in _models_in(model) if m.compiled]
+    for each in compiled:
+        each.compiled = False
+    try:
+        yield
+    finally:
+        for each in compiled:
+            each.compiled = True
+
+
+def _models_in(model: keras.Model) -> list[keras.Model]:
+    import keras
+
+    return [layer for layer in model._flatten_layers() if isinstance(layer, keras.Model)]
+
+
+def custom_objects(thing: Any) -> dict[str, Any]:
+    """Return the classes and functions outside Keras that a model, optimizer, loss or metric uses, by name."""
+    import keras
+
+    found: dict[str, Any] = {}
+    parts = thing._flatten_layers() if isinstance(thing, keras.Layer) else [thing]
+    for part in parts:
+        for value in (part, *vars(part).values()):
+            target = value if isinstance(value, FunctionType) else type(value)
+            if (target is value or hasattr(value, "get_config")) and not _is_from_keras(target):
+                found.setdefault(target.__name__, target)
+    return found
+
+
+def _is_from_keras(thing: Any) -> bool:
+    return str(thing.__module__).startswith("keras.")
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

@@ -1,0 +1,321 @@
+"""Where one side comes from, and making fresh models of it."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from pytest_kerasequiv.errors import InputError
+from pytest_kerasequiv.models import locate
+from pytest_kerasequiv.models.compiling import compile_fresh, compile_settings
+from pytest_kerasequiv.models.derive import derive
+from pytest_kerasequiv.models.rebuild import rebuild
+from pytest_kerasequiv.models.seeds import preserved_world, seeded
+from pytest_kerasequiv.models.shapes import diagnose
+from pytest_kerasequiv.models.specs import Specs, build_from, compatible, flat_specs, input_specs, show
+
+if TYPE_CHECKING:
+    import keras
+
+Kind = Literal["builder", "model", "file"]
+
+
+class UnknownInputShape(InputError):
+    """The model is not built and nothing tells the shape of its input."""
+
+
+class Maker(Protocol):
+    """Makes a new model each time; ``as_given`` asks for the weights that a given model came with."""
+
+    def __call__(self, *, as_given: bool) -> keras.Model:
+        """Return a new model, perhaps not built yet."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One side of the twins: makes a fresh, built model on every call.
+
+    Attributes:
+        argument: ``"reference"`` or ``"candidate"``, for messages.
+        label: how a reader knows it: the builder's name, the file, the model's name.
+        kind: what the user gave.
+        make: makes a new model.
+        specs: inputs to build an unbuilt model for.
+        compile: arguments of ``Model.compile``; ``None`` keeps the compile settings the model comes with.
+    """
+
+    argument: str
+    label: str
+    kind: Kind
+    make: Maker
+    specs: Specs | None = None
+    compile: Mapping[str, Any] | None = None
+
+    def build(self, seed: int | None = None) -> keras.Model:
+        """Return a fresh model, built, and compiled where ``compile`` was given or the source compiles.
+
+        A model instance is made again from its config with fresh weights; a file is loaded with its weights.
+
+        Args:
+            seed: builds under this seed and leaves the caller's random state as it was; ``None`` builds under the
+                caller's random state, as the user's own ``set_random_seed(s); model = build()`` does.
+
+        Raises:
+            InputError: the source cannot make such a model.
+        """
+        return self._build(seed, as_given=False)
+
+    def build_as_given(self, seed: int) -> keras.Model:
+        """Return a fresh model under ``seed`` as `build` does; a model instance keeps the weights it came with."""
+        return self._build(seed, as_given=True)
+
+    def with_specs(self, specs: Specs) -> Source:
+        """Return the same source with the inputs to build for."""
+        return replace(self, specs=specs)
+
+    def _build(self, seed: int | None, *, as_given: bool) -> keras.Model:
+        if seed is not None:
+            with seeded(seed):
+                return self._build(None, as_given=as_given)
+        model = self._built(as_given=as_given)
+        if self.compile is not None:
+            compile_fresh(model, self.compile)
+        return model
+
+    def _built(self, *, as_given: bool) -> keras.Model:
+        try:
+            model = self._make_and_build(as_given=as_given)
+        except InputError:
+            raise
+        except Exception as error:
+            too_short = diagnose(lambda: self._make_and_build(as_given=as_given))
+            if too_short is not None:
+                message = too_short.message(f"{self.argument} {self.label!r}")
+                raise InputError(message) from None  # Keras's own trace says less
+            raise InputError(self._refused(error)) from error
+        _check_specs(model, self)
+        return model
+
+    def _make_and_build(self, *, as_given: bool) -> keras.Model:
+        model = self.make(as_given=as_given)
+        if not is_built(model):
+            if self.specs is None:
+                raise UnknownInputShape(
+                    f"{self.argument} {self.label!r} makes a model that is not built, and nothing tells the shape of "
+                    "its input; pass input_shape=(...) without the batch axis, or begin the model with keras.Input"
+                )
+            build_from(model, self.specs)
+        return model
+
+    def _refused(self, error: Exception) -> str:
+        shape = f" for input_shape {show(self.specs)}" if self.specs is not None else ""
+        text = " ".join(str(error).split())
+        text = text if len(text) <= 400 else f"{text[:400]} ..."
+        return f"{self.argument} {self.label!r} cannot be built{shape}: {type(error).__name__}: {text}"
+
+
+def is_built(model: keras.Model) -> bool:
+    """Whether all variables of a model exist: a Sequential also needs its functional core."""
+    import keras
+
+    if isinstance(model, keras.Sequential):
+        return bool(model.built) and model._functional is not None
+    return bool(model.built)
+
+
+def _check_specs(model: keras.Model, source: Source) -> None:
+    own = input_specs(model)
+    if own is None or source.specs is None:
+        return
+    pairs = list(zip(flat_specs(own), flat_specs(source.specs), strict=False))
+    if len(flat_specs(own)) != len(flat_specs(source.specs)) or not all(
+        compatible(a.shape, b.shape) for a, b in pairs
+    ):
+        raise InputError(
+            f"input_shape asks for {show(source.specs)}, but {source.argument} {source.label!r} takes {show(own)}; "
+            "leave input_shape away, or give the shape that the model was made for"
+        )
+
+
+@dataclass(frozen=True)
+class FromBuilder:
+    """Calls the user's builder."""
+
+    builder: Callable[[], Any]
+    argument: str
+    label: str
+
+    def __call__(self, *, as_given: bool) -> keras.Model:  # noqa: ARG002 - each build is as given
+        """Return the model that the builder returns."""
+        import keras
+
+        self._refuse_arguments()
+        try:
+            model = self.builder()
+        except InputError:
+            raise
+        except Exception as error:
+            raise BuilderFailed(self.argument, self.label, error) from error
+        if not isinstance(model, keras.Model):
+            raise InputError(
+                f"{self.argument} builder {self.label!r} returned {_kind_of(model)}, not a keras.Model; "
+                "a builder makes a new model and returns it"
+            )
+        _refuse_used(model, self.argument, self.label)
+        return model
+
+    def _refuse_arguments(self) -> None:
+        try:
+            parameters = inspect.signature(self.builder).parameters.values()
+        except (TypeError, ValueError):
+            return
+        needed = [
+            p.name for p in parameters if p.default is p.empty and p.kind not in {p.VAR_POSITIONAL, p.VAR_KEYWORD}
+        ]
+        if needed:
+            filled = ", ".join(f"{name}=..." for name in needed)
+            raise InputError(
+                f"{self.argument} builder {self.label!r} needs arguments ({', '.join(needed)}); a builder is called "
+                f"without any, so pass functools.partial({self.label}, {filled}) or give them defaults"
+            )
+
+
+class BuilderFailed(Exception):  # noqa: N818 - becomes an InputError once its shapes were looked at
+    """The user's builder raised."""
+
+    def __init__(self, argument: str, label: str, error: Exception) -> None:
+        super().__init__(f"{argument} builder {label!r} raised {type(error).__name__}: {error}")
+
+
+def _kind_of(value: Any) -> str:
+    if value is None:
+        return "None (is its return statement missing?)"
+    return f"{value!r:.60} of type {type(value).__name__}"
+
+
+def _refuse_used(model: keras.Model, argument: str, label: str) -> None:
+    """Refuse a model that an earlier call returned: every seed would go on training the same weights."""
+    if getattr(model, "_kerasequiv_built", False):
+        raise InputError(
+            f"{argument} builder {label!r} returned a model that it had returned before; a builder must make a new "
+            "model on each call, so create the layers inside it"
+        )
+    model._kerasequiv_built = True
+
+
+@dataclass(frozen=True)
+class FromModel:
+    """Makes a given model again from its config."""
+
+    model: keras.Model
+
+    def same_as(self, other: Maker) -> bool:
+        """Whether ``other`` makes copies of the same model."""
+        return isinstance(other, FromModel) and other.model is self.model
+
+    def __call__(self, *, as_given: bool) -> keras.Model:
+        """Return a copy with the weights as given, or with fresh ones."""
+        return rebuild(self.model, with_weights=as_given)
+
+
+@dataclass(frozen=True)
+class FromFile:
+    """Loads a model file."""
+
+    path: Path
+    argument: str
+
+    def same_as(self, other: Maker) -> bool:
+        """Whether ``other`` loads the same file."""
+        return isinstance(other, FromFile) and other.path.resolve() == self.path.resolve()
+
+    def __call__(self, *, as_given: bool) -> keras.Model:  # noqa: ARG002 - a file's weights are its own
+        """Return the loaded model, compiled with a fresh optimizer where it was saved compiled."""
+        model = locate.load(self.path, self.argument)
+        settings = compile_settings(model)
+        if settings is not None:
+            compile_fresh(model, settings)
+        return model
+
+
+@dataclass(frozen=True)
+class FromImport:
+    """Imports a builder or a model when it is first needed."""
+
+    text: str
+    argument: str
+
+    def __call__(self, *, as_given: bool) -> keras.Model:
+        """Return a model from what the import string names."""
+        found = locate.resolve(self.text, self.argument)
+        if not callable(found):
+            raise InputError(f"{self.argument}={self.text!r} names {_kind_of(found)}, neither a builder nor a model")
+        return _maker(found, self.argument, self.text)(as_given=as_given)
+
+
+@dataclass(frozen=True)
+class Derived:
+    """Turns each fresh model of the reference into its other-API twin."""
+
+    base: Source
+
+    def __call__(self, *, as_given: bool) -> keras.Model:
+        """Return the twin, with the weights, seeds and compile settings of the reference."""
+        model = self.base._build(None, as_given=as_given)
+        with preserved_world():  # so that the random state afterwards is the reference's
+            twin = derive(model)
+            settings = compile_settings(model)
+            if settings is not None:
+                compile_fresh(twin, settings)
+        return twin
+
+
+def source_of(given: Any, argument: str, *, compile: Mapping[str, Any] | None) -> Source:  # noqa: A002
+    """Read one side of ``Twins(reference, candidate)``.
+
+    Raises:
+        InputError: it is no builder, model, file or import string.
+    """
+    if isinstance(given, str | os.PathLike):
+        return _named(given, argument, compile)
+    if not callable(given):
+        raise InputError(
+            f"{argument}={given!r} is no builder (a function that returns a model), keras.Model, path to a .keras or "
+            ".h5 file, or 'package.module:builder'"
+        )
+    label = given.name if _is_model(given) else _name_of(given)
+    return Source(argument, label, "model" if _is_model(given) else "builder", _maker(given, argument, label), compile=compile)
+
+
+def _named(given: str | os.PathLike[str], argument: str, compile: Mapping[str, Any] | None) -> Source:  # noqa: A002
+    if isinstance(given, str) and locate.is_import_string(given):
+        return Source(argument, given, "builder", FromImport(given, argument), compile=compile)
+    path = Path(given)
+    locate.check_path(path, argument)
+    return Source(argument, str(path), "file", FromFile(path, argument), compile=compile)
+
+
+def derived_source(base: Source) -> Source:
+    """Return the source of the other-API twin of ``base``."""
+    return Source("candidate", f"{base.label} in the other API", base.kind, Derived(base), compile=base.compile)
+
+
+def _maker(given: Any, argument: str, label: str) -> Maker:
+    return FromModel(given) if _is_model(given) else FromBuilder(given, argument, label)
+
+
+def _is_model(value: Any) -> bool:
+    """Whether ``value`` is a model, without importing Keras: if it is one, Keras is there already."""
+    keras = sys.modules.get("keras")
+    return keras is not None and isinstance(value, keras.Model)
+
+
+def _name_of(builder: Any) -> str:
+    function = getattr(builder, "func", builder)  # functools.partial
+    name = getattr(function, "__qualname__", type(function).__name__)
+    return str(name).rsplit("<locals>.", 1)[-1]
