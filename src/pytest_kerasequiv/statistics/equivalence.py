@@ -1,0 +1,233 @@
+"""The decision on one metric: equivalence, difference, and what stands against either."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pytest_kerasequiv.errors import InputError
+from pytest_kerasequiv.statistics import means, planning
+from pytest_kerasequiv.statistics.arms import Arms, read_arms
+from pytest_kerasequiv.statistics.explain import reasons_for
+from pytest_kerasequiv.statistics.failures import failure_p, undetected_rate
+from pytest_kerasequiv.statistics.looks import Look, parse_looks
+from pytest_kerasequiv.statistics.margin import Margin, parse_margin
+from pytest_kerasequiv.statistics.permutation import permutation_test
+from pytest_kerasequiv.statistics.result import ArmSummary, EquivalenceTest
+from pytest_kerasequiv.statistics.runs import describe_runs
+from pytest_kerasequiv.statistics.within import interval, mean_test
+from pytest_kerasequiv.verdict import Verdict
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import ArrayLike, NDArray
+
+    Array = NDArray[np.float64]
+
+SPREAD_RATIO = 1.5
+"""Ratio of the standard deviations from which a detectable difference in spread stands against EQUIVALENT."""
+
+
+def equivalence_test(
+    reference: ArrayLike,
+    candidate: ArrayLike,
+    *,
+    margin: float | str | Margin | None = None,
+    paired: bool = False,
+    alpha: float = 0.05,
+    fail_value: float | None = None,
+    looks: Iterable[int | Look] | None = None,
+    rng: np.random.Generator | int | None = None,
+) -> EquivalenceTest:
+    """Decide whether two samples of one metric, one value per seeded run, are equivalent.
+
+    Args:
+        reference: the reference's values, shape (n,), n >= 2. NaN and infinity are failed runs.
+        candidate: the candidate's values, shape (m,).
+        margin: a number in units of the metric, ``"10%"`` of the reference mean, ``"0.5sd"`` of the reference, or
+            ``None`` for ``"1sd"``.
+        paired: run i of both twins shares its seeds.
+        alpha: bound of both error rates, below 0.5.
+        fail_value: the metric's value that a failed run stands for, where that is worse than the worst seen; where
+            smaller is worse (accuracy), give it or ``-inf``.
+        looks: run counts at which to decide, on growing prefixes, for example ``(10, 15, 20)``.
+        rng: draws the permutations; ``None`` uses the same draws every time.
+
+    Raises:
+        InputError: an argument cannot be used.
+    """
+    arms = read_arms(reference, candidate, paired=paired, fail_value=fail_value)
+    check_alpha(alpha)
+    size, source = parse_margin(margin), generator(rng)
+    runs = min(len(arms.reference), len(arms.candidate))
+    if looks is None:
+        return decide_arms(arms, size, (Look(runs, alpha, alpha),), 0, source)
+    plan = parse_looks(looks, max(len(arms.reference), len(arms.candidate)), alpha)
+    for k, look in enumerate(due_looks(plan, runs)):
+        prefix = read_arms(
+            arms.reference_values[: look.n],
+            arms.candidate_values[: look.n],
+            paired=paired,
+            fail_value=fail_value,
+        )
+        test = decide_arms(prefix, size, plan, k, source)
+        if test.verdict is not Verdict.INCONCLUSIVE:
+            break
+    return test
+
+
+def check_alpha(alpha: float) -> None:
+    """Refuse an alpha that bounds nothing."""
+    if not isinstance(alpha, numbers.Real) or not 0 < alpha < 0.5:
+        raise InputError(
+            f"alpha={alpha!r} is no error rate; give a number above 0 and below 0.5, usually 0.05"
+        )
+
+
+def generator(rng: np.random.Generator | int | None) -> np.random.Generator | None:
+    """Return the generator that ``rng`` stands for."""
+    import numpy as np
+
+    if rng is None or isinstance(rng, np.random.Generator):
+        return rng
+    if isinstance(rng, numbers.Integral) and not isinstance(rng, bool) and rng >= 0:
+        return np.random.default_rng(int(rng))
+    raise InputError(
+        f"rng={rng!r} is no source of random numbers; give a numpy.random.Generator, a seed or None"
+    )
+
+
+def due_looks(plan: tuple[Look, ...], runs: int) -> tuple[Look, ...]:
+    """Return the looks that ``runs`` runs per twin allow.
+
+    Raises:
+        InputError: fewer runs than the first look takes.
+    """
+    due = tuple(look for look in plan if look.n <= runs)
+    if not due:
+        raise InputError(
+            f"looks={tuple(look.n for look in plan)} start at {plan[0].n} runs per twin but only {runs} are given; "
+            "wait for more runs or look earlier"
+        )
+    return due
+
+
+def decide_arms(
+    arms: Arms, margin: Margin, looks: Sequence[Look], k: int, rng: np.random.Generator | None
+) -> EquivalenceTest:
+    """Decide on one metric at look ``k``; Holm's adjustment over several metrics comes later."""
+    look, alpha = looks[k], float(sum(each.alpha for each in looks))
+    n = min(len(arms.reference), len(arms.candidate))
+    permuted = permutation_test(arms, rng)
+    sides = mean_test(arms, margin, look.alpha)
+    p_failure = failure_p(arms)
+    reference, candidate = _summary(arms, "reference"), _summary(arms, "candidate")
+    spread_differs = permuted.spread <= look.alpha and not _similar(reference.sd, candidate.sd)
+    failures_differ = p_failure > look.failure_level or _mostly_failed(arms)
+    objection = spread_differs or failures_differ
+    scale = _scale(arms, reference, candidate)
+    gap = means.mean_difference(arms.reference, arms.candidate, paired=arms.paired)
+    test = EquivalenceTest(
+        verdict=Verdict.INCONCLUSIVE,
+        n=n,
+        paired=arms.paired,
+        alpha=alpha,
+        level=float(look.alpha),
+        margin=sides.margin,
+        margin_kind=sides.kind,
+        margin_label=sides.label,
+        reference=reference,
+        candidate=candidate,
+        difference=float(gap.difference),
+        ci90=interval(gap, 0.90),
+        ci95=interval(gap, 0.95),
+        p_lower=sides.lower,
+        p_upper=sides.upper,
+        p_difference=permuted.difference,
+        p_difference_holm=permuted.difference,
+        p_means=permuted.means,
+        p_spread=permuted.spread,
+        p_failure=p_failure,
+        failure_level=float(look.failure_level),
+        effect_size=_over(float(gap.difference), math.hypot(reference.sd, candidate.sd) / math.sqrt(2)),
+        superiority=_superiority(arms),
+        sd_ratio=_over(candidate.sd, reference.sd) if candidate.sd != reference.sd else 1.0,
+        certified_bound=None if objection else sides.certified,
+        certified_label=None if objection or sides.certified is None else sides.certified_label,
+        detectable_difference=planning.detectable_difference(n, paired=arms.paired, alpha=alpha) * scale,
+        recommended_runs=planning.runs_for(
+            sides.margin,
+            scale,
+            paired=arms.paired,
+            alpha=alpha,
+            estimated=reference.sd if sides.kind == "sd" else None,
+        ),
+        undetected_failure_rate=undetected_rate(n, alpha),
+        detectable=False,
+        spread_differs=spread_differs,
+        failures_differ=failures_differ,
+        fail_value=arms.fail_value,
+        looks=tuple(each.n for each in looks),
+        unusual=describe_runs(arms.reference_values, arms.candidate_values),
+    )
+    return decided(test, permuted.difference)
+
+
+def decided(test: EquivalenceTest, p_holm: float) -> EquivalenceTest:
+    """Return the test with its verdict, given its Holm-adjusted p of difference. EQUIVALENT wins."""
+    shown = test.equivalent_means and not (test.spread_differs or test.failures_differ)
+    found = p_holm <= test.level
+    verdict = Verdict.EQUIVALENT if shown else Verdict.DIFFERENT if found else Verdict.INCONCLUSIVE
+    test = replace(test, verdict=verdict, p_difference_holm=p_holm, detectable=shown and found)
+    return replace(test, reasons=reasons_for(test))
+
+
+def _summary(arms: Arms, twin: str) -> ArmSummary:
+    import numpy as np
+
+    values, failed, given = (
+        (arms.reference, arms.reference_failed, arms.reference_values)
+        if twin == "reference"
+        else (arms.candidate, arms.candidate_failed, arms.candidate_values)
+    )
+    return ArmSummary(
+        values=given,
+        mean=float(values.mean()),
+        sd=0.0 if bool(means.constant(values, values)) else float(values.std(ddof=1)),
+        median=float(np.median(values)),
+        min=float(values.min()),
+        max=float(values.max()),
+        failed=int(failed.sum()),
+    )
+
+
+def _similar(x: float, y: float) -> bool:
+    return x <= SPREAD_RATIO * y and y <= SPREAD_RATIO * x
+
+
+def _mostly_failed(arms: Arms) -> bool:
+    return bool(arms.reference_failed.mean() > 0.5 or arms.candidate_failed.mean() > 0.5)
+
+
+def _scale(arms: Arms, reference: ArmSummary, candidate: ArmSummary) -> float:
+    """Return the deviation that planning works with: of the paired differences, or pooled over the arms."""
+    if not arms.paired:
+        return math.hypot(reference.sd, candidate.sd) / math.sqrt(2)
+    gap = means.mean_difference(arms.reference, arms.candidate, paired=True)
+    return float(gap.se) * math.sqrt(len(arms.reference))
+
+
+def _superiority(arms: Arms) -> float:
+    import numpy as np
+
+    signs = np.sign(arms.candidate[:, None] - arms.reference[None, :])
+    return float((signs.mean() + 1) / 2)
+
+
+def _over(above: float, below: float) -> float:
+    if below > 0:
+        return above / below
+    return 0.0 if above == 0 else math.copysign(math.inf, above)

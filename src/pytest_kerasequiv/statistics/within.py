@@ -1,0 +1,111 @@
+"""Are the means of one experiment within the margin? The three kinds of margin, behind one function."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from pytest_kerasequiv.statistics import means, mover
+from pytest_kerasequiv.statistics.arms import Arms
+from pytest_kerasequiv.statistics.margin import Margin, label_of
+
+CONSTANT_MARGIN = 1e-5
+"""Share of the reference mean that is the margin where the reference does not vary at all."""
+
+
+@dataclass(frozen=True)
+class MeanTest:
+    """The equivalence test of the means.
+
+    Attributes:
+        kind: of the margin.
+        label: the margin as asked for.
+        margin: in units of the metric.
+        lower: p of "the candidate is lower by the margin or more".
+        upper: p of "the candidate is higher by the margin or more".
+        certified: smallest margin that would pass, in units of the metric; ``None`` where none would.
+        certified_label: the same in the unit of the margin.
+    """
+
+    kind: str
+    label: str
+    margin: float
+    lower: float
+    upper: float
+    certified: float | None
+    certified_label: str | None
+
+
+def mean_test(arms: Arms, margin: Margin, alpha: float) -> MeanTest:
+    """Test whether the means are within the margin; where the reference does not vary, "sd" is 1e-5 of its mean."""
+    x = arms.reference
+    if margin.kind == "relative":
+        return _relative(arms, margin, alpha)
+    if margin.kind == "absolute":
+        return _absolute(arms, margin, alpha)
+    if bool(means.constant(x, x)):
+        size = CONSTANT_MARGIN * abs(float(x.mean()))
+        return replace(
+            _absolute(arms, Margin("absolute", size), alpha), label=f"{size:.4g}, reference constant"
+        )
+    if len(x) < 3:
+        return MeanTest("sd", margin.label, margin.size * float(x.std(ddof=1)), 1.0, 1.0, None, None)
+    return _deviations(arms, margin, alpha)
+
+
+def _absolute(arms: Arms, margin: Margin, alpha: float) -> MeanTest:
+    low, high = means.tost_absolute(arms.reference, arms.candidate, margin.size, paired=arms.paired)
+    gap = means.mean_difference(arms.reference, arms.candidate, paired=arms.paired)
+    lower, upper, flat = float(low), float(high), float(gap.se) == 0
+    if flat and float(gap.difference) == 0:  # no margin is too small for identical constants
+        lower = upper = _smallest_p(arms)
+    bound = (
+        None if flat and _smallest_p(arms) > alpha else max(abs(end) for end in interval(gap, 1 - 2 * alpha))
+    )
+    label = None if bound is None else label_of("absolute", bound)
+    return MeanTest("absolute", margin.label, margin.size, lower, upper, bound, label)
+
+
+def _smallest_p(arms: Arms) -> float:
+    n, m = len(arms.reference), len(arms.candidate)
+    return float(2.0**-n) if arms.paired else 1 / math.comb(n + m, n)
+
+
+def _deviations(arms: Arms, margin: Margin, alpha: float) -> MeanTest:
+    parts = mover.sd_margin(arms.reference, arms.candidate, paired=arms.paired)
+    sd, k = float(parts.sd), margin.size
+    lower, upper = mover.p_values(parts, k, alpha)
+    if float(parts.means.se) == 0:
+        lower, upper = max(lower, _smallest_p(arms)), max(upper, _smallest_p(arms))
+    bound = float(parts.certified(alpha))
+    return MeanTest("sd", margin.label, k * sd, lower, upper, bound * sd, label_of("sd", bound))
+
+
+def _relative(arms: Arms, margin: Margin, alpha: float) -> MeanTest:
+    def sides(share: float) -> tuple[float, float]:
+        low, high = means.tost_relative(arms.reference, arms.candidate, share, paired=arms.paired)
+        return float(low), float(high)
+
+    mean = abs(float(arms.reference.mean()))
+    bound = _smallest_share(lambda share: max(sides(share)) <= alpha, margin.size)
+    certified = None if bound is None else bound * mean
+    label = None if bound is None else label_of("relative", bound)
+    return MeanTest("relative", margin.label, margin.size * mean, *sides(margin.size), certified, label)
+
+
+def _smallest_share(passes: Callable[[float], bool], share: float) -> float | None:
+    """Bisect for the smallest relative margin that passes, away from ``share``; ``None`` where none below 1 does."""
+    low, high = (0.0, share) if passes(share) else (share, 1.0)
+    if not passes(high):
+        return None
+    for _ in range(50):
+        middle = (low + high) / 2
+        low, high = (low, middle) if passes(middle) else (middle, high)
+    return high
+
+
+def interval(gap: means.MeanDifference, level: float) -> tuple[float, float]:
+    """Return the confidence interval of one mean difference as plain numbers."""
+    low, high = gap.interval(level)
+    return float(low), float(high)
