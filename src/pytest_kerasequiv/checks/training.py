@@ -1,0 +1,213 @@
+"""Repeated seeded training of both twins, and the statistical decision on their metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pytest_kerasequiv.training.arms import Arms, metric_names
+from pytest_kerasequiv.training.runs import ProgressCallback, Runs, listed
+from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Verdict
+
+if TYPE_CHECKING:
+    from pytest_kerasequiv.checks.pair import Pair
+    from pytest_kerasequiv.models.sources import Source
+    from pytest_kerasequiv.statistics import Decision, EquivalenceTest
+    from pytest_kerasequiv.training.plan import Training
+
+NAME = "training"
+
+
+def observe(
+    source: Source, plan: Training, *, seeds: Sequence[int] | None = None, side: str = "reference"
+) -> Runs:
+    """Train one twin under each seed.
+
+    Args:
+        source: makes fresh models of the twin.
+        plan: how they are trained.
+        seeds: the seeds, by default those of the plan.
+        side: ``"reference"`` or ``"candidate"``, for messages.
+
+    Raises:
+        InputError: the model is not compiled, or the plan's data do not fit it.
+    """
+    from pytest_kerasequiv.training.engines import make_arm
+
+    arm = make_arm(source, plan, side)
+    runs = tuple(arm.train(plan.seed_values if seeds is None else seeds))
+    return Runs(runs, arm.reason)
+
+
+def compare(reference: Runs, candidate: Runs, plan: Training) -> CheckResult:
+    """Decide from the runs so far; with fewer than planned, at the looks that they reach.
+
+    Raises:
+        InputError: the plan names a metric that the runs do not have, or the twins' metrics differ.
+    """
+    from pytest_kerasequiv.statistics import decide
+
+    names = metric_names(plan, reference, candidate)
+    if not names:
+        return _no_metrics(reference, candidate, plan)
+    decision = decide(
+        {name: reference.values(name) for name in names},
+        {name: candidate.values(name) for name in names},
+        margins={name: plan.margin_of(name) for name in names},
+        alpha=plan.error_rate,
+        paired=plan.paired,
+        looks=looks_of(plan),
+    )
+    findings = (*_metric_findings(decision), *_run_findings(reference, candidate))
+    evidence = None if decision.verdict is Verdict.INCONCLUSIVE else Evidence.STATISTICAL
+    return CheckResult(
+        NAME,
+        decision.verdict,
+        evidence,
+        findings,
+        _figures(reference, candidate, plan, decision),
+    )
+
+
+def run(
+    pair: Pair,
+    *,
+    training: Training,
+    progress: ProgressCallback | None = None,
+    executor: Any = None,
+    cache: Any = None,
+) -> CheckResult:
+    """Train both twins, look after each portion of the runs, and stop as soon as the decision stands.
+
+    Args:
+        pair: the twins.
+        training: the plan.
+        progress: told after every run.
+        executor: a ``concurrent.futures.Executor`` or a Dask client; ``None`` trains in this process.
+        cache: keeps finished runs, see `training.cache.RunCache`.
+
+    Raises:
+        InputError: the twins cannot be trained as planned.
+    """
+    from pytest_kerasequiv.training.engines import make_arms
+
+    arms = Arms(*make_arms(pair, training, executor=executor, cache=cache), training, progress)
+    for n in (look.n for look in looks_of(training)):
+        result = compare(*arms.extend_to(n), training)
+        if result.verdict is not Verdict.INCONCLUSIVE:
+            break
+        arms.message = f"undecided after {n} runs each"
+    return result
+
+
+def looks_of(plan: Training) -> Any:
+    """Return when the plan decides: at 10, 15 and 20 of 20 runs; see `statistics.default_looks`."""
+    from pytest_kerasequiv.statistics import default_looks
+
+    return default_looks(len(plan.seed_values), plan.error_rate)
+
+
+def _metric_findings(decision: Decision) -> list[Finding]:
+    order = {Verdict.DIFFERENT: 0, Verdict.INCONCLUSIVE: 1, Verdict.EQUIVALENT: 2}
+    tests = sorted(decision.metrics.items(), key=lambda item: order[item[1].verdict])
+    return [_metric_finding(name, test) for name, test in tests]
+
+
+def _metric_finding(name: str, test: EquivalenceTest) -> Finding:
+    reference, candidate = test.reference, test.candidate
+    message = (
+        f"{name}: reference {_spread(reference)}, candidate {_spread(candidate)} over {test.n} runs each; "
+        f"difference {test.difference:+.4g}, 90 % interval [{test.ci90[0]:+.4g}, {test.ci90[1]:+.4g}], "
+        f"margin "
+        f"{_margin(test)}: {test.verdict}"
+    )
+    message = "; ".join([message, *test.reasons]) if test.verdict is not Verdict.EQUIVALENT else message
+    severity: Any = "difference" if test.verdict is Verdict.DIFFERENT else "note"
+    return Finding(NAME, None, None, name, reference.mean, candidate.mean, message, severity)
+
+
+def _spread(arm: Any) -> str:
+    return f"{arm.mean:.4g} ± {arm.sd:.2g}"
+
+
+def _margin(test: EquivalenceTest) -> str:
+    return test.margin_label if test.margin_kind == "absolute" else f"{test.margin:.4g} ({test.margin_label})"
+
+
+def _run_findings(reference: Runs, candidate: Runs) -> list[Finding]:
+    """Notes on runs that failed or collapsed: they are described, never dropped."""
+    failed = [
+        _side_note("failed", side, runs, _failures(runs)) for side, runs in _sides(reference, candidate)
+    ]
+    constant = [
+        _side_note("constant", side, runs, _constants(runs)) for side, runs in _sides(reference, candidate)
+    ]
+    return [note for note in (*failed, *constant) if note is not None]
+
+
+def _sides(reference: Runs, candidate: Runs) -> tuple[tuple[str, Runs], tuple[str, Runs]]:
+    return ("reference", reference), ("candidate", candidate)
+
+
+def _failures(runs: Runs) -> tuple[int, str]:
+    reasons = runs.failures
+    first = next(iter(reasons.values()), "")
+    return len(reasons), f"failed (seed {listed(list(reasons))}): {first}; they count as the worst value seen"
+
+
+def _constants(runs: Runs) -> tuple[int, str]:
+    seeds = [run.seed for run in runs.runs if run.constant]
+    return len(
+        seeds
+    ), f"predict a constant (seed {listed(seeds)}), as a model with a dead relu at its output does"
+
+
+def _side_note(field: str, side: str, runs: Runs, counted: tuple[int, str]) -> Finding | None:
+    count, what = counted
+    if not count:
+        return None
+    message = f"{count} of {len(runs.runs)} {side} runs {what}"
+    first, second = (count, None) if side == "reference" else (None, count)
+    return Finding(NAME, None, None, field, first, second, message, "note")
+
+
+def _figures(reference: Runs, candidate: Runs, plan: Training, decision: Decision | None) -> dict[str, Any]:
+    tests = decision.metrics if decision is not None else {}
+    return {
+        "engine": _joined(reference.engine, candidate.engine),
+        "reason": _joined(reference.reason, candidate.reason),
+        "n": len(reference.runs),
+        "planned": len(plan.seed_values),
+        "looks": [look.n for look in looks_of(plan)],
+        "seeds": list(reference.seeds),
+        "failed": {
+            side: {str(s): why for s, why in runs.failures.items()}
+            for side, runs in _sides(reference, candidate)
+        },
+        "constant": {
+            side: [r.seed for r in runs.runs if r.constant] for side, runs in _sides(reference, candidate)
+        },
+        "origin": {side: _counted(runs) for side, runs in _sides(reference, candidate)},
+        "seconds": {
+            side: sum(run.seconds for run in runs.runs) for side, runs in _sides(reference, candidate)
+        },
+        "margin": dict(plan.margin) if isinstance(plan.margin, Mapping) else plan.margin,
+        "alpha": plan.error_rate,
+        "paired": plan.paired,
+        "metrics": {name: test.to_dict() for name, test in tests.items()},
+    }
+
+
+def _joined(reference: str, candidate: str) -> str:
+    return reference if reference == candidate else f"reference: {reference}; candidate: {candidate}"
+
+
+def _counted(runs: Runs) -> dict[str, int]:
+    origins = [run.origin for run in runs.runs]
+    return {origin: origins.count(origin) for origin in sorted(set(origins))}
+
+
+def _no_metrics(reference: Runs, candidate: Runs, plan: Training) -> CheckResult:
+    """Every run of both twins raised: there is nothing to decide on."""
+    findings = tuple(_run_findings(reference, candidate))
+    return CheckResult(NAME, Verdict.INCONCLUSIVE, None, findings, _figures(reference, candidate, plan, None))

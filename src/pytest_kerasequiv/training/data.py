@@ -1,0 +1,112 @@
+"""The user's arrays: ``(x, y)`` or ``(x, y, sample_weight)``, checked once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pytest_kerasequiv.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class Split(NamedTuple):
+    """Data as ``Model.fit`` and ``Model.evaluate`` take it: arrays, or lists or dicts of arrays."""
+
+    x: Any
+    y: Any
+    sample_weight: Any = None
+
+    @property
+    def samples(self) -> int:
+        """How many samples there are."""
+        return len(next(array for _, array in leaves(self.x)))
+
+
+def split(name: str, value: Any) -> Split:
+    """Check the argument ``name`` of `Training` and return it as a `Split` of NumPy arrays.
+
+    Raises:
+        InputError: it is no pair, holds NaN or infinite numbers, or its parts differ in length.
+    """
+    if isinstance(value, Split):
+        return value
+    if not isinstance(value, (tuple, list)) or len(value) not in (2, 3):
+        raise InputError(
+            f"{name} is {_kind(value)}; pass {name}=(x, y) or (x, y, sample_weight) as arrays. For a "
+            f"generator "
+            "or a tf.data.Dataset use fit=, your own training loop"
+        )
+    parts = Split(*(_arrays(f"{name} {part}", v) for part, v in zip(Split._fields, value, strict=False)))
+    if parts.x is None or parts.y is None:
+        raise InputError(f"{name} has no {'x' if parts.x is None else 'y'}; pass {name}=(x, y) as arrays")
+    _check_lengths(name, parts)
+    return parts
+
+
+def leaves(value: Any, label: str = "") -> Iterator[tuple[str, NDArray[np.generic]]]:
+    """Yield each array of a nested structure with a readable place, such as ``"['left']"`` or ``"[0]"``."""
+    if value is None:
+        return
+    if isinstance(value, Mapping):
+        for key, one in value.items():
+            yield from leaves(one, f"{label}[{key!r}]")
+    elif isinstance(value, (list, tuple)):
+        for index, one in enumerate(value):
+            yield from leaves(one, f"{label}[{index}]")
+    else:
+        yield label, value
+
+
+def _arrays(label: str, value: Any) -> Any:
+    if value is None:
+        return None
+    if isinstance(value, Mapping):
+        return {key: _arrays(f"{label}[{key!r}]", one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)) and value and all(hasattr(one, "shape") for one in value):
+        return [_arrays(f"{label}[{index}]", one) for index, one in enumerate(value)]
+    return _array(label, value)
+
+
+def _array(label: str, value: Any) -> NDArray[np.generic]:
+    import numpy as np
+
+    try:
+        array = np.asarray(value)
+    except Exception as error:
+        raise InputError(f"{label} cannot be read as an array ({error}); pass a NumPy array") from error
+    if array.dtype == object or array.ndim == 0:
+        raise InputError(
+            f"{label} is {_kind(value)}, not an array with one row a sample; pass a NumPy array, or use "
+            f"fit= for "
+            "other data"
+        )
+    if np.issubdtype(array.dtype, np.inexact) and not np.isfinite(array).all():
+        rows = np.flatnonzero(~np.isfinite(array).reshape(len(array), -1).all(axis=1))
+        raise InputError(
+            f"{label} holds NaN or infinite numbers in {len(rows)} of {len(array)} rows, first in row "
+            f"{rows[0]}; "
+            "remove or impute these rows: a model trained on them yields NaN"
+        )
+    return array
+
+
+def _check_lengths(name: str, parts: Split) -> None:
+    lengths = {
+        f"{part}{place}": len(a) for part in Split._fields for place, a in leaves(getattr(parts, part))
+    }
+    if len(set(lengths.values())) > 1:
+        told = ", ".join(f"{place} has {length}" for place, length in lengths.items())
+        raise InputError(
+            f"{name} has parts of different lengths: {told} rows; x and y need one row a sample each"
+        )
+    if 0 in lengths.values():
+        raise InputError(f"{name} has no rows; pass at least one sample")
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, (tuple, list)):
+        return f"a {type(value).__name__} of {len(value)}"
+    return f"a {type(value).__name__}" if value is not None else "None"

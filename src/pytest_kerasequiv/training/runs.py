@@ -1,0 +1,120 @@
+"""What a training gives: one `Run` a seed, `Runs` of one twin, and the progress on the way."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Run:
+    """One seeded training of one twin.
+
+    Attributes:
+        seed: its seed.
+        metrics: metric name -> value on the test data; empty where the run raised.
+        failure: why the run counts as failed (an exception, NaN or infinite metrics), or ``None``.
+        constant: whether the trained model predicts one value for all test inputs (a collapsed run).
+        seconds: wall time spent on it.
+        engine: what trained it, ``"fit"`` or ``"vectorized"``.
+        origin: ``"trained"`` now, read from the ``"cache"`` or ``"shared"`` with the proved twin.
+    """
+
+    seed: int
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    failure: str | None = None
+    constant: bool = False
+    seconds: float = 0.0
+    engine: str = "fit"
+    origin: str = "trained"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the run as plain data; NaN stays NaN."""
+        return {**vars(self), "metrics": dict(self.metrics)}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Run:
+        """Read what `to_dict` wrote."""
+        return cls(**data)
+
+
+@dataclass(frozen=True)
+class Runs:
+    """The runs of one twin, in the order of their seeds.
+
+    Attributes:
+        runs: one entry a seed.
+        reason: why they were made by this engine, and how its results were made sure of.
+    """
+
+    runs: tuple[Run, ...]
+    reason: str = ""
+
+    @property
+    def engine(self) -> str:
+        """What trained them."""
+        return " and ".join(sorted({run.engine for run in self.runs}))
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds, one a run."""
+        return tuple(run.seed for run in self.runs)
+
+    @property
+    def failures(self) -> dict[int, str]:
+        """Seed -> reason of each failed run."""
+        return {run.seed: run.failure for run in self.runs if run.failure is not None}
+
+    @property
+    def metric_names(self) -> tuple[str, ...]:
+        """The names that the first run with metrics returned."""
+        return next((tuple(run.metrics) for run in self.runs if run.metrics), ())
+
+    def values(self, metric: str) -> NDArray[np.float64]:
+        """Return one metric over the runs, shape ``(n,)`` float64; a failed run is NaN."""
+        import numpy as np
+
+        failed = float("nan")
+        return np.array(
+            [failed if r.failure else r.metrics.get(metric, failed) for r in self.runs], dtype=np.float64
+        )
+
+
+def failure_of(metrics: Mapping[str, float]) -> str | None:
+    """Say why metrics make a failed run, or ``None``."""
+    bad = [f"{name} is {value}" for name, value in metrics.items() if not math.isfinite(value)]
+    return ", ".join(bad) if bad else None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One step of long work.
+
+    Attributes:
+        side: ``"reference"``, ``"candidate"`` or ``"both"``.
+        done: runs finished, both twins together.
+        total: runs planned at most, both twins together.
+        seconds: wall time so far.
+        message: the current state in a few words.
+    """
+
+    side: str
+    done: int
+    total: int
+    seconds: float
+    message: str = ""
+
+
+ProgressCallback = Callable[[Progress], None]
+
+
+def listed(seeds: Sequence[int]) -> str:
+    """Write seeds for a reader: ``"3, 7 and 11"``."""
+    words = [str(seed) for seed in seeds]
+    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
