@@ -58,8 +58,8 @@ class Controller:
 def _log_failure(config: pytest.Config) -> None:
     """Log the gate as a failed test, so that the terminal, JUnit XML and the exit code say the same.
 
-    The plugins that remember failed tests for the next session are left out: there is no such test to repeat. The
-    terminal has shown 100 % already, so it is told without another letter in its row.
+    The plugins that remember failed tests for the next session are left out: there is no such test to repeat.
+    The terminal has shown 100 % already, so it is told without another letter in its row.
     """
     report = pytest.TestReport(
         nodeid=GATE,

@@ -121,12 +121,12 @@ class Ledger:
         self._by_test[report.nodeid] = [(r["key"], Report.from_dict(r["report"])) for r in records]
 
     def pairs(self) -> list[Report]:
-        """Return one report per pair, its checks gathered from all tests that looked at it."""
+        """Return one report per pair, its checks gathered from all tests that looked at it, in a fixed order."""
         groups: dict[str, list[Report]] = {}
         for entries in self._by_test.values():
             for key, report in entries:
                 groups.setdefault(key, []).append(report)
-        return [merged(reports) for reports in groups.values()]
+        return [merged(groups[key]) for key in sorted(groups)]
 
     @property
     def executed(self) -> int:

@@ -83,10 +83,10 @@ def read_seeds(text: str) -> int:
 
 def read_margin(text: str) -> float | str:
     """Read a margin: a positive number, a percentage of the reference's mean or a multiple of its sd."""
-    match = re.fullmatch(r"(\d+(?:\.\d*)?(?:e[+-]?\d+)?|\.\d+)\s*(%|sd)?", text.strip(), re.IGNORECASE)
-    if match is None or float(match[1]) <= 0:
-        raise InputError(f"{text!r} is no margin; give a positive number, or for example 10% or 0.5sd")
-    return text.strip().replace(" ", "") if match[2] else float(match[1])
+    from pytest_kerasequiv.statistics.margin import parse_margin
+
+    margin = parse_margin(text)
+    return margin.size if margin.kind == "absolute" else text.strip()
 
 
 def read_alpha(text: str) -> float:

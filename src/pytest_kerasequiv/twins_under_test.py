@@ -149,7 +149,10 @@ class TwinsUnderTest:
             self._entry.ran.append("training")
         with self._surroundings.progress(self._entry.comparison.twins.name) as progress:
             return self._entry.comparison.check(
-                "training", training=training, progress=progress, executor=self._surroundings.executor()
+                "training",
+                training=training.with_defaults(**settings.training_defaults),
+                progress=progress,
+                executor=self._surroundings.executor(),
             )
 
     def _demand(self, report: Report) -> None:

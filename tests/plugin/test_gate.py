@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import pathlib
+import xml.etree.ElementTree as ET
+
+import pytest
+
+NOTHING = "def test_it(): pass"
+ONE = "def test_it(keras_twins):\n    keras_twins({%s}).assert_same_outputs()"
+BROKEN = "def test_it(keras_twins):\n    keras_twins({'outputs': OSError('gone')}).check('outputs')"
+MARKED = "import pytest\n@pytest.mark.kerasequiv\ndef test_it(): pass"
+WORKERS = pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["one-process", "two-workers"])
+
+
+@WORKERS
+def test_without_the_flag_the_gate_is_open(scripted: pytest.Pytester, workers: list[str]) -> None:
+    scripted.makepyfile(NOTHING)
+    result = scripted.runpytest_subprocess(*workers)
+    assert result.ret == pytest.ExitCode.OK
+    assert "equivalence" not in result.stdout.str()
+
+
+@WORKERS
+@pytest.mark.parametrize("source", [NOTHING, BROKEN, MARKED], ids=["no-check", "broken-check", "marker-only"])
+def test_nothing_compared_fails_the_session(
+    scripted: pytest.Pytester, workers: list[str], source: str
+) -> None:
+    scripted.makepyfile(source)
+    result = scripted.runpytest_subprocess("--kerasequiv", "--junitxml=junit.xml", *workers)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(
+        ["*nothing was compared, so nothing was shown.", "FAILED kerasequiv-gate*", "*1 failed, 1 passed in*"]
+    )
+    suite = ET.parse(scripted.path / "junit.xml").getroot()[0]
+    assert suite.get("failures") == "1"
+
+
+@WORKERS
+def test_no_test_at_all_fails_too(scripted: pytest.Pytester, workers: list[str]) -> None:
+    result = scripted.runpytest_subprocess("--kerasequiv", *workers)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["FAILED kerasequiv-gate*"])
+
+
+@WORKERS
+def test_skipped_tests_are_no_checks(scripted: pytest.Pytester, workers: list[str]) -> None:
+    scripted.makepyfile("import pytest\ndef test_it(keras_twins):\n    pytest.skip('not today')")
+    assert scripted.runpytest_subprocess("--kerasequiv", *workers).ret == pytest.ExitCode.TESTS_FAILED
+
+
+@WORKERS
+@pytest.mark.parametrize(
+    ("script", "code"),
+    [("", pytest.ExitCode.OK), ("'outputs': 'DIFFERENT'", 1), ("'outputs': 'INCONCLUSIVE'", 1)],
+)
+def test_one_check_opens_the_gate_and_its_verdict_decides(
+    scripted: pytest.Pytester, workers: list[str], script: str, code: int
+) -> None:
+    scripted.makepyfile(ONE % script)
+    result = scripted.runpytest_subprocess("--kerasequiv", "--junitxml=junit.xml", *workers)
+    assert result.ret == code
+    assert "kerasequiv-gate" not in result.stdout.str()
+    suite = ET.parse(scripted.path / "junit.xml").getroot()[0]
+    assert int(suite.get("failures") or 0) == code
+    result.stdout.fnmatch_lines(["*= equivalence of Keras models =*", "*test_it*1 check, *"])
+
+
+def test_a_deselected_check_does_not_count(scripted: pytest.Pytester) -> None:
+    scripted.makepyfile(ONE % "" + "\n\ndef test_other(): pass")
+    result = scripted.runpytest("--kerasequiv", "-k", "other")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["FAILED kerasequiv-gate*"])
+
+
+def test_collect_only_is_not_gated(scripted: pytest.Pytester) -> None:
+    scripted.makepyfile(ONE % "")
+    assert scripted.runpytest("--kerasequiv", "--collect-only").ret == pytest.ExitCode.OK
+
+
+def test_the_gate_is_no_failed_test_to_repeat(scripted: pytest.Pytester) -> None:
+    scripted.makepyfile(NOTHING)
+    scripted.runpytest("--kerasequiv")
+    result = scripted.runpytest("--kerasequiv", "--lf")
+    assert "known failure" not in result.stdout.str()
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+
+
+def test_last_failed_repeats_the_failed_check(scripted: pytest.Pytester) -> None:
+    scripted.makepyfile(ONE % "'outputs': 'DIFFERENT'" + "\n\ndef test_other(): pass")
+    scripted.runpytest("--kerasequiv").assert_outcomes(failed=1, passed=1)
+    scripted.runpytest("--kerasequiv", "--lf").assert_outcomes(failed=1)
+
+
+@pytest.mark.parametrize(
+    "options", [["-x"], ["--maxfail=1"], ["-p", "no:cacheprovider"], ["--import-mode=importlib"], ["--sw"]]
+)
+def test_other_options_keep_working(scripted: pytest.Pytester, options: list[str]) -> None:
+    scripted.makepyfile(ONE % "'outputs': 'DIFFERENT'" + "\n\ndef test_other(): pass")
+    result = scripted.runpytest("--kerasequiv", *options)
+    stops = options[0] in {"-x", "--maxfail=1", "--sw"}
+    result.assert_outcomes(failed=1, passed=0 if stops else 1)
+    result.stdout.fnmatch_lines(["DIFFERENT (measured)*test_it*1 check, *"])
+    assert "kerasequiv-gate" not in result.stdout.str()
+
+
+def test_randomly(scripted: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTEST_ADDOPTS")
+    pytest.importorskip("pytest_randomly")
+    scripted.makepyfile(ONE % "" + "\n\ndef test_other(): pass")
+    result = scripted.runpytest("--kerasequiv", "-p", "randomly")
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(["Using --randomly-seed*", "EQUIVALENT*test_it*"])
+
+
+@WORKERS
+def test_the_last_of_several_reruns_counts(scripted: pytest.Pytester, workers: list[str]) -> None:
+    pytest.importorskip("pytest_rerunfailures")
+    scripted.makepyfile(
+        """
+        import pathlib
+
+        def test_it(keras_twins):
+            tried = pathlib.Path("tried")
+            again = tried.exists()
+            tried.touch()
+            keras_twins({} if again else {"outputs": "DIFFERENT"}).assert_same_outputs()
+        """
+    )
+    result = scripted.runpytest_subprocess("--kerasequiv", "--reruns=1", *workers)
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["EQUIVALENT (measured)*test_it*1 check, *", "*1 passed, 1 rerun*"])
+    assert "DIFFERENT (" not in result.stdout.str()
+
+
+@WORKERS
+def test_properties_in_junit(scripted: pytest.Pytester, workers: list[str]) -> None:
+    scripted.makepyfile(
+        """
+        from scripted_floors import Training
+
+        def test_it(keras_twins, record_property):
+            record_property("mine", "kept")
+            keras_twins({}).assert_equivalent(Training())
+        """
+    )
+    scripted.runpytest_subprocess("--kerasequiv", "--junitxml=junit.xml", *workers)
+    shown = properties_of(scripted.path / "junit.xml")
+    assert shown["mine"] == "kept"
+    assert shown["kerasequiv_verdict"] == "EQUIVALENT"
+    assert shown["kerasequiv_evidence"] == "STATISTICAL"
+    assert shown["kerasequiv_program"] == "INCONCLUSIVE"
+    assert shown["kerasequiv_mae_difference"] == "0.125"
+    assert shown["kerasequiv_mae_ci90"] == "[-0.25, 0.5]"
+    assert shown["kerasequiv_mae_margin"] == "0.7071"
+    assert "kerasequiv_record" not in shown
+
+
+def properties_of(path: pathlib.Path) -> dict[str, str]:
+    return {p.get("name") or "": p.get("value") or "" for p in ET.parse(path).getroot().iter("property")}
+
+
+@WORKERS
+def test_the_section(scripted: pytest.Pytester, workers: list[str]) -> None:
+    scripted.makepyfile(
+        """
+        from scripted_floors import Training
+
+        def test_with_quite_a_long_name_that_goes_on_until_it_cannot_fit_in_the_room_left(keras_twins):
+            keras_twins({"training": "DIFFERENT"}).check("training", training=Training())
+
+        def test_two(keras_twins):
+            keras_twins({}).assert_same_summary()
+            keras_twins({"graph": "INCONCLUSIVE"}, name="second").check("graph")
+        """
+    )
+    result = scripted.runpytest_subprocess("--kerasequiv", *workers)
+    result.stdout.fnmatch_lines(
+        [
+            "EQUIVALENT (measured)     test_two *1 check, *",
+            "    EQUIVALENT:   summary",
+            "INCONCLUSIVE              second *1 check, *",
+            "    INCONCLUSIVE: graph",
+            "DIFFERENT (statistical)   test_with_quite*…*1 check, *",
+            "    DIFFERENT:    training",
+            "    metric *reference *candidate *difference [[]90 % interval[]] *margin *",
+            "    mae *1.5 ± 0.7071 *1.5 ± 0.7071 *0.125 [[]-0.25, 0.5[]] *±0.7071 (1 sd) *",
+        ],
+        consecutive=False,
+    )
+    lines = result.stdout.str().split("equivalence of Keras models")[1].splitlines()
+    assert max(len(line) for line in lines) <= 100

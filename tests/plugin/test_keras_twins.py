@@ -1,0 +1,220 @@
+from __future__ import annotations
+
+import pytest
+
+CHEAP = ("summary", "graph", "program", "weights", "outputs", "gradients", "updates")
+
+
+@pytest.mark.parametrize("check", CHEAP)
+@pytest.mark.parametrize("answer", ["EQUIVALENT", "DIFFERENT", "INCONCLUSIVE"])
+def test_each_assert_is_strict_about_its_check(scripted: pytest.Pytester, check: str, answer: str) -> None:
+    scripted.makepyfile(
+        f"def test_it(keras_twins):\n    keras_twins({{{check!r}: {answer!r}}}).assert_same_{check}()"
+    )
+    result = scripted.runpytest()
+    result.assert_outcomes(passed=answer == "EQUIVALENT", failed=answer != "EQUIVALENT")
+
+
+def test_inconclusive_warns_where_told(scripted: pytest.Pytester) -> None:
+    scripted.makepyfile(
+        "def test_it(keras_twins):\n    keras_twins({'outputs': 'INCONCLUSIVE'}).assert_same_outputs()"
+    )
+    result = scripted.runpytest("--kerasequiv-inconclusive=warn", "-W", "default")
+    result.assert_outcomes(passed=1, warnings=1)
+    result.stdout.fnmatch_lines(
+        ["*test_inconclusive_warns_where_told.py:2: InconclusiveWarning: test_it: INCONCLUSIVE*"]
+    )
+
+
+def test_a_check_that_could_not_run_fails_even_where_told_to_warn(scripted: pytest.Pytester) -> None:
+    scripted.makepyfile(
+        "def test_it(keras_twins):\n    keras_twins({'outputs': RuntimeError('boom')}).assert_same_outputs()"
+    )
+    result = scripted.runpytest("--kerasequiv-inconclusive=warn")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*could not run: RuntimeError: boom*"])
+
+
+def test_a_failure_shows_the_culprit_and_nothing_of_the_plugin(scripted: pytest.Pytester) -> None:
+    scripted.makepyfile(
+        """
+        def test_it(keras_twins):
+            twins = keras_twins({"gradients": "DIFFERENT", "graph": "DIFFERENT"})
+            twins.assert_equivalent()
+        """
+    )
+    result = scripted.runpytest()
+    text = result.stdout.str()
+    result.stdout.fnmatch_lines(
+        [
+            ">       twins.assert_equivalent()",
+            "E       AssertionError: test_it: DIFFERENT (measured)*",
+            "E         graph: layer reference/dropout: rate is 0.2 in the reference, 0.3 in the candidate*",
+            "E         Next: *",
+        ]
+    )
+    assert "twins_under_test.py" not in text
+    assert len(text.splitlines()) < 45
+
+
+def test_training_skips_without_the_flag_and_runs_with_it(scripted: pytest.Pytester) -> None:
+    scripted.makepyfile(
+        """
+        import pytest
+        from scripted_floors import Training
+
+        def test_call(keras_twins):
+            keras_twins({}).assert_same_training(Training())
+
+        @pytest.mark.kerasequiv
+        def test_marked(keras_twins):
+            raise AssertionError("not without the flag")
+        """
+    )
+    result = scripted.runpytest("-rs")
+    result.assert_outcomes(skipped=2)
+    assert "deselected" not in result.stdout.str()
+    reasons = [line for line in result.stdout.lines if line.startswith("SKIPPED")]
+    assert len(reasons) == 2
+    assert all("needs --kerasequiv (repeated training)" in line for line in reasons)
+    scripted.runpytest("--kerasequiv").assert_outcomes(passed=1, failed=1)
+
+
+def test_a_skip_at_the_call_points_to_the_test(scripted: pytest.Pytester) -> None:
+    scripted.makepyfile(
+        test_place="from scripted_floors import Training\n"
+        "def test_call(keras_twins):\n    keras_twins({}).assert_same_training(Training())"
+    )
+    scripted.runpytest("-rs").stdout.fnmatch_lines(["SKIPPED * test_place.py:3: needs --kerasequiv*"])
+
+
+@pytest.mark.parametrize(
+    ("script", "outcome"),
+    [({}, "skipped"), ({"gradients": "DIFFERENT"}, "failed"), ({"gradients": "INCONCLUSIVE"}, "skipped")],
+)
+def test_assert_equivalent_with_a_plan_but_no_flag(
+    scripted: pytest.Pytester, script: dict[str, str], outcome: str
+) -> None:
+    scripted.makepyfile(
+        "from scripted_floors import Training\n"
+        f"def test_it(keras_twins):\n    keras_twins({script}).assert_equivalent(Training())"
+    )
+    scripted.runpytest().assert_outcomes(**{outcome: 1})
+
+
+@pytest.mark.parametrize("answer", ["EQUIVALENT", "DIFFERENT", "INCONCLUSIVE"])
+def test_assert_equivalent_trains_with_the_flag(scripted: pytest.Pytester, answer: str) -> None:
+    scripted.makepyfile(
+        "from scripted_floors import Training\n"
+        f"def test_it(keras_twins):\n"
+        f"    keras_twins({{'training': {answer!r}}}).assert_equivalent(Training())"
+    )
+    result = scripted.runpytest("--kerasequiv")
+    result.assert_outcomes(passed=answer == "EQUIVALENT", failed=answer != "EQUIVALENT")
+
+
+def test_structural_differences_are_notes_where_numbers_agree(scripted: pytest.Pytester) -> None:
+    scripted.makepyfile(
+        """
+        def test_it(keras_twins):
+            twins = keras_twins({"graph": "DIFFERENT"})
+            twins.assert_equivalent()
+            assert [f.severity for f in twins.report.findings] == ["note"]
+        """
+    )
+    scripted.runpytest().assert_outcomes(passed=1)
+
+
+def test_options_reach_checks_and_comparison(scripted: pytest.Pytester) -> None:
+    scripted.makepyfile(
+        """
+        from scripted_floors import CALLS, Training
+
+        def test_it(keras_twins, kerasequiv_executor):
+            assert kerasequiv_executor is None
+            twins = keras_twins({}, rtol=1e-3, seed=4)
+            twins.assert_same_outputs(inputs=[1, 2], atol=1e-5)
+            twins.assert_same_updates(steps=3)
+            twins.assert_same_training(Training(seeds=6))
+            (_, outputs, pair), (_, updates, _), (_, training, _) = CALLS
+            assert (pair.rtol, pair.seed) == (1e-3, 4)
+            assert outputs == {"inputs": [1, 2], "atol": 1e-5}
+            assert updates == {"steps": 3}
+            assert training["training"].values == {"seeds": 6, "alpha": 0.01}
+        """
+    )
+    scripted.runpytest("--kerasequiv", "--kerasequiv-alpha=0.01", "--kerasequiv-seeds=9").assert_outcomes(
+        passed=1
+    )
+
+
+def test_an_overridden_executor_is_only_made_when_training(scripted: pytest.Pytester) -> None:
+    scripted.makeconftest(
+        """
+        import pytest, scripted_floors
+
+        @pytest.fixture(scope="session")
+        def kerasequiv_executor():
+            print("EXECUTOR MADE")
+            return "an executor"
+        """
+    )
+    scripted.makepyfile(
+        """
+        from scripted_floors import CALLS, Training
+
+        def test_it(keras_twins):
+            twins = keras_twins({})
+            twins.assert_same_summary()
+            twins.assert_same_training(Training())
+            assert CALLS[-1][1]["executor"] == "an executor"
+        """
+    )
+    assert "EXECUTOR MADE" not in scripted.runpytest("-s").stdout.str()
+    result = scripted.runpytest("-s", "--kerasequiv")
+    result.assert_outcomes(passed=1)
+    assert "EXECUTOR MADE" in result.stdout.str()
+
+
+def test_classes_parameters_and_usefixtures(scripted: pytest.Pytester) -> None:
+    scripted.makepyfile(
+        """
+        import pytest
+
+        class TestPair:
+            @pytest.fixture(autouse=True)
+            def pair(self, keras_twins):
+                self.twins = keras_twins({})
+
+            def test_outputs(self):
+                self.twins.assert_same_outputs()
+
+            @pytest.mark.parametrize("check", ["summary", "graph"])
+            def test_check(self, check):
+                assert self.twins.check(check).verdict == "EQUIVALENT"
+
+        @pytest.mark.usefixtures("keras_twins")
+        def test_with_usefixtures(request):
+            request.getfixturevalue("keras_twins")({}).assert_same_weights()
+        """
+    )
+    result = scripted.runpytest("--kerasequiv")
+    result.assert_outcomes(passed=4)
+    result.stdout.fnmatch_lines(
+        ["EQUIVALENT*test_check?summary?*1 check,*", "EQUIVALENT*test_with_usefixtures*"]
+    )
+
+
+def test_bad_input_is_one_paragraph_without_plugin_frames(scripted: pytest.Pytester) -> None:
+    scripted.makepyfile(
+        """
+        from pytest_kerasequiv import InputError
+
+        def test_it(keras_twins):
+            keras_twins({"outputs": InputError("inputs=3: pass an array")}).assert_same_outputs()
+        """
+    )
+    result = scripted.runpytest()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["E*InputError: inputs=3: pass an array"])
+    assert "twins_under_test.py" not in result.stdout.str()
