@@ -1,4 +1,4 @@
-"""Reading the two arms: validation, and failed runs counted and replaced by the worst value, never dropped."""
+"""Reading the two arms: validation; failed runs are counted and replaced by the worst value."""
 
 from __future__ import annotations
 
@@ -76,18 +76,19 @@ class Arms:
 def read_arms(reference: ArrayLike, candidate: ArrayLike, *, paired: bool, fail_value: float | None) -> Arms:
     """Validate two samples of metric values and replace their failed runs.
 
-    A failed run is NaN, infinite or outside the range of float32. It is replaced by the worse of the worst finite
-    value of both arms and ``fail_value``; a ``fail_value`` below the median of the finite values says that smaller
-    is worse, otherwise larger is worse. An infinite ``fail_value`` only names the worse side.
+    A failed run is NaN, infinite or outside the range of float32. It is replaced by the worse of the worst
+    finite value of both arms and ``fail_value``; a ``fail_value`` below the median of the finite values says
+    that smaller is worse, otherwise larger is worse. An infinite ``fail_value`` only names the worse side.
 
     Raises:
-        InputError: an arm is not a one-dimensional row of at least two numbers, or paired arms differ in length.
+        InputError: an arm is not a one-dimensional row of at least two numbers, or paired arms differ in
+            length.
     """
     x, y = _read("reference", reference), _read("candidate", candidate)
     if paired and len(x) != len(y):
         raise InputError(
-            f"paired=True needs run i of both twins to share its seeds, but reference has {len(x)} runs and candidate "
-            f"{len(y)}; give equally many, in the same order, or paired=False"
+            f"paired=True needs run i of both twins to share its seeds, but reference has {len(x)} runs "
+            f"and candidate {len(y)}; give equally many, in the same order, or paired=False"
         )
     value = _check_fail_value(fail_value)
     x_failed, y_failed = _failed(x), _failed(y)
@@ -105,7 +106,7 @@ def read_arms(reference: ArrayLike, candidate: ArrayLike, *, paired: bool, fail_
 
 
 def fail_value_for(metric: str) -> float:
-    """Return which side is worse for a metric of this name: ``-inf`` (accuracy, auc ...) or ``inf`` (losses)."""
+    """Return which side is worse for a metric of this name: ``-inf`` (accuracy, auc) or ``inf`` (losses)."""
     return -math.inf if any(word in metric.lower() for word in _LARGER_IS_BETTER) else math.inf
 
 
@@ -127,8 +128,8 @@ def _read(name: str, values: Any) -> Array:
         )
     if len(array) < 2:
         raise InputError(
-            f"{name}={_shown(values)} holds {len(array)} run{'s' * (len(array) != 1)}; one run says nothing about the "
-            "spread between runs, so give at least 2 (9 or more for EQUIVALENT to be possible)"
+            f"{name}={_shown(values)} holds {len(array)} run{'s' * (len(array) != 1)}; one run says nothing "
+            "about the spread between runs, so give at least 2 (9 or more for EQUIVALENT to be possible)"
         )
     return array
 
@@ -151,8 +152,8 @@ def _check_fail_value(fail_value: float | None) -> float:
 
 
 _FAIL_REMEDY = (
-    "give the value of the metric that a failed run stands for, -inf where smaller is worse (accuracy), or None "
-    "where larger is worse (a loss)"
+    "give the value of the metric that a failed run stands for, -inf where smaller is worse (accuracy), or "
+    "None where larger is worse (a loss)"
 )
 
 

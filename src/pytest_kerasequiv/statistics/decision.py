@@ -1,7 +1,7 @@
 """The joint decision over several metrics, at one look or at all looks of a plan.
 
-All metrics EQUIVALENT needs no correction (intersection-union test, Berger 1982). DIFFERENT uses Holm's adjustment
-(Holm 1979), so that any false DIFFERENT among the metrics keeps to alpha.
+All metrics EQUIVALENT needs no correction (intersection-union test, Berger 1982). DIFFERENT uses Holm's
+adjustment (Holm 1979), so that any false DIFFERENT among the metrics keeps to alpha.
 """
 
 from __future__ import annotations
@@ -75,9 +75,10 @@ def decide(
         margins: metric name -> margin, as `parse_margin` reads it; one reference sd where none is given.
         alpha: bound of both error rates.
         paired: run i of both twins shares its seeds.
-        looks: run counts at which to decide; the first look that decides is final. ``None``: one look at all runs.
-        fail_values: metric name -> what a failed run stands for; by default the worst value seen, which is the
-            smallest for metrics named like an accuracy and the largest for others.
+        looks: run counts at which to decide; the first look that decides is final. ``None``: one look at all
+            runs.
+        fail_values: metric name -> what a failed run stands for; by default the worst value seen, which is
+            the smallest for metrics named like an accuracy and the largest for others.
         rng: draws the permutations; ``None`` uses the same draws every time.
 
     Raises:
@@ -107,10 +108,10 @@ def decide_at_look(
     fail_values: Mapping[str, float | None] | None = None,
     rng: np.random.Generator | int | None = None,
 ) -> Decision:
-    """Decide at look ``k`` of a plan from the first ``looks[k].n`` runs of each twin; later runs are not looked at.
+    """Decide at look ``k`` of a plan from the first ``looks[k].n`` runs of each twin; later ones are not seen.
 
-    `decide` with the same looks on the complete runs gives the same decision as calling this with k = 0, 1, ... until
-    ``.settled``.
+    `decide` with the same looks on the complete runs gives the same decision as calling this with k = 0, 1,
+    ... until ``.settled``.
 
     Args:
         reference: metric name -> values of the runs so far.
@@ -130,8 +131,14 @@ def decide_at_look(
         raise InputError(
             f"looks[{k}] takes {n} runs but only {fewest} runs of a twin are given; wait for more runs"
         )
-    x, y = ({name: list(values)[:n] for name, values in arm.items()} for arm in (reference, candidate))  # type: ignore[arg-type]
+    x, y = _first(reference, n), _first(candidate, n)
     return _decide(x, y, looks, k, margins=margins, paired=paired, fail_values=fail_values, rng=rng)
+
+
+def _first(arm: Mapping[str, ArrayLike], n: int) -> dict[str, ArrayLike]:
+    import numpy as np
+
+    return {name: np.asarray(values)[:n] for name, values in arm.items()}
 
 
 def _decide(
@@ -204,7 +211,7 @@ def _run_counts(reference: Mapping[str, ArrayLike], candidate: Mapping[str, Arra
         raise InputError("reference={} holds no metric, so nothing would be decided; give at least one")
     if set(reference) != set(candidate):
         raise InputError(
-            f"reference has the metrics {', '.join(sorted(reference))} and candidate {', '.join(sorted(candidate))}; "
-            "give the same metrics on both sides"
+            f"reference has the metrics {', '.join(sorted(reference))} and candidate {', '.join(sorted(candidate))}"
+            "; give the same metrics on both sides"
         )
     return [len(values) for arm in (reference, candidate) for values in arm.values()]  # type: ignore[arg-type]

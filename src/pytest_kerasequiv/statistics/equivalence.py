@@ -47,12 +47,12 @@ def equivalence_test(
     Args:
         reference: the reference's values, shape (n,), n >= 2. NaN and infinity are failed runs.
         candidate: the candidate's values, shape (m,).
-        margin: a number in units of the metric, ``"10%"`` of the reference mean, ``"0.5sd"`` of the reference, or
-            ``None`` for ``"1sd"``.
+        margin: a number in units of the metric, ``"10%"`` of the reference mean, ``"0.5sd"`` of the
+            reference, or ``None`` for ``"1sd"``.
         paired: run i of both twins shares its seeds.
         alpha: bound of both error rates, below 0.5.
-        fail_value: the metric's value that a failed run stands for, where that is worse than the worst seen; where
-            smaller is worse (accuracy), give it or ``-inf``.
+        fail_value: the metric's value that a failed run stands for, where that is worse than the worst seen;
+            where smaller is worse (accuracy), give it or ``-inf``.
         looks: run counts at which to decide, on growing prefixes, for example ``(10, 15, 20)``.
         rng: draws the permutations; ``None`` uses the same draws every time.
 
@@ -81,7 +81,7 @@ def equivalence_test(
 
 def check_alpha(alpha: float) -> None:
     """Refuse an alpha that bounds nothing."""
-    if not isinstance(alpha, numbers.Real) or not 0 < alpha < 0.5:
+    if not (_is_real(alpha) and 0 < alpha < 0.5):
         raise InputError(
             f"alpha={alpha!r} is no error rate; give a number above 0 and below 0.5, usually 0.05"
         )
@@ -93,11 +93,15 @@ def generator(rng: np.random.Generator | int | None) -> np.random.Generator | No
 
     if rng is None or isinstance(rng, np.random.Generator):
         return rng
-    if isinstance(rng, numbers.Integral) and not isinstance(rng, bool) and rng >= 0:
+    if _is_real(rng) and rng == int(rng) and rng >= 0:
         return np.random.default_rng(int(rng))
     raise InputError(
         f"rng={rng!r} is no source of random numbers; give a numpy.random.Generator, a seed or None"
     )
+
+
+def _is_real(value: object) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 def due_looks(plan: tuple[Look, ...], runs: int) -> tuple[Look, ...]:
@@ -109,8 +113,8 @@ def due_looks(plan: tuple[Look, ...], runs: int) -> tuple[Look, ...]:
     due = tuple(look for look in plan if look.n <= runs)
     if not due:
         raise InputError(
-            f"looks={tuple(look.n for look in plan)} start at {plan[0].n} runs per twin but only {runs} are given; "
-            "wait for more runs or look earlier"
+            f"looks={tuple(look.n for look in plan)} start at {plan[0].n} runs per twin but only {runs} are given"
+            "; wait for more runs or look earlier"
         )
     return due
 

@@ -30,7 +30,8 @@ def _difference(test: EquivalenceTest) -> str:
     if test.reference.failed != test.candidate.failed and test.failures_differ:
         what = f"{test.reference.failed} reference runs failed and {test.candidate.failed} candidate runs"
     elif test.p_means <= 2 * test.level:
-        what = f"the candidate's mean is {'higher' if test.difference > 0 else 'lower'} by {abs(test.difference):.4g}"
+        side = "higher" if test.difference > 0 else "lower"
+        what = f"the candidate's mean is {side} by {abs(test.difference):.4g}"
     elif test.p_spread <= 2 * test.level:
         what = f"the candidate's standard deviation is {test.sd_ratio:.3g} times the reference's"
     else:
@@ -42,8 +43,8 @@ def _objections(test: EquivalenceTest) -> tuple[str, ...]:
     reasons = []
     if test.spread_differs:
         reasons.append(
-            f"the spread differs: the candidate's standard deviation is {test.sd_ratio:.3g} times the reference's "
-            f"(p = {test.p_spread:.2g}), so equal means would not make the twins equivalent"
+            f"the spread differs: the candidate's standard deviation is {test.sd_ratio:.3g} times the "
+            f"reference's (p = {test.p_spread:.2g}), so equal means would not make the twins equivalent"
         )
     if test.failures_differ:
         reasons.append(_failures(test))
@@ -53,15 +54,15 @@ def _objections(test: EquivalenceTest) -> tuple[str, ...]:
 def _failures(test: EquivalenceTest) -> str:
     x, y, n = test.reference, test.candidate, test.n
     if max(x.failed / len(x.values), y.failed / len(y.values)) > 0.5:
-        return f"more than half of the runs failed (reference {x.failed}, candidate {y.failed}, of {n}): nothing to compare"
+        return f"more than half of the runs failed (reference {x.failed}, candidate {y.failed}, of {n})"
     if x.failed == y.failed == 0:
         return (
             f"{n} runs without a failure cannot exclude that one twin fails 30 % more often than the other; "
             f"EQUIVALENT needs at least {fewest_runs(test.failure_level)} runs"
         )
     return (
-        f"failures: {x.failed} reference and {y.failed} candidate runs of {n} failed, so that failure rates 30 "
-        f"percentage points apart are not excluded (p = {test.p_failure:.2g})"
+        f"failures: {x.failed} reference and {y.failed} candidate runs of {n} failed, so that failure rates "
+        f"30 percentage points apart are not excluded (p = {test.p_failure:.2g})"
     )
 
 
@@ -74,7 +75,7 @@ def _too_few(test: EquivalenceTest) -> tuple[str, ...]:
             and test.p_equivalence > test.level
         ):
             reasons.append(
-                "no relative margin can pass: the reference mean is too close to 0 (or the twins too far apart)"
+                "no relative margin can pass: the reference mean is too close to 0 (or the twins are too far apart)"
             )
         else:
             reasons.append(_margin_not_shown(test))
@@ -84,8 +85,8 @@ def _too_few(test: EquivalenceTest) -> tuple[str, ...]:
         )
     elif not test.spread_differs and not test.failures_differ:
         reasons.append(
-            f"{test.n} runs are enough for equal twins of this spread in 80 % of cases: a true difference near the "
-            "margin is likely"
+            f"{test.n} runs are enough for equal twins of this spread in 80 % of cases: a true difference near "
+            "the margin is likely"
         )
     return tuple(reasons)
 

@@ -1,8 +1,8 @@
 """The failure guard: evidence that the twins' failure rates differ by less than 30 percentage points.
 
-A twin that collapses in every fifth run must not pass because no collapse was seen. Paired runs: the discordant
-failures are binomial. Unpaired: an exact unconditional test, tables ordered by the Agresti-Caffo z and the p maximised
-over the nuisance rate (Chan 1998; Agresti and Caffo 2000).
+A twin that collapses in every fifth run must not pass because no collapse was seen. Paired runs: the
+discordant failures are binomial. Unpaired: an exact unconditional test, tables ordered by the Agresti-Caffo
+z and the p maximised over the nuisance rate (Chan 1998; Agresti and Caffo 2000).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def paired_failure_p(only_reference: int, only_candidate: int, n: int, gap: floa
 
 @lru_cache(maxsize=256)
 def unpaired_failure_p(reference: int, candidate: int, n: int, m: int, gap: float = GAP) -> float:
-    """Return the exact unconditional p of ``reference`` failures among n and ``candidate`` failures among m."""
+    """Return the exact unconditional p of ``reference`` failures among n and ``candidate`` among m."""
     return max(_one_sided(reference, candidate, n, m, gap), _one_sided(candidate, reference, m, n, gap))
 
 

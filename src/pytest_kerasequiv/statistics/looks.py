@@ -1,4 +1,4 @@
-"""Looks: deciding on growing prefixes of the runs, with the error rate shared out between the looks (Bonferroni)."""
+"""Looks: deciding on growing prefixes of the runs, alpha shared out between the looks (Bonferroni)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _PLANS = {
 
 
 def default_looks(n: int, alpha: float = 0.05) -> tuple[Look, ...]:
-    """Return the looks of a plan of n runs a twin: 10/15/20 for 20, 10/20/30/40 for 40, one look for any other n."""
+    """Return the looks of a plan of n runs a twin: 10/15/20 for 20, 10/20/30/40 for 40, else one look."""
     plan = _PLANS.get(n)
     if plan is None:
         return (Look(n, alpha, alpha),)
@@ -47,8 +47,8 @@ def parse_looks(looks: Iterable[int | Look] | None, n: int, alpha: float) -> tup
     Counts other than those of `default_looks` share alpha as it does: four fifths for the last look.
 
     Raises:
-        InputError: no look, a count below 2, counts that do not grow, levels that add up to more than alpha, or more
-            runs than the last look takes.
+        InputError: no look, a count below 2, counts that do not grow, levels that add up to more than alpha,
+            or more runs than the last look takes.
     """
     if looks is None:
         return (Look(n, alpha, alpha),)
@@ -85,7 +85,7 @@ def _shared_out(given: tuple[int | Look, ...], alpha: float) -> tuple[Look, ...]
 
 
 def _guard_level(n: int, allowed: int, alpha: float) -> float:
-    """Return the level at which the failure guard lets ``allowed`` discordant failures among n pass at alpha = .05."""
+    """Return the guard's level that lets ``allowed`` discordant failures among n pass at alpha = .05."""
     from scipy import stats
 
     return float(stats.binom.cdf(allowed, n, GAP)) * min(alpha / 0.05, 1.0)

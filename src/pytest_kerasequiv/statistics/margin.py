@@ -13,8 +13,8 @@ from pytest_kerasequiv.errors import InputError
 _TEXT = re.compile(r"\s*(?P<size>[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?)\s*(?P<unit>%|sd|)\s*", re.IGNORECASE)
 _KINDS: dict[str, Literal["absolute", "relative", "sd"]] = {"": "absolute", "%": "relative", "sd": "sd"}
 _REMEDY = (
-    'give a positive number in units of the metric (0.05), a share of the reference mean ("10%"), a number of '
-    'reference standard deviations ("0.5sd"), or None for "1sd"'
+    'give a positive number in units of the metric (0.05), a share of the reference mean ("10%"), a number '
+    'of reference standard deviations ("0.5sd"), or None for "1sd"'
 )
 
 
@@ -65,7 +65,7 @@ def parse_margin(margin: float | str | Margin | None) -> Margin:
 
 
 def _read(margin: object) -> tuple[str, float]:
-    if isinstance(margin, numbers.Real) and not isinstance(margin, bool):
+    if not isinstance(margin, bool) and isinstance(margin, numbers.Real):
         return "", float(margin)
     found = _TEXT.fullmatch(margin) if isinstance(margin, str) else None
     if found is None:

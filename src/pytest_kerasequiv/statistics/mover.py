@@ -1,10 +1,10 @@
-"""Equivalence within k reference standard deviations, where the standard deviation is estimated from the same runs.
+"""Equivalence within k reference standard deviations, estimated from the same runs.
 
-Plugging the estimate in would call twins at the margin EQUIVALENT in up to 37 % of cases. Instead the limits of the
-mean difference and of the standard deviation are combined into limits of ``difference -+ k sd`` by the method of
-variance estimates recovery (MOVER: Zou and Donner 2008; with correlation, Zou 2008). The lower limit of the standard
-deviation is the smaller of the chi-square limit (exact for normal metrics) and a jackknife limit on the log scale
-(heavy tails and collapsed runs; Miller 1974).
+Plugging the estimate in would call twins at the margin EQUIVALENT in up to 37 % of cases. Instead the limits
+of the mean difference and of the standard deviation are combined into limits of ``difference -+ k sd`` by
+the method of variance estimates recovery (MOVER: Zou and Donner 2008; with correlation, Zou 2008). The lower
+limit of the standard deviation is the smaller of the chi-square limit (exact for normal metrics) and a
+jackknife limit on the log scale (heavy tails and collapsed runs; Miller 1974).
 
 Every array may carry leading axes: runs are the last axis.
 """
@@ -45,15 +45,15 @@ class SdMargin:
     def lower_sd(self, alpha: float) -> Array:
         """Return the lower confidence limit, of level 1 - alpha, of the reference's standard deviation."""
         import numpy as np
-        from scipy import stats
+        from scipy import special
 
-        jackknife = self.sd * np.exp(-stats.t.isf(alpha, self.n - 1) * self.sd_se / self.sd)
-        chi_square = self.sd * np.sqrt((self.n - 1) / stats.chi2.isf(alpha, self.n - 1))
+        jackknife = self.sd * np.exp(special.stdtrit(self.n - 1, alpha) * self.sd_se / self.sd)
+        chi_square = self.sd * np.sqrt((self.n - 1) / special.chdtri(self.n - 1, alpha))
         result: Array = np.minimum(jackknife, chi_square)
         return result
 
     def half_widths(self, k: float, alpha: float) -> tuple[Array, Array]:
-        """Return how far the estimates of "difference + k sd" and "k sd - difference" must lie above 0 to pass."""
+        """Return how far "difference + k sd" and "k sd - difference" must lie above 0 to pass."""
         import numpy as np
 
         h = self.means.quantile(alpha) * self.means.se
@@ -69,7 +69,7 @@ class SdMargin:
         return result
 
     def certified(self, alpha: float) -> Array:
-        """Return the smallest k that passes: the larger root of the quadratic that ``passes`` is, per side."""
+        """Return the smallest k that passes: the larger root of the quadratic in ``passes``, per side."""
         import numpy as np
 
         h = self.means.quantile(alpha) * self.means.se
@@ -82,7 +82,7 @@ class SdMargin:
 
 
 def sd_margin(x: Array, y: Array, *, paired: bool) -> SdMargin:
-    """Return what the test within k reference standard deviations needs; ``x`` must not be constant, n >= 3."""
+    """Return what the test within k reference sds needs; ``x`` must not be constant, n >= 3."""
     import numpy as np
 
     n = x.shape[-1]
@@ -114,8 +114,8 @@ def jackknife_sd(x: Array) -> Array:
 def p_values(margin: SdMargin, k: float, alpha: float) -> tuple[float, float]:
     """Return p of both sides of one experiment: the smallest level at which the side passes.
 
-    Found by bisection away from ``alpha``, so that p <= alpha exactly where the side passes at alpha. Where the
-    estimate lies beyond the margin, p is one minus the level at which the opposite would be shown.
+    Found by bisection away from ``alpha``, so that p <= alpha exactly where the side passes at alpha. Where
+    the estimate lies beyond the margin, p is one minus the level at which the opposite would be shown.
     """
     difference, reach = float(margin.means.difference), k * float(margin.sd)
     lower = _p_of_side(margin, k, alpha, 0, difference + reach)
@@ -135,7 +135,7 @@ def _smallest_level(shown: Callable[[float], bool], low: float, high: float) -> 
     """Bisect on the log scale for the level where ``shown`` turns true."""
     if shown(low):
         return low
-    for _ in range(60):
+    for _ in range(40):
         middle = (low * high) ** 0.5
         low, high = (low, middle) if shown(middle) else (middle, high)
     return high

@@ -1,10 +1,11 @@
 """The difference test: a permutation test, exact for every distribution of the metric.
 
-Swaps within pairs (paired) or of labels (unpaired) leave identical twins' runs equally likely. Three statistics look
-for a difference: |t| (means), the energy distance (whole distributions; Szekely and Rizzo 2004) and, where runs
-failed, the gap of the failure rates. They are joined by the smallest of their p values, itself judged against its
-permutation distribution (Westfall and Young 1993), so one exact p results. All arrangements are enumerated
-where there are at most 20 000, otherwise 9 999 are drawn and the observed one is added (Phipson and Smyth 2010).
+Swaps within pairs (paired) or of labels (unpaired) leave identical twins' runs equally likely. Three
+statistics look for a difference: |t| (means), the energy distance (whole distributions; Szekely and Rizzo
+2004) and, where runs failed, the gap of the failure rates. They are joined by the smallest of their p
+values, itself judged against its permutation distribution (Westfall and Young 1993), so one exact p results.
+All arrangements are enumerated where there are at most 20 000, otherwise 9 999 are drawn and the observed
+one is added (Phipson and Smyth 2010).
 """
 
 from __future__ import annotations
@@ -53,8 +54,8 @@ def permutation_test(arms: Arms, rng: np.random.Generator | None = None) -> Perm
 
     Args:
         arms: the two samples; failed runs are replaced already and flagged.
-        rng: draws the arrangements where they are too many to enumerate; ``None`` uses one fixed set of draws, so that
-            the same data always get the same p.
+        rng: draws the arrangements where they are too many to enumerate; ``None`` uses one fixed set of
+            draws, so that the same data always get the same p.
     """
     import numpy as np
 
@@ -77,7 +78,7 @@ def permutation_test(arms: Arms, rng: np.random.Generator | None = None) -> Perm
 
 
 def _unpaired_statistics(arms: Arms, chosen: Array) -> tuple[list[Array], Array, Array]:
-    """Return the statistics per arrangement. Rows of ``chosen`` mark the candidate's runs, the observed one first."""
+    """Return the statistics per arrangement, the observed one first; ``chosen`` marks the candidate's runs."""
     import numpy as np
 
     n, m = len(arms.reference), len(arms.candidate)
@@ -103,7 +104,7 @@ def _unpaired_statistics(arms: Arms, chosen: Array) -> tuple[list[Array], Array,
 
 
 def _paired_statistics(arms: Arms, signs: Array) -> tuple[list[Array], Array, Array]:
-    """Return the statistics per arrangement: -1 in a row of ``signs`` swaps that pair, the first row swaps none."""
+    """Return the statistics per arrangement: -1 in a row of ``signs`` swaps that pair, the first swaps none."""
     import numpy as np
 
     x, y = arms.reference, arms.candidate
@@ -165,7 +166,7 @@ def _log_ratio(vy: Array, vx: Array) -> Array:
 
 
 def _at_least(statistic: Array) -> NDArray[np.bool_]:
-    """Return which arrangements are at least as extreme as the observed one, the first; ties up to rounding count."""
+    """Return which arrangements are at least as extreme as the first, the observed one, up to rounding."""
     rounded = _rounded(statistic)
     result: NDArray[np.bool_] = rounded >= rounded[0]
     return result
@@ -229,8 +230,6 @@ def _drawn_labels(n: int, m: int, rng: np.random.Generator) -> Array:
 
 def _signs(n: int, rng: np.random.Generator | None) -> Array:
     """Return rows of +-1, the observed arrangement (all +1) first."""
-    import numpy as np
-
     if 2**n <= ENUMERATE_UP_TO:
         return _all_signs(n)
     return _fixed_signs(n) if rng is None else _drawn_signs(n, rng)
@@ -251,7 +250,6 @@ def _fixed_signs(n: int) -> Array:
 
 
 def _drawn_signs(n: int, rng: np.random.Generator) -> Array:
-    import numpy as np
 
     signs = rng.choice((-1.0, 1.0), size=(DRAWS + 1, n))
     signs[0] = 1.0

@@ -1,12 +1,14 @@
 """Planning: the power of the equivalence test, the runs it needs, and the difference that n runs can find.
 
-The power of TOST is exact for normal metrics: the normal probability of passing, given the estimated standard
-deviation, is integrated over the chi distribution of that estimate (Phillips 1990; the values are those of PASS).
+The power of TOST is exact for normal metrics: the normal probability of passing, given the estimated
+standard deviation, is integrated over the chi distribution of that estimate (Phillips 1990; the values are
+those of PASS).
 """
 
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from pytest_kerasequiv.errors import InputError
@@ -41,15 +43,16 @@ def equivalence_power(
         difference: the true mean difference.
         paired: whether the test is paired.
         alpha: level of each side.
-        estimated: where the margin is k estimated reference standard deviations, the reference's true one; the
-            uncertainty of the estimate then counts (its correlation with that of the difference is neglected).
+        estimated: where the margin is k estimated reference standard deviations, the reference's true one;
+            the uncertainty of the estimate then counts (its correlation with that of the difference is
+            neglected).
     """
     import numpy as np
     from scipy import stats
 
     df = n - 1 if paired else 2 * n - 2
     true_se = max(sd * math.sqrt((1 if paired else 2) / n), 1e-300)
-    nodes, weights = _nodes()
+    nodes, weights = _nodes(160 if estimated is None else 40)
     half = stats.t.isf(alpha, df) * true_se * np.sqrt(stats.chi2.ppf(nodes, df) / df)
     reach, joint = np.full_like(half, margin), weights
     if estimated is not None:
@@ -64,7 +67,7 @@ def _with_estimated_margin(n: int, margin: float, half: Array, alpha: float) -> 
     import numpy as np
     from scipy import stats
 
-    nodes, weights = _nodes()
+    nodes, weights = _nodes(40)
     shrunk = min(
         math.exp(-stats.t.isf(alpha, n - 1) / math.sqrt(2 * (n - 1))),
         math.sqrt((n - 1) / stats.chi2.isf(alpha, n - 1)),
@@ -74,11 +77,12 @@ def _with_estimated_margin(n: int, margin: float, half: Array, alpha: float) -> 
     return joint, np.broadcast_to(reach, joint.shape), weights[:, None] * weights[None, :]
 
 
-def _nodes() -> tuple[Array, Array]:
+@lru_cache(maxsize=4)
+def _nodes(count: int = 160) -> tuple[Array, Array]:
     """Return Gauss-Legendre nodes and weights on (0, 1)."""
     import numpy as np
 
-    nodes, weights = np.polynomial.legendre.leggauss(160)
+    nodes, weights = np.polynomial.legendre.leggauss(count)
     return (nodes + 1) / 2, weights / 2
 
 
@@ -96,7 +100,8 @@ def required_runs(
 ) -> int:
     """Return the runs per twin after which equal twins are called EQUIVALENT with the given probability.
 
-    Normal metrics; at least the 9 runs (at alpha = 0.05) below which the failure guard never lets EQUIVALENT pass.
+    Normal metrics; at least the 9 runs (at alpha = 0.05) below which the failure guard never lets EQUIVALENT
+    pass.
 
     Args:
         margin: as `parse_margin` reads it; a number is in units of ``sd``, which is 1 unless told.
@@ -107,8 +112,8 @@ def required_runs(
         sd: standard deviation between the runs of one twin.
         mean: the reference mean; needed for a relative margin.
         difference: the true mean difference, inside the margin.
-        estimated: the margin is a number of standard deviations that the same runs estimate, as in the default
-            margin; this takes somewhat more runs than a known one.
+        estimated: the margin is a number of standard deviations that the same runs estimate, as in the
+            default margin; this takes somewhat more runs than a known one.
 
     Raises:
         InputError: an argument is out of range, or more than a million runs would be needed.
@@ -154,7 +159,7 @@ def runs_for(
     difference: float = 0.0,
     estimated: float | None = None,
 ) -> int | None:
-    """Return the fewest runs with that power (arguments of `equivalence_power`); ``None`` for over a million."""
+    """Return the fewest runs with that power (see `equivalence_power`); ``None`` for over a million."""
 
     def enough(n: int) -> bool:
         return power <= equivalence_power(
@@ -175,14 +180,15 @@ def runs_for(
 
 
 def fewest_runs(alpha: float = 0.05) -> int:
-    """Return the runs per twin below which the failure guard never lets EQUIVALENT pass: 9 at alpha = 0.05."""
+    """Return the fewest runs per twin with which the failure guard can pass: 9 at alpha = 0.05."""
     return max(2, math.ceil(math.log(alpha) / math.log(1 - GAP) - 1e-9))
 
 
 def detectable_difference(n: int, *, paired: bool, alpha: float = 0.05, power: float = 0.8) -> float:
     """Return the mean difference, in standard deviations, that the two-sided t-test on n runs a twin finds.
 
-    Unpaired: standard deviations of the runs (2.02, 1.33, .91, .74 for n = 5, 10, 20, 30); paired: of the paired
+    Unpaired: standard deviations of the runs (2.02, 1.33, .91, .74 for n = 5, 10, 20, 30); paired: of the
+        paired
     differences.
     """
     import numpy as np

@@ -63,9 +63,10 @@ class EquivalenceTest:
         certified_bound: smallest margin that would pass, in units of the metric; ``None`` where none would.
         certified_label: the same in the unit of the margin.
         detectable_difference: mean difference that so many runs find with 80 % power.
-        recommended_runs: runs per twin with which equal twins of this spread pass with 80 % power; ``None`` where no
-            feasible number does.
-        undetected_failure_rate: largest failure rate that n runs without failure leave possible, 1 - alpha^(1/n).
+        recommended_runs: runs per twin with which equal twins of this spread pass with 80 % power; ``None``
+            where no feasible number does.
+        undetected_failure_rate: largest failure rate that n runs without failure leave possible, 1 -
+            alpha^(1/n).
         detectable: EQUIVALENT although a difference is detectable: it lies inside the margin.
         spread_differs: the spread veto stands against EQUIVALENT.
         failures_differ: the failure guard stands against EQUIVALENT.

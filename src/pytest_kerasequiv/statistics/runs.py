@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 _FAR = 5.0
-"""Robust standard deviations from the median beyond which a run stands out; a normal run does so once in 1.7 million."""
+"""Robust standard deviations from the median beyond which a run stands out."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def _listed(runs: Sequence[UnusualRun]) -> str:
 
 
 def _robust_sd(deviations: list[float]) -> float:
-    """Return the scaled median absolute deviation, or where that is 0 the scaled mean one (Iglewicz, Hoaglin 1993)."""
+    """Return the scaled median absolute deviation, or the mean one where that is 0 (Iglewicz, Hoaglin 1993)."""
     import numpy as np
 
     if not deviations:

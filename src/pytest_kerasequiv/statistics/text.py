@@ -22,10 +22,12 @@ def lab_report(test: EquivalenceTest) -> str:
         _row("reference", test.reference),
         _row("candidate", test.candidate),
         "",
-        f"difference   {test.difference:+.4g}, 90 % CI [{low90:.4g}, {high90:.4g}], 95 % CI [{low95:.4g}, {high95:.4g}]",
+        f"difference   {test.difference:+.4g}, 90 % CI [{low90:.4g}, {high90:.4g}], 95 % CI "
+        f"[{low95:.4g}, {high95:.4g}]",
         f"equivalence  p {p_text(test.p_equivalence)} (not lower: p {p_text(test.p_lower)}, "
         f"not higher: p {p_text(test.p_upper)}), {_level(test)}",
-        f"difference   p {p_text(test.p_difference)}, Holm p {p_text(test.p_difference_holm)} (permutation test, exact)",
+        f"difference   p {p_text(test.p_difference)}, Holm p {p_text(test.p_difference_holm)} (exact "
+        "permutation test)",
         f"effect       d = {test.effect_size:.3g}, P(candidate > reference) = {test.superiority:.2f}, "
         f"sd ratio {test.sd_ratio:.3g}",
         f"certified    {_certified(test)}",
@@ -64,8 +66,8 @@ def _planning(test: EquivalenceTest) -> list[str]:
     return [
         f"power        finds a mean difference of {test.detectable_difference:.4g} in 80 % of cases; "
         f"equal twins need {runs}",
-        f"blind spot   a failure in up to {100 * test.undetected_failure_rate:.1f} % of runs can stay unseen in {test.n} "
-        "runs",
+        f"blind spot   a failure in up to {100 * test.undetected_failure_rate:.1f} % of runs can stay unseen in "
+        f"{test.n} runs",
     ]
 
 

@@ -38,7 +38,7 @@ class MeanTest:
 
 
 def mean_test(arms: Arms, margin: Margin, alpha: float) -> MeanTest:
-    """Test whether the means are within the margin; where the reference does not vary, "sd" is 1e-5 of its mean."""
+    """Test whether the means are within the margin; where the reference is constant, "sd" is 1e-5 of its mean."""
     x = arms.reference
     if margin.kind == "relative":
         return _relative(arms, margin, alpha)
@@ -95,11 +95,11 @@ def _relative(arms: Arms, margin: Margin, alpha: float) -> MeanTest:
 
 
 def _smallest_share(passes: Callable[[float], bool], share: float) -> float | None:
-    """Bisect for the smallest relative margin that passes, away from ``share``; ``None`` where none below 1 does."""
+    """Bisect for the smallest relative margin that passes; ``None`` where none below 1 does."""
     low, high = (0.0, share) if passes(share) else (share, 1.0)
     if not passes(high):
         return None
-    for _ in range(50):
+    for _ in range(40):
         middle = (low + high) / 2
         low, high = (low, middle) if passes(middle) else (middle, high)
     return high
