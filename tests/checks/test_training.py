@@ -1,0 +1,165 @@
+"""Repeated training end to end on small twins, and its decision on made-up runs."""
+
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from pytest_kerasequiv.checks import training
+from pytest_kerasequiv.errors import InputError
+from pytest_kerasequiv.models.twins import Twins
+from pytest_kerasequiv.training.plan import Training
+from pytest_kerasequiv.training.runs import Run, Runs
+from pytest_kerasequiv.verdict import Evidence, Verdict
+
+
+@pytest.fixture
+def data():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(80, 4)).astype("float32")
+    y = x.sum(axis=1, keepdims=True)
+    return (x[:64], y[:64]), (x[64:], y[64:])
+
+
+def compiled(model):
+    model.compile("adam", "mse", metrics=["mae"])
+    return model
+
+
+def sequential(rate=0.2, units=8):
+    return compiled(
+        keras.Sequential(
+            [keras.Input((4,)), layers.Dense(units, activation="relu"), layers.Dropout(rate), layers.Dense(1)]
+        )
+    )
+
+
+def functional():
+    x = keras.Input((4,))
+    hidden = layers.Dense(8, activation="relu")(x)
+    hidden = layers.Dropout(0.2)(
+        hidden
+    )  # made after the Dense, as in `sequential`: layers draw seeds when made
+    return compiled(keras.Model(x, layers.Dense(1)(hidden)))
+
+
+def pair(reference, candidate):
+    return SimpleNamespace(twins=Twins(reference, candidate))
+
+
+def made_up(values, failure=None):
+    runs = [Run(seed, {"mae": float(value)}) for seed, value in enumerate(values)]
+    return Runs(tuple(runs), "made up")
+
+
+def test_twins_of_one_program_differ_by_exactly_nothing(data):
+    result = training.run(pair(sequential, functional), training=Training(*data))
+    assert (result.verdict, result.evidence) == (Verdict.EQUIVALENT, Evidence.STATISTICAL)
+    mae = result.figures["metrics"]["mae"]
+    assert mae["difference"] == 0
+    assert mae["reference"]["values"] == mae["candidate"]["values"]
+    assert not result.differences
+
+
+def test_equal_twins_stop_at_the_first_look(data):
+    result = training.run(pair(sequential, functional), training=Training(*data))
+    assert (result.figures["n"], result.figures["planned"], result.figures["looks"]) == (10, 20, [10, 15, 20])
+
+
+def test_a_clear_difference_is_found_and_named(data):
+    plan = Training(*data, epochs=6, seeds=9, metrics=["mae"], margin=1e-3)
+    result = training.run(pair(sequential, lambda: sequential(rate=0.9)), training=plan)
+    assert result.verdict is Verdict.DIFFERENT
+    [finding] = result.differences
+    assert finding.field == "mae"
+    assert "margin 0.001: DIFFERENT" in finding.message
+    assert "90 % interval" in finding.message
+
+
+def test_runs_are_interleaved_by_seed(data):
+    order = []
+
+    def fit(side):
+        def build():
+            order.append(side)
+            return sequential()
+
+        return build
+
+    twins = pair(fit("reference"), fit("candidate"))
+    _ = twins.twins.reference
+    order.clear()
+    training.run(twins, training=Training(seeds=3, fit=lambda model, seed: {"a": seed}))
+    assert order == ["reference", "candidate"] * 3
+
+
+def test_a_late_crash_keeps_the_finished_runs(data):
+    def fit(model, seed):
+        if seed == 2 and "crash" in model.name:
+            raise MemoryError("too large")
+        return {"mae": 1.0 + seed / 100}
+
+    def crashing():
+        return keras.Sequential([keras.Input((4,)), layers.Dense(1)], name="crash")
+
+    result = training.run(pair(sequential, crashing), training=Training(seeds=4, fit=fit))
+    assert result.figures["failed"] == {"reference": {}, "candidate": {"2": "MemoryError: too large"}}
+    assert result.figures["metrics"]["mae"]["candidate"]["failed"] == 1
+    assert any("1 of 4 candidate runs failed (seed 2): MemoryError" in note.message for note in result.notes)
+
+
+def test_where_every_run_crashes_there_is_no_verdict(data):
+    def fit(model, seed):
+        raise RuntimeError("no data today")
+
+    result = training.run(pair(sequential, functional), training=Training(seeds=3, fit=fit))
+    assert result.verdict is Verdict.INCONCLUSIVE
+    assert "no data today" in result.findings[0].message
+
+
+def test_a_metric_that_evaluate_does_not_return(data):
+    with pytest.raises(InputError, match="metrics names 'rmse'.* it returns loss, mae"):
+        training.run(pair(sequential, functional), training=Training(*data, metrics=["rmse"]))
+
+
+def test_twins_with_different_metrics(data):
+    def other():
+        model = sequential()
+        model.compile("adam", "mse", metrics=["mape"])
+        return model
+
+    with pytest.raises(InputError, match=r"different metrics.*metrics=\['loss'\]"):
+        training.run(pair(sequential, other), training=Training(*data))
+
+
+def test_progress_is_told_after_every_pair_of_runs():
+    seen = []
+    plan = Training(seeds=3, fit=lambda model, seed: {"a": seed})
+    training.run(pair(sequential, functional), training=plan, progress=seen.append)
+    assert [(step.done, step.total) for step in seen] == [(2, 6), (4, 6), (6, 6)]
+
+
+def test_collapsed_runs_are_described():
+    good = [Run(seed, {"mae": 1 + seed / 100}) for seed in range(20)]
+    collapsed = [Run(run.seed, run.metrics, constant=run.seed in (3, 7, 11)) for run in good]
+    result = training.compare(Runs(tuple(good)), Runs(tuple(collapsed)), Training(fit=len))
+    [note] = [note for note in result.notes if note.field == "constant"]
+    assert "3 of 20 candidate runs predict a constant (seed 3, 7 and 11)" in note.message
+
+
+def test_observe_makes_the_runs_of_one_twin(data):
+    runs = training.observe(Twins(sequential, functional).reference_source, Training(*data, seeds=[4, 9]))
+    assert runs.seeds == (4, 9)
+    assert runs.metric_names == ("loss", "mae")
+
+
+def test_too_few_runs_are_inconclusive_and_say_what_to_do():
+    rng = np.random.default_rng(1)
+    result = training.compare(
+        made_up(1 + rng.normal(size=5)), made_up(1 + rng.normal(size=5)), Training(fit=len, seeds=5)
+    )
+    assert result.verdict is Verdict.INCONCLUSIVE
+    assert result.evidence is None
+    assert "runs" in result.notes[0].message
