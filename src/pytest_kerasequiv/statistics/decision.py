@@ -108,7 +108,7 @@ def decide_at_look(
     fail_values: Mapping[str, float | None] | None = None,
     rng: np.random.Generator | int | None = None,
 ) -> Decision:
-    """Decide at look ``k`` of a plan from the first ``looks[k].n`` runs of each twin; later ones are not seen.
+    """Decide at look ``k`` of a plan from the first ``looks[k].n`` runs of each twin; later ones are unseen.
 
     `decide` with the same looks on the complete runs gives the same decision as calling this with k = 0, 1,
     ... until ``.settled``.
@@ -211,7 +211,8 @@ def _run_counts(reference: Mapping[str, ArrayLike], candidate: Mapping[str, Arra
         raise InputError("reference={} holds no metric, so nothing would be decided; give at least one")
     if set(reference) != set(candidate):
         raise InputError(
-            f"reference has the metrics {', '.join(sorted(reference))} and candidate {', '.join(sorted(candidate))}"
+            f"reference has the metrics {', '.join(sorted(reference))} and candidate "
+            f"{', '.join(sorted(candidate))}"
             "; give the same metrics on both sides"
         )
     return [len(values) for arm in (reference, candidate) for values in arm.values()]  # type: ignore[arg-type]

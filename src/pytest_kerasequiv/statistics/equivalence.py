@@ -113,7 +113,8 @@ def due_looks(plan: tuple[Look, ...], runs: int) -> tuple[Look, ...]:
     due = tuple(look for look in plan if look.n <= runs)
     if not due:
         raise InputError(
-            f"looks={tuple(look.n for look in plan)} start at {plan[0].n} runs per twin but only {runs} are given"
+            f"looks={tuple(look.n for look in plan)} start at {plan[0].n} runs per twin but only {runs} "
+            "are given"
             "; wait for more runs or look earlier"
         )
     return due

@@ -75,7 +75,7 @@ def _too_few(test: EquivalenceTest) -> tuple[str, ...]:
             and test.p_equivalence > test.level
         ):
             reasons.append(
-                "no relative margin can pass: the reference mean is too close to 0 (or the twins are too far apart)"
+                "no relative margin can pass: the reference mean is near 0, or the twins are too far apart"
             )
         else:
             reasons.append(_margin_not_shown(test))
@@ -85,8 +85,8 @@ def _too_few(test: EquivalenceTest) -> tuple[str, ...]:
         )
     elif not test.spread_differs and not test.failures_differ:
         reasons.append(
-            f"{test.n} runs are enough for equal twins of this spread in 80 % of cases: a true difference near "
-            "the margin is likely"
+            f"{test.n} runs are enough for equal twins of this spread in 80 % of cases: a true "
+            "difference near the margin is likely"
         )
     return tuple(reasons)
 

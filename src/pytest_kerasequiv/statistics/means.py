@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,7 +39,8 @@ class MeanDifference:
         """Return the t quantile that leaves ``tail`` above it."""
         from scipy import special
 
-        result: Array = -special.stdtrit(self.df, tail)
+        below: Any = special.stdtrit(self.df, tail)
+        result: Array = -below
         return result
 
 
@@ -47,8 +48,9 @@ def constant(values: Array, scale: Array) -> NDArray[np.bool_]:
     """Return whether ``values`` are equal up to rounding in numbers as large as ``scale`` (same shape)."""
     import numpy as np
 
-    spread = values.max(axis=-1) - values.min(axis=-1)
-    result: NDArray[np.bool_] = spread <= _ROUNDING * np.max(np.abs(scale), axis=-1)
+    spread: Array = values.max(axis=-1) - values.min(axis=-1)
+    size: Array = np.abs(scale).max(axis=-1)
+    result: NDArray[np.bool_] = np.less_equal(spread, _ROUNDING * size)
     return result
 
 

@@ -78,7 +78,7 @@ def permutation_test(arms: Arms, rng: np.random.Generator | None = None) -> Perm
 
 
 def _unpaired_statistics(arms: Arms, chosen: Array) -> tuple[list[Array], Array, Array]:
-    """Return the statistics per arrangement, the observed one first; ``chosen`` marks the candidate's runs."""
+    """Return the statistics per arrangement, the observed first; ``chosen`` marks the candidate's runs."""
     import numpy as np
 
     n, m = len(arms.reference), len(arms.candidate)
@@ -104,7 +104,7 @@ def _unpaired_statistics(arms: Arms, chosen: Array) -> tuple[list[Array], Array,
 
 
 def _paired_statistics(arms: Arms, signs: Array) -> tuple[list[Array], Array, Array]:
-    """Return the statistics per arrangement: -1 in a row of ``signs`` swaps that pair, the first swaps none."""
+    """Return the statistics per arrangement: -1 in ``signs`` swaps that pair, the first row swaps none."""
     import numpy as np
 
     x, y = arms.reference, arms.candidate

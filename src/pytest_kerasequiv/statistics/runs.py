@@ -79,7 +79,7 @@ def _listed(runs: Sequence[UnusualRun]) -> str:
 
 
 def _robust_sd(deviations: list[float]) -> float:
-    """Return the scaled median absolute deviation, or the mean one where that is 0 (Iglewicz, Hoaglin 1993)."""
+    """Return the scaled median absolute deviation, or the mean one where it is 0 (Iglewicz, Hoaglin 1993)."""
     import numpy as np
 
     if not deviations:

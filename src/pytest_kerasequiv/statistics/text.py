@@ -66,8 +66,8 @@ def _planning(test: EquivalenceTest) -> list[str]:
     return [
         f"power        finds a mean difference of {test.detectable_difference:.4g} in 80 % of cases; "
         f"equal twins need {runs}",
-        f"blind spot   a failure in up to {100 * test.undetected_failure_rate:.1f} % of runs can stay unseen in "
-        f"{test.n} runs",
+        f"blind spot   a failure in up to {100 * test.undetected_failure_rate:.1f} % of runs can stay unseen "
+        f"in {test.n} runs",
     ]
 
 

@@ -38,7 +38,7 @@ class MeanTest:
 
 
 def mean_test(arms: Arms, margin: Margin, alpha: float) -> MeanTest:
-    """Test whether the means are within the margin; where the reference is constant, "sd" is 1e-5 of its mean."""
+    """Test whether the means are within the margin; for a constant reference, "sd" is 1e-5 of its mean."""
     x = arms.reference
     if margin.kind == "relative":
         return _relative(arms, margin, alpha)
