@@ -1,0 +1,69 @@
+"""The check ``program``: is what both models compute the very same program?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pytest_kerasequiv.models.program import Program, ProgramMatch, match_programs, trace
+from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Verdict
+
+if TYPE_CHECKING:
+    import keras
+
+    from pytest_kerasequiv.checks.pair import Pair
+
+
+def observe(model: keras.Model) -> Program:
+    """Trace the model's program."""
+    return trace(model)
+
+
+def compare(reference: Program, candidate: Program) -> CheckResult:
+    """Prove that two programs are the same, or say where they part.
+
+    EQUIVALENT, with the evidence PROVED, holds for all weights and inputs; see
+    `pytest_kerasequiv.models.program` for what exactly it says. Otherwise INCONCLUSIVE, never DIFFERENT:
+    other operations may compute the same.
+    """
+    return result(reference, candidate, match_programs(reference, candidate))
+
+
+def result(reference: Program, candidate: Program, match: ProgramMatch) -> CheckResult:
+    """Put a match into words."""
+    figures: dict[str, Any] = {
+        "operations": [len(reference.nodes), len(candidate.nodes)],
+        "functions": [len(reference.bodies), len(candidate.bodies)],
+        "fingerprints": [reference.fingerprint, candidate.fingerprint],
+        "reason": match.reason,
+    }
+    if match.proved:
+        figures["variables"] = [list(pair) for pair in match.variables]
+        return CheckResult("program", Verdict.EQUIVALENT, Evidence.PROVED, (), figures)
+    return CheckResult("program", Verdict.INCONCLUSIVE, None, tuple(_findings(match)), figures)
+
+
+def run(pair: Pair) -> CheckResult:
+    """Run the check on a pair of twins."""
+    return result(pair.reference_program, pair.candidate_program, pair.program_match)
+
+
+def _findings(match: ProgramMatch) -> list[Finding]:
+    found = []
+    difference = match.difference
+    if difference is None or match.reason != difference.message:
+        message = f"no proof that the programs are the same: {match.reason}"
+        found.append(Finding("program", None, None, "program", None, None, message, "note"))
+    if difference is not None:
+        found.append(
+            Finding(
+                "program",
+                difference.reference_layer,
+                difference.candidate_layer,
+                "operation",
+                difference.reference_op,
+                difference.candidate_op,
+                f"no proof that the programs are the same: {difference.message}",
+                "note",
+            )
+        )
+    return found
