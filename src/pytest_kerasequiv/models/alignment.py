@@ -21,9 +21,9 @@ LARGEST_TABLE = 1_000_000  # cells of the alignment's table; beyond it, only run
 def align(reference: LayerGraph, candidate: LayerGraph, ours: Colours, theirs: Colours) -> dict[int, int]:
     """Return node of the reference -> node of the candidate, for as many nodes as have a counterpart.
 
-    What is computed from the same past is paired from the inputs on, what leads to the same future from the
-    outputs back. Between these, pairs spread along equal edges, and the rest is aligned as a sequence, in which
-    equal nodes count more than nodes of the same class, and these more than gaps.
+    What is computed from the same past is paired from the inputs on, what leads to the same future from
+    the outputs back. Between these, pairs spread along equal edges, and the rest is aligned as a sequence,
+    in which equal nodes count more than nodes of the same class, and these more than gaps.
     """
     state = _Alignment(reference, candidate)
     for index, other in zip(reference.inputs, candidate.inputs, strict=False):
@@ -136,7 +136,7 @@ def likeness(mine: LayerNode, its: LayerNode) -> float:
 
 
 def best_path(score: Sequence[Sequence[float]]) -> list[tuple[int, int]]:
-    """Return the pairs (row, column) of a global alignment with the largest sum of scores; 0 means: never a pair."""
+    """Return the pairs (row, column) of a global alignment of largest score; a score of 0 is never a pair."""
     if not score or not score[0]:
         return []
     rows, columns = len(score), len(score[0])

@@ -16,8 +16,8 @@ def assign_variables(
     """Pair variables of equal shape, dtype and trainability by the likeness of their paths and places.
 
     Returns:
-        The pairs, and the groups in which another pairing is as likely, as (reference's, candidate's) parts of one
-        variable each.
+        The pairs, and the groups in which another pairing is as likely, as (reference's, candidate's) parts
+        of one variable each.
     """
     from scipy.optimize import linear_sum_assignment
 
@@ -50,7 +50,7 @@ def _likeness(ours: Sequence[Any], theirs: Sequence[Any], index: int, other: int
 
 
 def path_likeness(path: str, other: str) -> float:
-    """Return how alike two variable paths are, 0 to 1; numbers that Keras appends to repeated names do not count."""
+    """Return how alike two variable paths are, 0 to 1; numbers that Keras appends to names do not count."""
     from difflib import SequenceMatcher
 
     first, second = (re.sub(r"_\d+(?=/|$)", "", text).split("/") for text in (path, other))

@@ -21,6 +21,7 @@ class Palette:
         self._numbers: dict[Any, int] = {}
 
     def __call__(self, thing: Any) -> int:
+        """Return the number of ``thing``."""
         return self._numbers.setdefault(thing, len(self._numbers))
 
 
@@ -44,8 +45,9 @@ class Colours:
 def colour(graphs: Sequence[LayerGraph]) -> list[Colours]:
     """Colour graphs with one palette, in time near linear in their size.
 
-    One sweep along the calls and one against them carries a change to everything it can reach in a graph without
-    cycles; then Weisfeiler-Lehman rounds over neighbours and shared layers until no colour class splits any more.
+    One sweep along the calls and one against them carries a change to everything it can reach in a graph
+    without cycles; then Weisfeiler-Lehman rounds over neighbours and shared layers until no class of equal
+    colours splits any more.
     """
     palette = Palette()
     labels = [_labels(graph, palette) for graph in graphs]

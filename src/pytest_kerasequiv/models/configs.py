@@ -21,8 +21,8 @@ def fields_of(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]
         config: what ``get_config()`` returned.
 
     Returns:
-        The fields in canonical, JSON-able form, and the seeds that are not ``None``. The fields of a layer inside
-        a wrapper are dotted: ``"layer.units"``.
+        The fields in canonical, JSON-able form, and the seeds that are not ``None``. The fields of a layer
+        inside a wrapper are dotted: ``"layer.units"``.
     """
     fields: dict[str, Any] = {}
     seeds: dict[str, Any] = {}
@@ -46,8 +46,8 @@ def fields_of(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]
 def canonical(value: Any) -> Any:
     """Return a config value or a call constant as canonical JSON-able data.
 
-    A serialised Keras object becomes ``{"class": ..., field: ...}``, a dtype policy its name, an array a digest
-    with its shape and dtype.
+    A serialised Keras object becomes ``{"class": ..., field: ...}``, a dtype policy its name, an array a
+    digest with its shape and dtype.
     """
     if value is None or isinstance(value, bool | str):
         return value
@@ -80,7 +80,7 @@ def class_label(serialised: Mapping[str, Any]) -> str:
 
 
 def shown(value: Any) -> str:
-    """Return a canonical value as a reader expects it: ``L2(l2=0.01)``, ``GlorotUniform()``, ``'relu'``, ``[3, 3]``."""
+    """Return a canonical value as a reader expects it: ``L2(l2=0.01)``, ``'relu'``, ``[3, 3]``."""
     if isinstance(value, Mapping) and "class" in value:
         inside = ", ".join(f"{key}={shown(item)}" for key, item in value.items() if key != "class")
         return f"{value['class']}({inside})"

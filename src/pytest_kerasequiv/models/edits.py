@@ -21,7 +21,8 @@ class Edit:
     Attributes:
         reference_layer: path of the layer in the reference, ``None`` where it has none.
         candidate_layer: the same for the candidate.
-        field: the changed field of the config, or ``"class"``, ``"inputs"``, ``"layer"``, ``"sharing"``, ``"outputs"``.
+        field: the changed field of the config, or ``"class"``, ``"inputs"``, ``"layer"``, ``"sharing"``,
+            ``"outputs"``.
         reference: the reference's value, canonical.
         candidate: the candidate's value.
         message: the difference as one sentence.
@@ -40,17 +41,15 @@ class Edit:
 
 
 def edits(reference: LayerGraph, candidate: LayerGraph, pairing: Mapping[int, int]) -> tuple[Edit, ...]:
-    """List the differences under a pairing: changed fields, then rewired inputs, then missing and extra layers."""
+    """List the differences under a pairing: changed fields, rewired inputs, missing and extra layers."""
     writer = _Writer(reference, candidate, dict(pairing))
-    return tuple(
-        [
-            *writer.model(),
-            *writer.fields(),
-            *writer.sharing(),
-            *writer.inputs(),
-            *writer.layers(),
-            *writer.outputs(),
-        ]
+    return (
+        *writer.model(),
+        *writer.fields(),
+        *writer.sharing(),
+        *writer.inputs(),
+        *writer.layers(),
+        *writer.outputs(),
     )
 
 
@@ -122,7 +121,7 @@ class _Writer:
         return Edit(mine.path, its.path, "sharing", ours, theirs, message, mine.home, its.home)
 
     def inputs(self) -> Iterator[Edit]:
-        """Paired layers that read other tensors, apart from what a missing or extra layer in between explains."""
+        """Paired layers that read other tensors, unless a missing or extra layer in between explains it."""
         for index, other in sorted(self.pairing.items()):
             mine, its = self.reference.nodes[index], self.candidate.nodes[other]
             ours = self._read(self.reference, mine, self.pairing, translate=True)
@@ -141,7 +140,7 @@ class _Writer:
     def _read(
         self, graph: LayerGraph, node: LayerNode, partners: Mapping[int, int], *, translate: bool
     ) -> list[tuple[str, int, int]]:
-        """Return (slot, source as the candidate's node, output) of each input, looking through unpaired layers."""
+        """Return (slot, candidate's source node, output) per input, looking through unpaired layers."""
         read = []
         for edge in node.inputs:
             source, output = self._resolve(graph, edge, partners)

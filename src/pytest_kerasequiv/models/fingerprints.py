@@ -34,12 +34,12 @@ def class_digest(cls: type) -> str:
 
 
 def digest(thing: Any) -> str:
-    """Return a digest of a function, a method, a property or a plain value; file names and lines do not count."""
+    """Return a digest of a function, a method, a property or a plain value; its place does not count."""
     return _hash(_describe(thing, frozenset()))
 
 
 def _describe(thing: Any, seen: frozenset[int]) -> Iterator[str]:
-    """Yield texts that together decide what ``thing`` does; ``seen`` breaks cycles of functions that name each other."""
+    """Yield texts that together decide what ``thing`` does; ``seen`` breaks cycles of functions."""
     if id(thing) in seen:
         yield "seen"
         return
@@ -56,7 +56,8 @@ def _describe(thing: Any, seen: frozenset[int]) -> Iterator[str]:
         for item in thing:
             yield from _describe(item, seen)
     elif isinstance(thing, types.ModuleType | type) or callable(thing):
-        yield f"{getattr(thing, '__module__', '')}.{getattr(thing, '__qualname__', getattr(thing, '__name__', ''))}"
+        name = getattr(thing, "__qualname__", getattr(thing, "__name__", ""))
+        yield f"{getattr(thing, '__module__', '')}.{name}"
     elif hasattr(thing, "tobytes") and hasattr(thing, "dtype"):
         yield f"{thing.dtype}{thing.shape}{thing.tobytes().hex()}"
     elif isinstance(thing, dict | set | frozenset | str | bytes | int | float | complex | type(None)):

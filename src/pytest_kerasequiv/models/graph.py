@@ -48,8 +48,8 @@ class LayerNode:
     """One call of a layer or an operation.
 
     Attributes:
-        path: Keras path of the layer, ``"functional/block1/conv"``. For readers; it does not take part in comparing.
-        kind: ``"Conv1D"`` for Keras's layers, ``"ops.Add"`` for its operations, the class name for the user's.
+        path: Keras path of the layer, ``"functional/block1/conv"``, for readers; it is not compared.
+        kind: ``"Conv1D"`` for Keras's layers, ``"ops.Add"`` for operations, the class name for the user's.
         config: what decides its behaviour, canonical and JSON-able: field -> value. No names, no seeds.
         inputs: the tensors it reads.
         outputs: shape and dtype of each tensor it makes.

@@ -83,7 +83,7 @@ class _Reader:
     def walk(
         self, function: Any, prefix: str, inputs: Sequence[Tensor], context: Mapping[str, Any]
     ) -> list[Tensor]:
-        """Add the calls of ``function``, given the tensors it is called on; return the tensors it gives back."""
+        """Add the calls of ``function`` on the given tensors; return the tensors it gives back."""
         tensors: dict[int, Tensor] = {
             id(own): given for own, given in zip(function.inputs, inputs, strict=True)
         }
@@ -184,7 +184,7 @@ def describe(operation: Any) -> dict[str, Any]:
 
 
 def _functions(layer: Any, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a digest of each of the user's functions that the config only names (an activation, a Lambda's body)."""
+    """Return a digest of each of the user's functions that the config only names (an activation)."""
     found = {}
     for name in fields:
         value = getattr(layer, name, None)
@@ -194,7 +194,7 @@ def _functions(layer: Any, fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _attributes(layer: Any, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the plain public attributes of a user's layer: its config need not name all that it computes with."""
+    """Return the plain public attributes of a user's layer: its config need not name all it computes with."""
     skipped = {"name", "built", "autocast", "supports_masking", "seed", *fields}
     return {
         f"attribute {name}": canonical(value)

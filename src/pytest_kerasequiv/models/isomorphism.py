@@ -20,7 +20,7 @@ Pairing = dict[int, int]
 """Node of the reference -> node of the candidate."""
 
 Symmetry = tuple[tuple[tuple[int, ...], ...], tuple[tuple[int, ...], ...]]
-"""Interchangeable parts: those of the reference, those of the candidate, each part's nodes in one common order."""
+"""Interchangeable parts: the reference's, the candidate's; each part's nodes in one common order."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,9 @@ class Isomorphism:
 def isomorphism(reference: LayerGraph, candidate: LayerGraph) -> Isomorphism | None:
     """Return an isomorphism of two layer graphs, or ``None`` where there is none.
 
-    Nodes whose colour is unique are paired by it. What remains are symmetric parts, usually a few equal branches:
-    these go to networkx's VF2, part by part, so that its cost stays small on graphs of any size. The pairing is
-    checked edge by edge before it is returned.
+    Nodes whose colour is unique are paired by it. What remains are symmetric parts, usually a few equal
+    branches: these go to networkx's VF2, part by part, so that its cost stays small on graphs of any size.
+    The pairing is checked edge by edge before it is returned.
     """
     if reference.trainable != candidate.trainable or len(reference.nodes) != len(candidate.nodes):
         return None
@@ -130,7 +130,7 @@ def _labelled(graph: LayerGraph, colours: Sequence[int]) -> nx.DiGraph:
 def _pair_parts(
     ours: Mapping[Any, list[nx.DiGraph]], theirs: Mapping[Any, list[nx.DiGraph]], pairing: Pairing
 ) -> tuple[Symmetry, ...] | None:
-    """Pair the symmetric parts, first come, first served; extend ``pairing``; ``None`` where a part finds no partner."""
+    """Pair the symmetric parts, first come, first served; ``None`` where one finds no partner."""
     symmetries: list[Symmetry] = []
     for key, parts in ours.items():
         free = list(theirs.get(key, ()))

@@ -40,8 +40,8 @@ class Match:
 
     Attributes:
         isomorphic: all nodes correspond, after the benign rewrites in ``rules``.
-        pairs: (node of the reference, node of the candidate) whose output tensors correspond; indices into the
-            graphs as they were read.
+        pairs: (node of the reference, node of the candidate) whose output tensors correspond; indices into
+            the graphs as they were read.
         rules: the benign rewrites that were needed, where.
         edits: the differences, empty if isomorphic.
         variables: (index, index) of corresponding variables.

@@ -1,4 +1,4 @@
-"""The variables of a layer by role: a path inside the layer that does not depend on names given by counters."""
+"""The variables of a layer by role: a path inside the layer that does not depend on counted names."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ SEED_ROLE = "seed_generator_state"
 def roles_of(layer: Any) -> list[tuple[str, Any]]:
     """Return all state of a layer as (role, variable), each variable once, in the layer's own order.
 
-    The role of an own variable is its name (``"kernel"``); of one in a layer inside, class and place come first:
-    ``"LSTMCell[0]/recurrent_kernel"``.
+    The role of an own variable is its name (``"kernel"``); of one in a layer inside, class and place come
+    first: ``"LSTMCell[0]/recurrent_kernel"``.
     """
     found: list[tuple[str, Any]] = []
     seen: set[int] = set()

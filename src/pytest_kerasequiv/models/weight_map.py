@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_kerasequiv.models.roles import SEED_ROLE
@@ -31,7 +31,8 @@ class VariableMap:
         unmapped_reference: the reference's variables without a partner.
         unmapped_candidate: the candidate's.
         unlike: pairs in the same role of matched layers whose shapes do not fit; both are unmapped.
-        ambiguous: groups of the reference's variables that could as well be exchanged for one another.
+        ambiguous: groups of interchangeable parts of the reference, each part a tuple of variables: where a
+            map that exchanges the parts is as good (two equal branches).
         complete: no weight is unmapped; states of seed generators do not count.
     """
 
@@ -48,14 +49,29 @@ class VariableMap:
     ) -> list[NDArray[np.generic]]:
         """Return values for the candidate: the reference's through the map, its own where it has no partner.
 
-        A value is reshaped where a rewrite changes the shape (a Dense kernel in a Conv1D of kernel size 1) and
-        cast to the candidate's dtype.
+        A value is reshaped where a rewrite changes the shape (a Dense kernel in a Conv1D of kernel size 1)
+        and cast to the candidate's dtype.
         """
         carried = list(candidate_values)
         for index, other in self.pairs:
             own = candidate_values[other]
             carried[other] = reference_values[index].reshape(own.shape).astype(own.dtype)
         return carried
+
+    def resolved(
+        self, reference_values: Sequence[NDArray[np.generic]], candidate_values: Sequence[NDArray[np.generic]]
+    ) -> VariableMap:
+        """Return the map, of those that are equally good, under which most values are equal.
+
+        For copying weights any of them is right. For comparing values, two equal branches must not be taken
+        for different only because they were built in another order.
+        """
+        theirs = dict(self.pairs)
+        for parts in self.ambiguous:
+            whole = [part for part in parts if all(index in theirs for index in part)]
+            chosen = _best_exchange(whole, theirs, reference_values, candidate_values)
+            theirs |= chosen
+        return replace(self, pairs=tuple(sorted(theirs.items())))
 
 
 def map_variables(
@@ -65,7 +81,7 @@ def map_variables(
     layer_match: Match | None,
     program_match: ProgramMatch | None,
 ) -> VariableMap:
-    """Map the variables of two models: from the program where it is proved, else from the graph, else by assignment.
+    """Map variables: from the program where it is proved, else from the layer graph, else by assignment.
 
     Args:
         reference_model: the reference.
@@ -75,7 +91,8 @@ def map_variables(
     """
     ours, theirs = variables_of(reference_model), variables_of(candidate_model)
     if program_match is not None and program_match.proved:
-        return _finished(program_match.variables, "program", ours, theirs)
+        symmetries = layer_match.symmetries if layer_match is not None else ()
+        return _finished(program_match.variables, "program", ours, theirs, symmetries)
     if layer_match is not None:
         return _finished(layer_match.variables, "graph", ours, theirs, layer_match.symmetries)
     from pytest_kerasequiv.models.assignment import assign_variables
@@ -110,6 +127,44 @@ def _finished(
         ambiguous=tuple(parts for parts, _ in symmetries),
         complete=all(map(is_seed, [*(ours[i] for i in left), *(theirs[j] for j in right)])),
     )
+
+
+def _best_exchange(
+    parts: Sequence[tuple[int, ...]],
+    theirs: Mapping[int, int],
+    reference_values: Sequence[Any],
+    candidate_values: Sequence[Any],
+) -> dict[int, int]:
+    """Exchange interchangeable parts so that as many values as possible are equal, or near."""
+    import numpy as np
+    from scipy.optimize import linear_sum_assignment
+
+    images: list[tuple[int, ...]] = [tuple(theirs[index] for index in part) for part in parts]
+    cost = np.zeros((len(parts), len(parts)))
+    for row, part in enumerate(parts):
+        for column, image in enumerate(images):
+            cost[row, column] = sum(
+                _distance(reference_values[index], candidate_values[other])
+                for index, other in zip(part, image, strict=True)
+            )
+    rows, columns = linear_sum_assignment(cost)
+    return {
+        index: other
+        for row, column in zip(rows, columns, strict=True)
+        for index, other in zip(parts[row], images[column], strict=True)
+    }
+
+
+def _distance(ours: Any, theirs: Any) -> float:
+    """Return 0 for equal values, else between 1 and 2 by how far they are apart."""
+    import numpy as np
+
+    theirs = theirs.reshape(ours.shape)
+    if np.array_equal(ours, theirs):
+        return 0.0
+    with np.errstate(all="ignore"):
+        apart = float(np.mean(np.abs(np.asarray(ours, float) - np.asarray(theirs, float))))
+    return 2.0 - 1.0 / (1.0 + apart) if np.isfinite(apart) else 2.0
 
 
 def _rest(indices: Sequence[int], used: set[int]) -> tuple[int, ...]:
