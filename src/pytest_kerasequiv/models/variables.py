@@ -25,9 +25,10 @@ def variables_of(model: keras.Model) -> list[keras.Variable]:
 
 def values_of(model: keras.Model) -> list[NDArray[np.generic]]:
     """Return copies of the values of `variables_of`, in its order."""
+    import keras
     import numpy as np
 
-    return [np.array(variable) for variable in variables_of(model)]
+    return [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables_of(model)]
 
 
 def assign(model: keras.Model, values: Sequence[NDArray[np.generic]]) -> None:
