@@ -17,6 +17,9 @@ NOTHING_RAN = (
     "Use the keras_twins fixture, parametrize_with_checks or [[tool.kerasequiv.twins]],\n"
     "select the tests that do, or drop --kerasequiv."
 )
+NOTHING_DECIDED = (
+    "differences that summary, graph or program found were left to numeric checks, but none of these ran:\n"
+)
 GATE = "kerasequiv-gate"
 
 
@@ -34,12 +37,20 @@ class Controller:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
-        """Fail a session with ``--kerasequiv`` that compared nothing: it has not shown anything."""
+        """Fail a session that is good so far but has not shown what it was asked to show."""
         good = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
-        asked = self._settings.enabled and not session.config.getoption("collectonly")
-        if asked and exitstatus in good and not self._ledger.executed:
-            _log_failure(session.config)
+        if exitstatus not in good or session.config.getoption("collectonly"):
+            return
+        why = self._why_shut()
+        if why:
+            _log_failure(session.config, why)
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _why_shut(self) -> str:
+        if self._settings.enabled and not self._ledger.executed:
+            return NOTHING_RAN
+        unsettled = self._ledger.unsettled()
+        return NOTHING_DECIDED + "\n".join(str(report) for report in unsettled) if unsettled else ""
 
     def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
         """Print the section."""
@@ -55,7 +66,7 @@ class Controller:
             terminalreporter.write_line(line)
 
 
-def _log_failure(config: pytest.Config) -> None:
+def _log_failure(config: pytest.Config, why: str) -> None:
     """Log the gate as a failed test, so that the terminal, JUnit XML and the exit code say the same.
 
     The plugins that remember failed tests for the next session are left out: there is no such test to repeat.
@@ -66,7 +77,7 @@ def _log_failure(config: pytest.Config) -> None:
         location=(GATE, None, GATE),
         keywords={},
         outcome="failed",
-        longrepr=NOTHING_RAN,
+        longrepr=why,
         when="call",
     )
     manager = config.pluginmanager

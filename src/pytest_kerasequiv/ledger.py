@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_kerasequiv.verdict import CheckResult, Report, overall
+from pytest_kerasequiv.verdict import NUMERIC_CHECKS, CheckResult, Report, Verdict, overall
 
 if TYPE_CHECKING:
     from pytest_kerasequiv.comparison import Comparison
@@ -31,11 +31,13 @@ class Entry:
         key: tells which results belong to one pair: those of one test, or of the items of one declared pair.
         comparison: the pair with all results so far, by other tests too.
         ran: names of the checks that this test ran, in order.
+        informs: those of them whose differences are left to the numeric checks of the pair.
     """
 
     key: str
     comparison: Comparison
     ran: list[str] = field(default_factory=list)
+    informs: list[str] = field(default_factory=list)
 
     def report(self) -> Report:
         """Return the report over the checks that this test ran."""
@@ -67,11 +69,14 @@ def publish(item: pytest.Item) -> None:
     if not entries:
         return
     kept = [entry for entry in item.user_properties if not entry[0].startswith(PREFIX)]
-    reports = [(entry.key, entry.report()) for entry in entries]
-    record = [{"key": key, "report": report.to_dict()} for key, report in reports]
+    reports = [entry.report() for entry in entries]
     readable: list[tuple[str, str | float]] = []
-    for _, report in reports:
+    for report in reports:
         readable += properties(report, f"[{report.name}]" if len(reports) > 1 else "")
+    record = [
+        {"key": entry.key, "informs": entry.informs, "report": report.to_dict()}
+        for entry, report in zip(entries, reports, strict=True)
+    ]
     item.user_properties[:] = [*kept, *readable, (RECORD, json.dumps(record, allow_nan=False))]
 
 
@@ -103,11 +108,20 @@ def _plain(value: Any) -> str | float:
     return value if isinstance(value, int | float | str) else str(value)
 
 
+@dataclass(frozen=True)
+class Record:
+    """What one test found about one pair, as it travelled."""
+
+    key: str
+    informs: tuple[str, ...]
+    report: Report
+
+
 class Ledger:
-    """All results of a session, by pair; lives in the process that ends the session."""
+    """All results of a session, by test; lives in the process that ends the session."""
 
     def __init__(self) -> None:
-        self._by_test: dict[str, list[tuple[str, Report]]] = {}
+        self._by_test: dict[str, list[Record]] = {}
 
     def absorb(self, report: pytest.TestReport) -> None:
         """Take the record off a test's report and keep it; the last run of a test counts."""
@@ -117,21 +131,37 @@ class Ledger:
         if not texts:
             return
         report.user_properties = [entry for entry in report.user_properties if entry[0] != RECORD]
-        records = json.loads(str(texts[-1]))
-        self._by_test[report.nodeid] = [(r["key"], Report.from_dict(r["report"])) for r in records]
+        self._by_test[report.nodeid] = [
+            Record(r["key"], tuple(r["informs"]), Report.from_dict(r["report"]))
+            for r in json.loads(str(texts[-1]))
+        ]
 
     def pairs(self) -> list[Report]:
-        """Return one report per pair, its checks gathered from all tests that looked at it, in a fixed order."""
-        groups: dict[str, list[Report]] = {}
-        for entries in self._by_test.values():
-            for key, report in entries:
-                groups.setdefault(key, []).append(report)
-        return [merged(groups[key]) for key in sorted(groups)]
+        """Return one report per pair, its checks gathered from all its tests, in a fixed order."""
+        groups = self._groups()
+        return [merged(record.report for record in groups[key]) for key in sorted(groups)]
 
     @property
     def executed(self) -> int:
         """How many equivalence checks ran to an answer."""
         return sum(not could_not_run(r) for pair in self.pairs() for r in pair.checks.values())
+
+    def unsettled(self) -> list[Report]:
+        """Return the pairs whose differences were left to numeric checks, none of which ran."""
+        left = [records for records in self._groups().values() if any(record.informs for record in records)]
+        reports = [merged(record.report for record in records) for records in left]
+        return [
+            report
+            for report in reports
+            if report.verdict is not Verdict.EQUIVALENT and not set(NUMERIC_CHECKS) & set(report.checks)
+        ]
+
+    def _groups(self) -> dict[str, list[Record]]:
+        groups: dict[str, list[Record]] = {}
+        for records in self._by_test.values():
+            for record in records:
+                groups.setdefault(record.key, []).append(record)
+        return groups
 
 
 def merged(reports: Iterable[Report]) -> Report:

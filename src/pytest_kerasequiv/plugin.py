@@ -10,6 +10,7 @@ import pytest
 from pytest_kerasequiv.controller import Controller
 from pytest_kerasequiv.fixtures import SETTINGS, keras_twins, kerasequiv_executor, kerasequiv_settings
 from pytest_kerasequiv.ledger import forget, publish
+from pytest_kerasequiv.pair_checks import bind, note_selected
 from pytest_kerasequiv.settings import SKIP_REASON, Settings, add_options, read_settings
 
 __all__ = ["keras_twins", "kerasequiv_executor", "kerasequiv_settings"]
@@ -54,10 +55,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.skip(reason=SKIP_REASON))
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Note which checks of each pair will run, now that the tests are selected."""
+    note_selected(session, trains=session.config.stash[SETTINGS].enabled)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Begin a run of a test without what an earlier run of it left."""
     forget(item)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> None:
+    """Let the tests of `parametrize_with_checks` call their check."""
+    bind(pyfuncitem)
 
 
 @pytest.hookimpl(wrapper=True)

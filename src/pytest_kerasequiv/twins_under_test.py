@@ -75,22 +75,22 @@ class TwinsUnderTest:
     def assert_same_summary(self) -> None:
         """Assert that the rows of ``summary()`` agree: layer type, output shape, parameters, trainable."""
         __tracebackhide__ = True
-        self._assert_check("summary")
+        self.assert_check("summary")
 
     def assert_same_graph(self) -> None:
         """Assert that the layer graphs are isomorphic with equal settings, benign rewrites allowed."""
         __tracebackhide__ = True
-        self._assert_check("graph")
+        self.assert_check("graph")
 
     def assert_same_program(self) -> None:
         """Assert that both models trace to the same program: the same for all weights and inputs."""
         __tracebackhide__ = True
-        self._assert_check("program")
+        self.assert_check("program")
 
     def assert_same_weights(self) -> None:
         """Assert that the variables map one to one, with equal shapes, trainability and initial values."""
         __tracebackhide__ = True
-        self._assert_check("weights")
+        self.assert_check("weights")
 
     def assert_same_outputs(
         self, inputs: Any = None, rtol: float | None = None, atol: float | None = None
@@ -103,22 +103,22 @@ class TwinsUnderTest:
             atol: absolute tolerance, likewise.
         """
         __tracebackhide__ = True
-        self._assert_check("outputs", **_given(inputs=inputs, rtol=rtol, atol=atol))
+        self.assert_check("outputs", **_given(inputs=inputs, rtol=rtol, atol=atol))
 
     def assert_same_gradients(self) -> None:
         """Assert that losses, gradients and state updates of training mode agree, dropout coupled."""
         __tracebackhide__ = True
-        self._assert_check("gradients")
+        self.assert_check("gradients")
 
     def assert_same_updates(self, steps: int = 5) -> None:
         """Assert that the weights agree after every one of ``steps`` training steps in lock-step."""
         __tracebackhide__ = True
-        self._assert_check("updates", steps=steps)
+        self.assert_check("updates", steps=steps)
 
     def assert_same_training(self, training: Training) -> None:
         """Assert that repeated training ends in equivalent metrics; skips without ``--kerasequiv``."""
         __tracebackhide__ = True
-        self._assert_check("training", training=training)
+        self.assert_check("training", training=training)
 
     def assert_equivalent(self, training: Training | None = None) -> None:
         """Run the cheap checks, and repeated training where a plan is given; assert the overall verdict.
@@ -134,9 +134,22 @@ class TwinsUnderTest:
             self.check("training", training=training)
         self._demand(self.report)
 
-    def _assert_check(self, name: str, **options: Any) -> None:
+    def inform(self, name: str) -> CheckResult:
+        """Run one check that informs: where numeric checks of the pair run, they decide."""
         __tracebackhide__ = True
-        result = self.check(name, **options)
+        self._entry.informs.append(name)
+        return self.check(name)
+
+    def assert_check(self, name: str, **options: Any) -> None:
+        """Run one check of the ladder and assert that it is EQUIVALENT."""
+        __tracebackhide__ = True
+        self.check(name, **options)
+        self.demand(name)
+
+    def demand(self, name: str) -> None:
+        """Assert that a check that has run is EQUIVALENT."""
+        __tracebackhide__ = True
+        result = self._entry.comparison.results[name]
         whole = self.report
         self._demand(Report(whole.name, result.verdict, result.evidence, {name: result}, whole.context))
 

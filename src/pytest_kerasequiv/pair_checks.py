@@ -1,0 +1,100 @@
+"""One check of one pair as a test of its own: what `parametrize_with_checks` and declared twins share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from pytest_kerasequiv.verdict import NUMERIC_CHECKS, Verdict
+
+if TYPE_CHECKING:
+    from pytest_kerasequiv.models.twins import Twins
+    from pytest_kerasequiv.training.plan import Training
+    from pytest_kerasequiv.twins_factory import TwinsFactory
+
+INFORMING_CHECKS = ("summary", "graph", "program")
+"""Checks that inform where numeric checks of the same pair decide: a refactoring may change the layers."""
+
+SELECTED = pytest.StashKey[dict[str, set[str]]]()
+"""Per pair, the checks that will run in this session."""
+
+
+@dataclass(frozen=True)
+class PairCheck:
+    """One check of one pair; a test calls it with the pair.
+
+    Attributes:
+        pair: name of the pair.
+        name: name of the check.
+        plan: makes the `Training` of the check ``training``; ``None`` for the other checks.
+    """
+
+    pair: str
+    name: str
+    plan: Callable[[], Training] | None = None
+
+    def __repr__(self) -> str:
+        return f"{self.pair}-{self.name}"
+
+    def __call__(self, *_: Twins) -> None:
+        """Refuse: the plugin puts a callable check in place when the test runs."""
+        raise RuntimeError(f"check {self!r} runs only in the test that parametrize_with_checks decorates")
+
+
+def pair_check_of(item: pytest.Item) -> PairCheck | None:
+    """Return the check that a test was made for, ``None`` for other tests."""
+    parameters = getattr(getattr(item, "callspec", None), "params", {})
+    found = [getattr(item, "pair_check", None), *parameters.values()]
+    return next((value for value in found if isinstance(value, PairCheck)), None)
+
+
+def key_of(item: pytest.Item, check: PairCheck) -> str:
+    """Return what the tests of one pair have in common."""
+    parent = item.parent.nodeid if item.parent is not None else ""
+    return f"{parent}::{getattr(item, 'originalname', item.name)}[{check.pair}]"
+
+
+def note_selected(session: pytest.Session, *, trains: bool) -> None:
+    """Note, per pair, which checks will run once the tests are selected."""
+    selected: dict[str, set[str]] = {}
+    for item in session.items:
+        check = pair_check_of(item)
+        if check is not None and (trains or check.name != "training"):
+            selected.setdefault(key_of(item, check), set()).add(check.name)
+    session.stash[SELECTED] = selected
+
+
+def informs(item: pytest.Item, check: PairCheck) -> bool:
+    """Tell whether a check only informs, since numeric checks of its pair run in this session and decide."""
+    selected = item.session.stash.get(SELECTED, {}).get(key_of(item, check), set())
+    return check.name in INFORMING_CHECKS and not selected.isdisjoint(NUMERIC_CHECKS)
+
+
+def run_pair_check(item: pytest.Item, factory: TwinsFactory, check: PairCheck, twins: Twins) -> None:
+    """Run a check in its test. A difference that only informs makes the test an expected failure."""
+    __tracebackhide__ = True
+    under_test = factory.shared(key_of(item, check), twins)
+    options = {"training": check.plan()} if check.plan is not None else {}
+    if not informs(item, check):
+        under_test.assert_check(check.name, **options)
+    elif under_test.inform(check.name).verdict is not Verdict.EQUIVALENT:
+        pytest.xfail(f"{check.name} informs, the numeric checks of this pair decide\n{under_test.report}")
+        under_test.demand(check.name)  # reached with --runxfail
+
+
+def bind(item: pytest.Function) -> None:
+    """Put a callable check in place of the parameter of a test."""
+    for name, value in item.funcargs.items():
+        if isinstance(value, PairCheck):
+            item.funcargs[name] = _bound(item, value)
+
+
+def _bound(item: pytest.Function, check: PairCheck) -> Callable[[Twins], None]:
+    def run(twins: Twins) -> None:
+        __tracebackhide__ = True
+        run_pair_check(item, cast("TwinsFactory", item.funcargs["keras_twins"]), check, twins)
+
+    return run

@@ -1,0 +1,80 @@
+"""The factory behind `keras_twins`: makes pairs to assert on and notes what each test looked at."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_kerasequiv.ledger import ENTRIES, Entry
+from pytest_kerasequiv.progress import progress_of
+
+if TYPE_CHECKING:
+    from pytest_kerasequiv.comparison import Comparison
+    from pytest_kerasequiv.models.twins import Twins
+    from pytest_kerasequiv.settings import Settings
+    from pytest_kerasequiv.twins_under_test import TwinsUnderTest
+
+SHARED = pytest.StashKey[dict[str, "Comparison"]]()
+"""Pairs whose checks are tests of their own: their models are built once per session and process."""
+
+
+class TwinsFactory:
+    """Makes the pairs of one test."""
+
+    def __init__(self, request: pytest.FixtureRequest, settings: Settings) -> None:
+        self._request = request
+        self._settings = settings
+
+    def __call__(self, reference: Any, candidate: Any = None, **options: Any) -> TwinsUnderTest:
+        """Return a pair of twins to assert on; see the fixture."""
+        __tracebackhide__ = True
+        from pytest_kerasequiv.models.twins import Twins
+
+        how = {name: options.pop(name) for name in ("inputs", "rtol", "atol", "seed") if name in options}
+        count = len(self._entries)
+        node = self._request.node
+        if not isinstance(reference, Twins):
+            options.setdefault("name", f"{node.name} #{count + 1}" if count else node.name)
+            reference = Twins(reference, candidate, **options)
+        elif candidate is not None or options:
+            raise _twins_given_already(candidate, options)
+        return self._under_test(f"{node.nodeid} #{count}", self._comparison(reference, **how))
+
+    def shared(self, key: str, twins: Twins) -> TwinsUnderTest:
+        """Return a pair that several tests look at; its models and what was found out about them are kept."""
+        shared = self._request.session.stash.setdefault(SHARED, {})
+        if key not in shared:
+            shared[key] = self._comparison(twins)
+        return self._under_test(key, shared[key])
+
+    @property
+    def _entries(self) -> list[Entry]:
+        entries: list[Entry] = self._request.node.stash.setdefault(ENTRIES, [])
+        return entries
+
+    def _comparison(self, twins: Twins, **how: Any) -> Comparison:
+        from pytest_kerasequiv.comparison import Comparison
+
+        return Comparison(twins, **({"rtol": self._settings.rtol, "atol": self._settings.atol} | how))
+
+    def _under_test(self, key: str, comparison: Comparison) -> TwinsUnderTest:
+        from pytest_kerasequiv.twins_under_test import Surroundings, TwinsUnderTest
+
+        entry = Entry(key, comparison)
+        self._entries.append(entry)
+        surroundings = Surroundings(
+            settings=self._settings,
+            executor=lambda: self._request.getfixturevalue("kerasequiv_executor"),
+            progress=lambda name: progress_of(self._request.config, name),
+        )
+        return TwinsUnderTest(entry, surroundings)
+
+
+def _twins_given_already(candidate: Any, options: dict[str, Any]) -> Exception:
+    from pytest_kerasequiv.errors import InputError
+
+    extra = ", ".join([*(["candidate"] if candidate is not None else []), *options])
+    return InputError(
+        f"reference is a Twins already, so {extra} cannot be given as well; pass them to Twins(...)"
+    )
