@@ -25,10 +25,8 @@ def variables_of(model: keras.Model) -> list[keras.Variable]:
 
 def values_of(model: keras.Model) -> list[NDArray[np.generic]]:
     """Return copies of the values of `variables_of`, in its order."""
-    import keras
-    import numpy as np
-
-    return [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables_of(model)]
+    # Not np.array(variable): NumPy 2 warns about the way in which Keras 3.15 implements it.
+    return [variable.numpy().copy() for variable in variables_of(model)]
 
 
 def assign(model: keras.Model, values: Sequence[NDArray[np.generic]]) -> None:
