@@ -57,49 +57,40 @@ def permutation_test(arms: Arms, rng: np.random.Generator | None = None) -> Perm
         rng: draws the arrangements where they are too many to enumerate; ``None`` uses one fixed set of
             draws, so that the same data always get the same p.
     """
-    import numpy as np
-
     n, m = len(arms.reference), len(arms.candidate)
     if arms.paired:
-        signs = _signs(n, rng)
-        statistics, spread, means = _paired_statistics(arms, signs)
+        statistics, spread, means = _paired_statistics(arms, _signs(n, rng))
     else:
-        chosen = _labels(n, m, rng)
-        statistics, spread, means = _unpaired_statistics(arms, chosen)
+        statistics, spread, means = _unpaired_statistics(arms, _labels(n, m, rng))
     total = 2**n if arms.paired else math.comb(n + m, n)
     count = len(spread)
     return PermutationTest(
         difference=_min_p(statistics),
-        spread=float(np.mean(_at_least(spread))),
-        means=float(np.mean(_at_least(means))),
+        spread=_share_as_extreme(spread),
+        means=_share_as_extreme(means),
         arrangements=count,
         enumerated=total <= ENUMERATE_UP_TO,
     )
 
 
-def _unpaired_statistics(arms: Arms, chosen: Array) -> tuple[list[Array], Array, Array]:
-    """Return the statistics per arrangement, the observed first; ``chosen`` marks the candidate's runs."""
+def _unpaired_statistics(arms: Arms, labels: _Labels) -> tuple[list[Array], Array, Array]:
+    """Return the statistics per arrangement, the observed one first."""
     import numpy as np
 
     n, m = len(arms.reference), len(arms.candidate)
     pooled = np.concatenate([arms.reference, arms.candidate])
     order = np.argsort(pooled, kind="stable")
     z = pooled[order] - pooled.mean()
-    observed = (order >= n).astype(np.float64)
-    if math.comb(n + m, n) <= ENUMERATE_UP_TO:
-        chosen = chosen[(chosen != observed).any(axis=1)]
-    chosen = np.vstack([observed, chosen])
-    sums = chosen @ np.stack([z, z**2], axis=1)
-    rest = np.array([z.sum(), (z**2).sum()]) - sums
+    failed = np.concatenate([arms.reference_failed, arms.candidate_failed])[order].astype(np.float64)
+    observed, columns = (order >= n).astype(np.float64), np.stack([z, z**2, failed], axis=1)
+    sums = labels.over_runs(observed, columns)
+    rest = columns.sum(axis=0) - sums
     vy, vx = _variance(sums, m), _variance(rest, n)
     means = np.abs(sums[:, 0] / m - rest[:, 0] / n)
     # Both distribution functions, arrangement by arrangement: energy distance = 2 integral of (F - G)^2.
-    gap = np.cumsum(chosen * (1 / m + 1 / n) - 1 / n, axis=1)[:, :-1]
-    statistics = [_ratio(means, np.sqrt(vy / m + vx / n)), gap**2 @ np.diff(z)]
+    statistics = [_ratio(means, np.sqrt(vy / m + vx / n)), labels.over_gaps(observed, np.diff(z))]
     if arms.any_failed:
-        failed = np.concatenate([arms.reference_failed, arms.candidate_failed])[order].astype(np.float64)
-        in_candidate = chosen @ failed
-        statistics.append(np.abs(in_candidate / m - (failed.sum() - in_candidate) / n))
+        statistics.append(np.abs(sums[:, 2] / m - rest[:, 2] / n))
     return statistics, _log_ratio(vy, vx), means
 
 
@@ -107,23 +98,22 @@ def _paired_statistics(arms: Arms, signs: Array) -> tuple[list[Array], Array, Ar
     """Return the statistics per arrangement: -1 in ``signs`` swaps that pair, the first row swaps none."""
     import numpy as np
 
-    x, y = arms.reference, arms.candidate
-    n = len(x)
-    centre = (x.mean() + y.mean()) / 2
-    x, y = x - centre, y - centre
-    w = y - x
-    mean = signs @ w / n
-    squares = float((w**2).sum())
+    n = len(arms.reference)
+    centre = (arms.reference.mean() + arms.candidate.mean()) / 2
+    x, y = arms.reference - centre, arms.candidate - centre
+    gap = arms.candidate_failed.astype(np.float64) - arms.reference_failed
+    w, w2 = y - x, y**2 - x**2
+    products = signs @ np.column_stack([_energy_form(x, y), w, w2, gap])
+    energy = np.einsum("pi,pi->p", products[:, :n], signs)
+    mean, squares = products[:, n] / n, float((w**2).sum())
     scatter = np.maximum(squares / n - mean**2, 0)
     scatter[scatter <= 1e-14 * squares / n] = 0
-    energy = np.einsum("pi,pi->p", signs @ _energy_form(x, y), signs)
     statistics = [_ratio(np.abs(mean), np.sqrt(scatter / (n - 1))), energy]
     if arms.any_failed:
-        gap = arms.candidate_failed.astype(np.float64) - arms.reference_failed
-        statistics.append(np.abs(signs @ gap) / n)
-    sums = (signs + 1) / 2 @ np.stack([w, y**2 - x**2], axis=1) + np.array([x.sum(), (x**2).sum()])
-    rest = np.array([x.sum() + y.sum(), (x**2).sum() + (y**2).sum()]) - sums
-    return statistics, _log_ratio(_variance(sums, n), _variance(rest, n)), np.abs(mean)
+        statistics.append(np.abs(products[:, n + 2]) / n)
+    total = np.array([(x + y).sum(), (x**2 + y**2).sum()])
+    sums = (total + products[:, n : n + 2]) / 2
+    return statistics, _log_ratio(_variance(sums, n), _variance(total - sums, n)), np.abs(mean)
 
 
 def _energy_form(x: Array, y: Array) -> Array:
@@ -165,67 +155,108 @@ def _log_ratio(vy: Array, vx: Array) -> Array:
     return result
 
 
-def _at_least(statistic: Array) -> NDArray[np.bool_]:
-    """Return which arrangements are at least as extreme as the first, the observed one, up to rounding."""
-    rounded = _rounded(statistic)
-    result: NDArray[np.bool_] = rounded >= rounded[0]
-    return result
-
-
-def _rounded(statistic: Array) -> Array:
+def _share_as_extreme(statistic: Array) -> float:
+    """Return the share of arrangements at least as extreme as the first, the observed one, up to rounding."""
     import numpy as np
 
-    finite = statistic[np.isfinite(statistic)]
-    scale = float(np.max(np.abs(finite), initial=0.0))
-    return np.round(statistic / scale, 11) if scale > 0 else statistic
+    return float(np.mean(statistic >= statistic[0] - _rounding(statistic)))
 
 
 def _min_p(statistics: Sequence[Array]) -> float:
-    """Join statistics by their smallest p value, judged over all arrangements."""
+    """Join statistics by their smallest p value, judged over all arrangements.
+
+    An arrangement counts where any of its own p values is as small as the smallest observed one, that is,
+    where a statistic lies above the ``rank + 1`` largest.
+    """
     import numpy as np
 
-    smallest = np.min([_tail_ranks(_rounded(s)) for s in statistics], axis=0)
-    return float(np.mean(smallest <= smallest[0]))
+    slack = [_rounding(statistic) for statistic in statistics]
+    rank = min(int((s >= s[0] - e).sum()) for s, e in zip(statistics, slack, strict=True))
+    last = len(statistics[0]) - rank - 1
+    if last < 0:
+        return 1.0
+    bars = [np.partition(statistic, last)[last] for statistic in statistics]
+    extreme = [s > bar + e for s, bar, e in zip(statistics, bars, slack, strict=True)]
+    return float(np.mean(np.any(extreme, axis=0)))
 
 
-def _tail_ranks(statistic: Array) -> NDArray[np.int_]:
-    """Return per arrangement how many arrangements are at least as extreme."""
+def _rounding(statistic: Array) -> float:
+    """Return the distance within which values of a statistic count as tied."""
     import numpy as np
 
-    ranks: NDArray[np.int_] = len(statistic) - np.searchsorted(np.sort(statistic), statistic, side="left")
-    return ranks
+    return 1e-11 * float(np.max(np.abs(statistic), where=np.isfinite(statistic), initial=0.0))
 
 
-def _labels(n: int, m: int, rng: np.random.Generator | None) -> Array:
-    """Return 0/1 rows that mark the candidate's places among n + m: all there are, or draws."""
+@dataclass(frozen=True)
+class _Labels:
+    """Arrangements of two unpaired arms over the sorted pooled runs.
+
+    Attributes:
+        chosen: 1 where the candidate's run stands, shape (arrangements, n + m).
+        gaps: squared gap of both distribution functions behind each but the last run.
+        complete: whether these are all arrangements, the observed one among them.
+    """
+
+    chosen: Array
+    gaps: Array
+    complete: bool
+
+    def over_runs(self, observed: Array, columns: Array) -> Array:
+        """Return the candidate's sums of ``columns`` per arrangement, the observed one first, once."""
+        return self._in_front(observed, observed @ columns, self.chosen @ columns)
+
+    def over_gaps(self, observed: Array, widths: Array) -> Array:
+        """Return the integral of the squared gap per arrangement, the observed one first, once."""
+        return self._in_front(observed, _squared_gaps(observed[None, :])[0] @ widths, self.gaps @ widths)
+
+    def _in_front(self, observed: Array, first: Array, others: Array) -> Array:
+        import numpy as np
+
+        if self.complete:
+            others = others[(self.chosen != observed).any(axis=1)]
+        return np.concatenate([np.asarray(first)[None], others])
+
+
+def _squared_gaps(chosen: Array) -> Array:
+    import numpy as np
+
+    m = chosen[0].sum()
+    n = chosen.shape[1] - m
+    gaps: Array = np.cumsum(chosen * (1 / m + 1 / n) - 1 / n, axis=1)[:, :-1] ** 2
+    return gaps
+
+
+def _labels(n: int, m: int, rng: np.random.Generator | None) -> _Labels:
+    """Return all arrangements of n and m runs, or draws."""
     if math.comb(n + m, n) <= ENUMERATE_UP_TO:
         return _all_labels(n, m)
     return _fixed_labels(n, m) if rng is None else _drawn_labels(n, m, rng)
 
 
 @lru_cache(maxsize=8)
-def _all_labels(n: int, m: int) -> Array:
+def _all_labels(n: int, m: int) -> _Labels:
     import numpy as np
 
     places = np.array(list(itertools.combinations(range(n + m), m)))
-    labels = np.zeros((len(places), n + m))
-    np.put_along_axis(labels, places, 1.0, axis=1)
-    return labels
+    chosen = np.zeros((len(places), n + m))
+    np.put_along_axis(chosen, places, 1.0, axis=1)
+    return _Labels(chosen, _squared_gaps(chosen), complete=True)
 
 
 @lru_cache(maxsize=8)
-def _fixed_labels(n: int, m: int) -> Array:
+def _fixed_labels(n: int, m: int) -> _Labels:
     import numpy as np
 
     return _drawn_labels(n, m, np.random.default_rng(_DEFAULT_SEED))
 
 
-def _drawn_labels(n: int, m: int, rng: np.random.Generator) -> Array:
+def _drawn_labels(n: int, m: int, rng: np.random.Generator) -> _Labels:
     import numpy as np
 
     first = np.zeros((DRAWS, n + m))
     first[:, :m] = 1.0
-    return rng.permuted(first, axis=1)
+    chosen = rng.permuted(first, axis=1)
+    return _Labels(chosen, _squared_gaps(chosen), complete=False)
 
 
 def _signs(n: int, rng: np.random.Generator | None) -> Array:
