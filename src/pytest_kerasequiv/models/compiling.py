@@ -1,14 +1,18 @@
-"""Compiling a model with settings of its own: optimizer, losses and metrics are never shared between models."""
+"""Compiling a model with settings of its own: optimizers and metrics, which have state, are never shared."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from pytest_kerasequiv.errors import InputError
 
 if TYPE_CHECKING:
     import keras
+
+_PLAIN = (bool, int, float, str, dict)
 
 
 def check_compile(compile: Any) -> dict[str, Any] | None:  # noqa: A002 - the public argument's name
@@ -28,47 +32,101 @@ def check_compile(compile: Any) -> dict[str, Any] | None:  # noqa: A002 - the pu
 
 
 def compile_fresh(model: keras.Model, settings: Mapping[str, Any]) -> None:
-    """Compile ``model`` with fresh copies of the optimizer, losses and metrics in ``settings``.
+    """Compile ``model`` with fresh copies of the optimizer and metrics in ``settings``.
 
     Raises:
         InputError: Keras refuses the settings, or an object in them cannot be copied from its config.
     """
     copies = {name: _fresh(value, f"compile[{name!r}]") for name, value in settings.items()}
     try:
+        _refuse_unknown_names(settings)
         model.compile(**copies)
     except Exception as error:
         raise InputError(f"compile={dict(settings)!r} is refused by Model.compile: {error}") from error
 
 
 def compile_settings(model: keras.Model) -> dict[str, Any] | None:
-    """Return the arguments that a model was compiled with (its own objects); ``None`` where it is not compiled."""
+    """Return what a model was compiled with (its own objects); ``None`` where it is not compiled."""
     config = getattr(model, "_compile_config", None)
     return dict(config.config) if model.compiled and config is not None else None
 
 
+def _refuse_unknown_names(settings: Mapping[str, Any]) -> None:
+    """Look the names of losses and metrics up now: Keras does so only when the first batch arrives."""
+    import keras
+
+    for name in _names(settings.get("loss")):
+        keras.losses.get(name)
+    for key in ("metrics", "weighted_metrics"):
+        for name in _names(settings.get(key)):
+            if name not in {"accuracy", "acc", "crossentropy", "ce"}:  # Keras chooses these by the shapes
+                keras.metrics.get(name)
+
+
+def _names(setting: Any) -> list[str]:
+    import keras
+
+    return [leaf for leaf in keras.tree.flatten(setting) if isinstance(leaf, str)]
+
+
 def _fresh(value: Any, where: str) -> Any:
-    """Copy a setting: containers item by item, Keras objects from their config, all else as it is."""
+    """Copy a setting: containers item by item, optimizers and metrics from their config, all else as it is.
+
+    Losses have no state, so one instance serves both twins; Keras's own ``Huber`` would lose ``delta`` in a
+    copy.
+    """
     import keras
 
     if isinstance(value, Mapping):
         return {key: _fresh(item, f"{where}[{key!r}]") for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_fresh(item, where) for item in value]
-    if isinstance(value, keras.optimizers.Optimizer | keras.losses.Loss | keras.metrics.Metric):
+    if isinstance(value, keras.optimizers.Optimizer | keras.metrics.Metric):
         return _copy(value, where)
     return value
 
 
 def _copy(value: Any, where: str) -> Any:
-    from pytest_kerasequiv.models.rebuild import custom_objects
-
     import keras
 
     try:
         with keras.saving.custom_object_scope(custom_objects(value)):
-            return type(value).from_config(value.get_config())
+            copy = type(value).from_config(value.get_config())
     except Exception as error:
-        raise InputError(
-            f"{where} is an instance of {type(value).__name__} that cannot be copied from its get_config() "
-            f"({error}); each twin needs its own, so give the class a complete get_config, or compile in the builder"
-        ) from error
+        raise InputError(_not_copied(value, where, str(error))) from error
+    lost = [name for name, setting in _plain(value).items() if _plain(copy).get(name) != setting]
+    if lost:
+        raise InputError(_not_copied(value, where, f"a copy has another {lost[0]!r}"))
+    return copy
+
+
+def _not_copied(value: Any, where: str, why: str) -> str:
+    return (
+        f"{where} is an instance of {type(value).__name__} that cannot be copied from its get_config(): "
+        f"{why}. Each twin needs its own, so complete the class's get_config, or compile in the builder"
+    )
+
+
+def _plain(value: Any) -> dict[str, Any]:
+    """Return the constructor arguments kept as plain attributes: a copy must have them alike."""
+    names = [*inspect.signature(type(value)).parameters, "_fn_kwargs"]
+    return {name: vars(value)[name] for name in names if isinstance(vars(value).get(name), _PLAIN)}
+
+
+def custom_objects(thing: Any) -> dict[str, Any]:
+    """Return the classes and functions outside Keras that a model or other Keras object uses, by name."""
+    import keras
+
+    found: dict[str, Any] = {}
+    parts = thing._flatten_layers() if isinstance(thing, keras.Layer) else [thing]
+    for part in parts:
+        for value in (part, *vars(part).values()):
+            target = value if isinstance(value, FunctionType) else type(value)
+            if (target is value or hasattr(value, "get_config")) and not is_from_keras(target):
+                found.setdefault(target.__name__, target)
+    return found
+
+
+def is_from_keras(thing: Any) -> bool:
+    """Whether a class or function is one of Keras's own."""
+    return str(thing.__module__).startswith("keras.")

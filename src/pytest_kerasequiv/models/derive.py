@@ -24,7 +24,8 @@ def derive(model: keras.Model) -> keras.Model:
         model: a built Sequential, or a functional model that is one chain of layers.
 
     Raises:
-        InputError: the model is neither; the message names the layer with several inputs, outputs or consumers.
+        InputError: the model is neither; the message names the layer with several inputs, outputs or
+            consumers.
     """
     import keras
     from keras.src.models.functional import Functional
@@ -35,7 +36,8 @@ def derive(model: keras.Model) -> keras.Model:
     if isinstance(model, Functional):
         return _sequential(model)
     raise InputError(
-        f"reference model {model.name!r} ({type(model).__name__}) is neither Sequential nor functional, {REMEDY}"
+        f"reference model {model.name!r} ({type(model).__name__}) is neither Sequential nor functional, "
+        f"{REMEDY}"
     )
 
 
@@ -53,8 +55,8 @@ def _refuse_own_code(model: keras.Model) -> None:
         own = [name for name in _OWN_CODE if name in vars(cls)]
         if own:
             raise InputError(
-                f"reference model {model.name!r} is a {type(model).__name__} with its own {own[0]}(), which a "
-                f"plain model would lose, {REMEDY}"
+                f"reference model {model.name!r} is a {type(model).__name__} with its own {own[0]}(), which "
+                f"a plain model would lose, {REMEDY}"
             )
 
 
@@ -76,7 +78,9 @@ def _sequential(model: keras.Model) -> keras.Sequential:
 def _input_like(tensor: Any) -> Any:
     import keras
 
-    return keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, sparse=tensor.sparse, ragged=tensor.ragged)
+    return keras.Input(
+        batch_shape=tensor.shape, dtype=tensor.dtype, sparse=tensor.sparse, ragged=tensor.ragged
+    )
 
 
 def _chain(model: keras.Model) -> list[keras.Layer]:
@@ -91,7 +95,9 @@ def _chain(model: keras.Model) -> list[keras.Layer]:
     layers = [node.operation for node in nodes if not node.is_input]
     _refuse_repeats(layers)
     if not layers or nodes[-1].output_tensors[0] is not model.outputs[0]:
-        raise InputError(f"reference model {model.name!r} has layers after its output or none at all, {REMEDY}")
+        raise InputError(
+            f"reference model {model.name!r} has layers after its output or none at all, {REMEDY}"
+        )
     return layers
 
 
@@ -115,9 +121,11 @@ def _refuse_branch(node: Any, used: list[Any]) -> None:
 
 
 def _extra_arguments(node: Any) -> str:
-    """Return the arguments besides the input tensor; Keras itself records ``mask=None`` and ``training=False``."""
+    """Return the arguments after the input tensor; Keras itself adds ``mask=None`` and ``training=False``."""
     args, kwargs = node.arguments.args, node.arguments.kwargs
-    named = [f"{name}={value!r}" for name, value in kwargs.items() if value is not None and value is not False]
+    named = [
+        f"{name}={value!r}" for name, value in kwargs.items() if value is not None and value is not False
+    ]
     return ", ".join([*(repr(value) for value in args[1:] if value is not None), *named])
 
 
@@ -125,5 +133,7 @@ def _refuse_repeats(layers: list[keras.Layer]) -> None:
     seen: set[int] = set()
     for layer in layers:
         if id(layer) in seen:
-            raise InputError(f"layer {layer.name!r} ({type(layer).__name__}) is called more than once, {REMEDY}")
+            raise InputError(
+                f"layer {layer.name!r} ({type(layer).__name__}) is called more than once, {REMEDY}"
+            )
         seen.add(id(layer))

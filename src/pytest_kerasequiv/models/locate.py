@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import warnings
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_kerasequiv.errors import InputError
+from pytest_kerasequiv.models.seeds import preserved_world
 
 if TYPE_CHECKING:
     import keras
@@ -30,7 +32,10 @@ def resolve(text: str, argument: str) -> Any:
     if not _is_dotted(module_name) or not _is_dotted(name):
         raise InputError(f"{argument}={text!r} is no import string; write it as 'package.module:builder'")
     try:
-        found: Any = importlib.import_module(module_name)
+        with (
+            preserved_world()
+        ):  # a module that makes models or draws numbers must not shift what is built next
+            found: Any = importlib.import_module(module_name)
     except Exception as error:
         raise InputError(f"{argument}={text!r}: {_why_not_imported(module_name, error)}") from error
     for part in name.split("."):
@@ -50,8 +55,8 @@ def _is_dotted(name: str) -> bool:
 def _why_not_imported(module: str, error: Exception) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name and (f"{module}.").startswith(f"{error.name}."):
         return (
-            f"there is no module {error.name!r} on sys.path; install the package, or add its folder to the ini "
-            "option pythonpath"
+            f"there is no module {error.name!r} on sys.path; install the package, or add its folder to the "
+            "ini option pythonpath"
         )
     if isinstance(error, SyntaxError):
         return f"module {module!r} has a syntax error in line {error.lineno} of {error.filename}: {error.msg}"
@@ -62,7 +67,9 @@ def _names_in(module: Any) -> str:
     names = [
         name
         for name, value in vars(module).items()
-        if callable(value) and getattr(value, "__module__", None) == getattr(module, "__name__", "") and name[0] != "_"
+        if callable(value)
+        and getattr(value, "__module__", None) == getattr(module, "__name__", "")
+        and name[0] != "_"
     ]
     return f" (it defines {', '.join(sorted(names)[:8])})" if names else ""
 
@@ -97,13 +104,25 @@ def load(path: Path, argument: str) -> keras.Model:
         raise InputError(f"{argument}={str(path)!r}: there is no such file (looked in {Path.cwd()})")
     if path.suffix == ".keras" and not zipfile.is_zipfile(path):
         raise InputError(
-            f"{argument}={str(path)!r} is no complete .keras file ({path.stat().st_size} bytes, its zip directory is "
-            "missing): it is truncated or of another format; save or copy it again"
+            f"{argument}={str(path)!r} is no complete .keras file ({path.stat().st_size} bytes, its zip "
+            "directory is missing): it is truncated or of another format; save or copy it again"
         )
     try:
-        return keras.models.load_model(path, safe_mode=True)
+        with warnings.catch_warnings(), keras.saving.custom_object_scope(_legacy_names(path)):
+            # the optimizer's own state is not kept: each twin gets a fresh one
+            warnings.filterwarnings("ignore", message="Skipping variable loading for optimizer")
+            return keras.models.load_model(path, safe_mode=True)
     except Exception as error:
         raise InputError(f"{argument}={str(path)!r} cannot be loaded: {_why_not_loaded(error)}") from error
+
+
+def _legacy_names(path: Path) -> dict[str, Any]:
+    """Return the short names of losses, which Keras 3 writes to HDF5 files and does not read back."""
+    import keras
+
+    if path.suffix == ".keras":
+        return {}
+    return {name: keras.losses.get(name) for name in ("mse", "mae", "mape", "msle")}
 
 
 def _why_not_loaded(error: Exception) -> str:
@@ -111,15 +130,15 @@ def _why_not_loaded(error: Exception) -> str:
     if "Lambda" in text and "deserializ" in text:
         return (
             "it holds a Lambda layer with a Python lambda, which runs code from the file. Keras's safe mode "
-            "stays on here; if you trust the file, pass a builder that loads it with safe_mode=False, or replace "
-            "the Lambda by a layer class"
+            "stays on here; if you trust the file, pass a builder that loads it with safe_mode=False, or "
+            "replace the Lambda by a layer class"
         )
     if "custom_objects" in text or "register_keras_serializable" in text:
         return (
-            f"{_shorten(text)} Register the class with @keras.saving.register_keras_serializable() and import "
-            "its module first, or pass a builder that loads the file with custom_objects"
+            f"{_shorten(text)} Register the class with @keras.saving.register_keras_serializable() and "
+            "import its module first, or pass a builder that loads the file with custom_objects"
         )
-    return f"{type(error).__name__}: {_shorten(text)} Save it again, or pass a builder that loads it"
+    return f"{type(error).__name__}: {_shorten(text)}. Save it again, or pass a builder that loads it"
 
 
 def _shorten(text: str) -> str:

@@ -8,7 +8,12 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from pytest_kerasequiv.errors import InputError
-from pytest_kerasequiv.models.compiling import compile_fresh, compile_settings
+from pytest_kerasequiv.models.compiling import (
+    compile_fresh,
+    compile_settings,
+    custom_objects,
+    is_from_keras,
+)
 from pytest_kerasequiv.models.specs import build_from, input_specs
 from pytest_kerasequiv.models.variables import assign, values_of, variables_of
 
@@ -49,7 +54,8 @@ def _rebuild_structure(model: keras.Model) -> keras.Model:
     except Exception as error:
         raise InputError(
             f"the model {model.name!r} ({type(model).__name__}) cannot be made again from its get_config(): "
-            f"{_first_line(error)}; pass a builder, a function that returns a new model each time, instead of the model"
+            f"{_first_line(error)}; pass a builder, a function that returns a new model each time, instead "
+            "of the model"
         ) from error
 
 
@@ -63,16 +69,17 @@ def _rebuild_layer(layer: keras.Layer) -> keras.Layer:
     except Exception as error:
         raise InputError(
             f"layer {layer.name!r} ({type(layer).__name__}) cannot be made again from its get_config(): "
-            f"{_first_line(error)}; pass a builder, a function that returns a new model each time, instead of the model"
+            f"{_first_line(error)}; pass a builder, a function that returns a new model each time, instead "
+            "of the model"
         ) from error
 
 
 def _live_config(layer: keras.Layer) -> dict[str, Any]:
-    """Return the layer's config with Python functions as they are: written down and read back they lose closures."""
+    """Return the layer's config with Python functions as objects: written down they lose their closures."""
     config: dict[str, Any] = layer.get_config()
     for name in config:
         value = getattr(layer, name, None)
-        if isinstance(value, FunctionType) and not _is_from_keras(value):
+        if isinstance(value, FunctionType) and not is_from_keras(value):
             config[name] = value
     return config
 
@@ -94,8 +101,9 @@ def _copy_state(model: keras.Model, fresh: keras.Model, *, with_weights: bool) -
     old, new = variables_of(model), variables_of(fresh)
     if [(v.name, v.shape) for v in old] != [(v.name, v.shape) for v in new]:
         raise InputError(
-            f"the model {model.name!r} has {len(old)} variables, made again from its config it has {len(new)} or "
-            "others: a layer creates state that its get_config does not tell; pass a builder instead of the model"
+            f"the model {model.name!r} has {len(old)} variables, made again from its config it has "
+            f"{len(new)} or others: a layer creates state that its get_config does not tell; pass a builder "
+            "instead of the model"
         )
     for variable, copy in zip(old, new, strict=True):
         copy.trainable = variable.trainable
@@ -111,7 +119,7 @@ def _copy_compilation(model: keras.Model, fresh: keras.Model) -> None:
 
 @contextmanager
 def _looking_uncompiled(model: keras.Model) -> Iterator[None]:
-    """Keep ``clone_model`` from writing down and reading back the compile settings; they are copied as objects."""
+    """Keep ``clone_model`` from writing down the compile settings; they are copied as objects."""
     compiled = [m for m in _models_in(model) if m.compiled]
     for each in compiled:
         each.compiled = False
@@ -126,24 +134,6 @@ def _models_in(model: keras.Model) -> list[keras.Model]:
     import keras
 
     return [layer for layer in model._flatten_layers() if isinstance(layer, keras.Model)]
-
-
-def custom_objects(thing: Any) -> dict[str, Any]:
-    """Return the classes and functions outside Keras that a model, optimizer, loss or metric uses, by name."""
-    import keras
-
-    found: dict[str, Any] = {}
-    parts = thing._flatten_layers() if isinstance(thing, keras.Layer) else [thing]
-    for part in parts:
-        for value in (part, *vars(part).values()):
-            target = value if isinstance(value, FunctionType) else type(value)
-            if (target is value or hasattr(value, "get_config")) and not _is_from_keras(target):
-                found.setdefault(target.__name__, target)
-    return found
-
-
-def _is_from_keras(thing: Any) -> bool:
-    return str(thing.__module__).startswith("keras.")
 
 
 def _first_line(error: Exception) -> str:

@@ -19,11 +19,13 @@ def preserved_world() -> Iterator[None]:
     generator) and Keras (global seed, global seed generator), the counters of automatic Keras names, floatx,
     epsilon, image data format, dtype policy and the op-determinism flag.
 
-    Not covered: the position within the stream of a legacy TensorFlow operation that was given its own ``seed=``
-    (``tf.random.uniform((), seed=3)``). It lives in TensorFlow's kernel cache, which every ``tf.random.set_seed``
-    empties.
+    Not covered: the position within the stream of a legacy TensorFlow operation that was given its own
+    ``seed=`` (``tf.random.uniform((), seed=3)``). It lives in TensorFlow's kernel cache, which every
+    ``tf.random.set_seed`` empties.
     """
-    restores = [take() for take in (_python, _numpy, _tensorflow, _determinism, _keras_random, _keras_settings)]
+    restores = [
+        take() for take in (_python, _numpy, _tensorflow, _determinism, _keras_random, _keras_settings)
+    ]
     try:
         yield
     finally:
@@ -33,13 +35,23 @@ def preserved_world() -> Iterator[None]:
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Run a block under ``keras.utils.set_random_seed(seed)`` and fresh automatic names, inside `preserved_world`."""
+    """Run a block under ``keras.utils.set_random_seed(seed)`` with fresh names, inside `preserved_world`."""
     import keras
 
-    with preserved_world():
-        _set_name_counters({})
+    with preserved_world(), fresh_names():
         keras.utils.set_random_seed(int(seed))
         yield
+
+
+@contextmanager
+def fresh_names() -> Iterator[None]:
+    """Let automatic Keras names count from the start (``dense``, ``dense_1`` ...); the counters come back."""
+    counters = dict(_global_state().get_global_attribute("object_name_uids") or {})
+    _set_name_counters({})
+    try:
+        yield
+    finally:
+        _set_name_counters(counters)
 
 
 def _python() -> Restore:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,7 +9,7 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any
 
-from pytest_kerasequiv.models.seeds import preserved_world
+from pytest_kerasequiv.models.seeds import fresh_names, preserved_world
 from pytest_kerasequiv.models.specs import Dims
 
 Make = Callable[[], Any]
@@ -31,7 +30,8 @@ class TooShort:
         gets: what the layer gets on these axes.
         needs: the least it needs there.
         input_shape: shape of the model's input with the batch axis, ``None`` where it cannot be told.
-        shortest: the same with the least lengths that the whole model can be built for, where they were found.
+        shortest: the same with the least lengths that the whole model can be built for, where they were
+            found.
     """
 
     layer: str
@@ -76,7 +76,7 @@ def diagnose(make: Make) -> TooShort | None:
     Returns:
         The explanation, or ``None`` where the failure is of another kind.
     """
-    with preserved_world(), _unfiltered_tracebacks():
+    with preserved_world(), fresh_names(), _unfiltered_tracebacks():
         failure = _failure(make)
         if failure is None:
             return None
@@ -96,19 +96,21 @@ class _Failure:
 
 
 def _failure(make: Make) -> _Failure | None:
-    """Make the model and read off the traceback which layer failed on what; ``None`` if none did for its length."""
+    """Make the model and read off the traceback which layer got too little; ``None`` if none did."""
     try:
         make()
     except Exception as error:
         calls = list(_layer_calls(error))
-        found = next((f for f in (_too_short(layer, shape) for layer, shape, _ in reversed(calls)) if f), None)
+        found = next(
+            (f for f in (_too_short(layer, shape) for layer, shape, _ in reversed(calls)) if f), None
+        )
         tensor = next((t for _, _, t in calls if hasattr(t, "_keras_history")), None)
         return _Failure(found, tensor) if found is not None and tensor is not None else None
     return None
 
 
 def _layer_calls(error: BaseException) -> Iterator[tuple[Any, Any, Any]]:
-    """Yield the layers in the error's traceback with the shape and tensor they were called with, outermost first."""
+    """Yield the layers in the traceback with the shape and tensor they were called with, outermost first."""
     import keras
 
     for frame in _frames(error):
@@ -123,7 +125,7 @@ def _layer_calls(error: BaseException) -> Iterator[tuple[Any, Any, Any]]:
 
 
 def _frames(error: BaseException) -> Iterator[dict[str, Any]]:
-    """Yield the local variables along the traceback, outermost first; of chained errors the cause comes last."""
+    """Yield the local variables along the traceback, outermost first; the cause of an error comes last."""
     trace: TracebackType | None = error.__traceback__
     while trace is not None:
         yield trace.tb_frame.f_locals
@@ -197,8 +199,8 @@ def _node_of(tensor: Any) -> Any:
 def _shortest(make: Make, found: TooShort, *, rank: int) -> Dims | None:
     """Return the input shape with the least lengths on the axes at fault for which ``make`` succeeds.
 
-    Longer inputs are tried in growing steps, then the gap is bisected, each axis on its own: a window that fits
-    fits a longer input too. Every length named was tried, as was the one below it.
+    Longer inputs are tried in growing steps, then the gap is bisected, each axis on its own: a window that
+    fits fits a longer input too. Every length named was tried, as was the one below it.
     """
     start = found.input_shape
     if start is None or rank != len(start):
@@ -213,8 +215,8 @@ def _shortest(make: Make, found: TooShort, *, rank: int) -> Dims | None:
 
     try:
         enough = _longer(start, axes, max(n - g for n, g in zip(found.needs, found.gets, strict=True)), works)
-        for axis in axes if enough else ():
-            enough = _shrink(enough, axis, start[axis], works)
+        for axis in axes:
+            enough = enough and _shrink(enough, axis, start[axis], works)
     except TimeoutError:
         return None
     return enough
@@ -247,11 +249,12 @@ def _with(shape: Dims, axis: int, length: int | None) -> Dims:
 
 
 def _works(make: Make, old: Dims, new: Dims) -> bool:
-    """Whether ``make`` succeeds when its inputs of shape ``old`` have shape ``new``; no weights are allocated."""
+    """Whether ``make`` succeeds when its inputs of shape ``old`` are ``new``; no weights are allocated."""
     import keras
     from keras.src.backend.common import global_state
 
-    waiting = list(global_state.get_global_attribute("uninitialized_variables") or [])
+    waiting = global_state.get_global_attribute("uninitialized_variables")
+    global_state.set_global_attribute("uninitialized_variables", [])
     try:
         with _stretched_inputs(old, new), keras.StatelessScope(initialize_variables=False):
             make()
@@ -269,14 +272,13 @@ def _stretched_inputs(old: Dims, new: Dims) -> Iterator[None]:
 
     original = InputLayer.__init__
 
-    @functools.wraps(original)
-    def stretched(self: Any, shape: Any = None, *args: Any, **kwargs: Any) -> None:
+    def stretched(self: Any, shape: Any = None, **kwargs: Any) -> None:
         if shape is not None and tuple(shape) == old[1:]:
             shape = new[1:]
         batch_shape = kwargs.get("batch_shape")
         if batch_shape is not None and tuple(batch_shape)[1:] == old[1:]:
             kwargs["batch_shape"] = (batch_shape[0], *new[1:])
-        original(self, shape, *args, **kwargs)
+        original(self, shape, **kwargs)
 
     InputLayer.__init__ = stretched
     try:

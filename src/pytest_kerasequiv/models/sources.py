@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import inspect
 import os
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.models import locate
 from pytest_kerasequiv.models.compiling import compile_fresh, compile_settings
 from pytest_kerasequiv.models.derive import derive
-from pytest_kerasequiv.models.rebuild import rebuild
+from pytest_kerasequiv.models.makers import FromFile, FromImport, Maker, is_model, maker_of
 from pytest_kerasequiv.models.seeds import preserved_world, seeded
 from pytest_kerasequiv.models.shapes import diagnose
 from pytest_kerasequiv.models.specs import Specs, build_from, compatible, flat_specs, input_specs, show
@@ -25,15 +23,8 @@ if TYPE_CHECKING:
 Kind = Literal["builder", "model", "file"]
 
 
-class UnknownInputShape(InputError):
+class MissingShapeError(InputError):
     """The model is not built and nothing tells the shape of its input."""
-
-
-class Maker(Protocol):
-    """Makes a new model each time; ``as_given`` asks for the weights that a given model came with."""
-
-    def __call__(self, *, as_given: bool) -> keras.Model:
-        """Return a new model, perhaps not built yet."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +53,8 @@ class Source:
         A model instance is made again from its config with fresh weights; a file is loaded with its weights.
 
         Args:
-            seed: builds under this seed and leaves the caller's random state as it was; ``None`` builds under the
-                caller's random state, as the user's own ``set_random_seed(s); model = build()`` does.
+            seed: builds under this seed and leaves the caller's random state as it was; ``None`` builds under
+                the caller's random state, as the user's own ``set_random_seed(s); model = build()`` does.
 
         Raises:
             InputError: the source cannot make such a model.
@@ -71,7 +62,7 @@ class Source:
         return self._build(seed, as_given=False)
 
     def build_as_given(self, seed: int) -> keras.Model:
-        """Return a fresh model under ``seed`` as `build` does; a model instance keeps the weights it came with."""
+        """Return a fresh model under ``seed`` as `build` does; a given model keeps its weights."""
         return self._build(seed, as_given=True)
 
     def with_specs(self, specs: Specs) -> Source:
@@ -105,18 +96,22 @@ class Source:
         model = self.make(as_given=as_given)
         if not is_built(model):
             if self.specs is None:
-                raise UnknownInputShape(
-                    f"{self.argument} {self.label!r} makes a model that is not built, and nothing tells the shape of "
-                    "its input; pass input_shape=(...) without the batch axis, or begin the model with keras.Input"
+                raise MissingShapeError(
+                    f"{self.argument} {self.label!r} makes a model that is not built, and nothing tells the "
+                    "shape of its input; pass input_shape=(...) without the batch axis, or begin the model "
+                    "with keras.Input"
                 )
             build_from(model, self.specs)
         return model
 
     def _refused(self, error: Exception) -> str:
-        shape = f" for input_shape {show(self.specs)}" if self.specs is not None else ""
+        shape = f" for input_shape={show(self.specs)}" if self.specs is not None else ""
         text = " ".join(str(error).split())
         text = text if len(text) <= 400 else f"{text[:400]} ..."
-        return f"{self.argument} {self.label!r} cannot be built{shape}: {type(error).__name__}: {text}"
+        return (
+            f"{self.argument} {self.label!r} cannot be built{shape}: it raised {type(error).__name__}: "
+            f"{text} (its trace is above; mend it there, or pass another input_shape)"
+        )
 
 
 def is_built(model: keras.Model) -> bool:
@@ -137,125 +132,9 @@ def _check_specs(model: keras.Model, source: Source) -> None:
         compatible(a.shape, b.shape) for a, b in pairs
     ):
         raise InputError(
-            f"input_shape asks for {show(source.specs)}, but {source.argument} {source.label!r} takes {show(own)}; "
-            "leave input_shape away, or give the shape that the model was made for"
+            f"input_shape asks for {show(source.specs)}, but {source.argument} {source.label!r} takes "
+            f"{show(own)}; leave input_shape away, or give the shape that the model was made for"
         )
-
-
-@dataclass(frozen=True)
-class FromBuilder:
-    """Calls the user's builder."""
-
-    builder: Callable[[], Any]
-    argument: str
-    label: str
-
-    def __call__(self, *, as_given: bool) -> keras.Model:  # noqa: ARG002 - each build is as given
-        """Return the model that the builder returns."""
-        import keras
-
-        self._refuse_arguments()
-        try:
-            model = self.builder()
-        except InputError:
-            raise
-        except Exception as error:
-            raise BuilderFailed(self.argument, self.label, error) from error
-        if not isinstance(model, keras.Model):
-            raise InputError(
-                f"{self.argument} builder {self.label!r} returned {_kind_of(model)}, not a keras.Model; "
-                "a builder makes a new model and returns it"
-            )
-        _refuse_used(model, self.argument, self.label)
-        return model
-
-    def _refuse_arguments(self) -> None:
-        try:
-            parameters = inspect.signature(self.builder).parameters.values()
-        except (TypeError, ValueError):
-            return
-        needed = [
-            p.name for p in parameters if p.default is p.empty and p.kind not in {p.VAR_POSITIONAL, p.VAR_KEYWORD}
-        ]
-        if needed:
-            filled = ", ".join(f"{name}=..." for name in needed)
-            raise InputError(
-                f"{self.argument} builder {self.label!r} needs arguments ({', '.join(needed)}); a builder is called "
-                f"without any, so pass functools.partial({self.label}, {filled}) or give them defaults"
-            )
-
-
-class BuilderFailed(Exception):  # noqa: N818 - becomes an InputError once its shapes were looked at
-    """The user's builder raised."""
-
-    def __init__(self, argument: str, label: str, error: Exception) -> None:
-        super().__init__(f"{argument} builder {label!r} raised {type(error).__name__}: {error}")
-
-
-def _kind_of(value: Any) -> str:
-    if value is None:
-        return "None (is its return statement missing?)"
-    return f"{value!r:.60} of type {type(value).__name__}"
-
-
-def _refuse_used(model: keras.Model, argument: str, label: str) -> None:
-    """Refuse a model that an earlier call returned: every seed would go on training the same weights."""
-    if getattr(model, "_kerasequiv_built", False):
-        raise InputError(
-            f"{argument} builder {label!r} returned a model that it had returned before; a builder must make a new "
-            "model on each call, so create the layers inside it"
-        )
-    model._kerasequiv_built = True
-
-
-@dataclass(frozen=True)
-class FromModel:
-    """Makes a given model again from its config."""
-
-    model: keras.Model
-
-    def same_as(self, other: Maker) -> bool:
-        """Whether ``other`` makes copies of the same model."""
-        return isinstance(other, FromModel) and other.model is self.model
-
-    def __call__(self, *, as_given: bool) -> keras.Model:
-        """Return a copy with the weights as given, or with fresh ones."""
-        return rebuild(self.model, with_weights=as_given)
-
-
-@dataclass(frozen=True)
-class FromFile:
-    """Loads a model file."""
-
-    path: Path
-    argument: str
-
-    def same_as(self, other: Maker) -> bool:
-        """Whether ``other`` loads the same file."""
-        return isinstance(other, FromFile) and other.path.resolve() == self.path.resolve()
-
-    def __call__(self, *, as_given: bool) -> keras.Model:  # noqa: ARG002 - a file's weights are its own
-        """Return the loaded model, compiled with a fresh optimizer where it was saved compiled."""
-        model = locate.load(self.path, self.argument)
-        settings = compile_settings(model)
-        if settings is not None:
-            compile_fresh(model, settings)
-        return model
-
-
-@dataclass(frozen=True)
-class FromImport:
-    """Imports a builder or a model when it is first needed."""
-
-    text: str
-    argument: str
-
-    def __call__(self, *, as_given: bool) -> keras.Model:
-        """Return a model from what the import string names."""
-        found = locate.resolve(self.text, self.argument)
-        if not callable(found):
-            raise InputError(f"{self.argument}={self.text!r} names {_kind_of(found)}, neither a builder nor a model")
-        return _maker(found, self.argument, self.text)(as_given=as_given)
 
 
 @dataclass(frozen=True)
@@ -285,11 +164,17 @@ def source_of(given: Any, argument: str, *, compile: Mapping[str, Any] | None) -
         return _named(given, argument, compile)
     if not callable(given):
         raise InputError(
-            f"{argument}={given!r} is no builder (a function that returns a model), keras.Model, path to a .keras or "
-            ".h5 file, or 'package.module:builder'"
+            f"{argument}={given!r} is no builder (a function that returns a model), keras.Model, path to a "
+            ".keras or .h5 file, or 'package.module:builder'"
         )
-    label = given.name if _is_model(given) else _name_of(given)
-    return Source(argument, label, "model" if _is_model(given) else "builder", _maker(given, argument, label), compile=compile)
+    label = given.name if is_model(given) else _name_of(given)
+    return Source(
+        argument,
+        label,
+        "model" if is_model(given) else "builder",
+        maker_of(given, argument, label),
+        compile=compile,
+    )
 
 
 def _named(given: str | os.PathLike[str], argument: str, compile: Mapping[str, Any] | None) -> Source:  # noqa: A002
@@ -302,17 +187,9 @@ def _named(given: str | os.PathLike[str], argument: str, compile: Mapping[str, A
 
 def derived_source(base: Source) -> Source:
     """Return the source of the other-API twin of ``base``."""
-    return Source("candidate", f"{base.label} in the other API", base.kind, Derived(base), compile=base.compile)
-
-
-def _maker(given: Any, argument: str, label: str) -> Maker:
-    return FromModel(given) if _is_model(given) else FromBuilder(given, argument, label)
-
-
-def _is_model(value: Any) -> bool:
-    """Whether ``value`` is a model, without importing Keras: if it is one, Keras is there already."""
-    keras = sys.modules.get("keras")
-    return keras is not None and isinstance(value, keras.Model)
+    return Source(
+        "candidate", f"{base.label} in the other API", base.kind, Derived(base), compile=base.compile
+    )
 
 
 def _name_of(builder: Any) -> str:

@@ -1,4 +1,4 @@
-"""Shapes and dtypes of a model's inputs as plain data: given by the user, read off a model, used to build one."""
+"""Shapes and dtypes of a model's inputs as plain data: given by the user, read off a model, built from."""
 
 from __future__ import annotations
 
@@ -46,8 +46,9 @@ def parse_input_shape(input_shape: Any) -> Specs | None:
 def _one_shape(shape: Any, whole: Any) -> Spec:
     if not _is_list(shape) or not all(_is_length(length) for length in shape):
         raise InputError(
-            f"input_shape={whole!r} is no shape: pass the lengths of the axes without the batch axis, for example "
-            "input_shape=(60, 2), or a list or dict of such tuples for several inputs (None = any length)"
+            f"input_shape={whole!r} is no shape: pass the lengths of the axes without the batch axis, for "
+            "example input_shape=(60, 2), or a list or dict of such tuples for several inputs (None = any "
+            "length)"
         )
     return Spec((None, *(None if length is None else int(length) for length in shape)))
 
@@ -68,7 +69,7 @@ def _is_length(length: Any) -> bool:
 
 
 def input_specs(model: keras.Model) -> Specs | None:
-    """Return the inputs of a built model; ``None`` where they cannot be told (a subclassed model built by hand)."""
+    """Return the inputs of a built model; ``None`` where nothing tells (a subclassed model built by hand)."""
     import keras
 
     stash = getattr(model, _STASH, None)
@@ -90,7 +91,7 @@ def flat_specs(specs: Specs) -> list[Spec]:
 
 
 def build_from(model: keras.Model, specs: Specs) -> None:
-    """Build an unbuilt model for the given inputs: a ``Sequential`` by ``build``, any other by a symbolic call.
+    """Build an unbuilt model for the given inputs: a Sequential by ``build``, any other by a symbolic call.
 
     Raises:
         Exception: whatever Keras raises where the model does not take such inputs.
@@ -109,7 +110,7 @@ def build_from(model: keras.Model, specs: Specs) -> None:
 
 @dataclass(frozen=True)
 class _Stash:
-    """What a symbolic call told; as an object of its own, since Keras tracks (and changes) lists and dicts."""
+    """What a symbolic call told; an object of its own, since Keras tracks (and changes) lists and dicts."""
 
     specs: Specs
     outputs: int
@@ -147,9 +148,11 @@ def _map(function: Any, specs: Specs) -> Any:
 
 def compatible(one: Dims, other: Dims) -> bool:
     """Whether an array can have both shapes."""
-    return len(one) == len(other) and all(a is None or b is None or a == b for a, b in zip(one, other, strict=True))
+    return len(one) == len(other) and all(
+        a is None or b is None or a == b for a, b in zip(one, other, strict=True)
+    )
 
 
 def show(specs: Specs) -> str:
-    """Return the inputs as a reader writes them: ``(None, 60, 2)``."""
-    return str(_map(lambda spec: spec.shape, specs))
+    """Return the inputs as ``input_shape`` is written, without the batch axis: ``(60, 2)``."""
+    return str(_map(lambda spec: spec.shape[1:], specs))

@@ -7,16 +7,23 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.models.compiling import check_compile
+from pytest_kerasequiv.models.makers import FromFile, FromModel
 from pytest_kerasequiv.models.sources import (
     Derived,
-    FromFile,
-    FromModel,
+    MissingShapeError,
     Source,
-    UnknownInputShape,
     derived_source,
     source_of,
 )
-from pytest_kerasequiv.models.specs import Specs, compatible, flat_specs, input_specs, output_count, parse_input_shape, show
+from pytest_kerasequiv.models.specs import (
+    Specs,
+    compatible,
+    flat_specs,
+    input_specs,
+    output_count,
+    parse_input_shape,
+    show,
+)
 
 if TYPE_CHECKING:
     import keras
@@ -31,17 +38,20 @@ class Twins:
     Args:
         reference: a zero-argument builder, a ``keras.Model``, a path to a ``.keras`` or ``.h5`` file, or
             ``"package.module:builder"``. A model instance is compared through a copy with its weights.
-        candidate: the same; ``None`` derives the other-API twin of the reference: functional from a Sequential,
-            Sequential from a functional model that is one chain of layers.
+        candidate: the same; ``None`` derives the other-API twin of the reference: functional from a
+            Sequential, Sequential from a functional model that is one chain of layers.
         input_shape: shape of one input without the batch axis, or a list or dict of shapes; needed only where
             neither side knows its shape.
-        compile: arguments for ``Model.compile``, applied to both sides with fresh optimizers, losses and metrics.
-        weights: ``"copy"`` carries the reference's weights to the candidate, ``"own"`` compares both with the weights
-            they came with, ``"auto"`` is ``"own"`` where a file is involved and no builder is, else ``"copy"``.
+        compile: arguments for ``Model.compile``, applied to both sides with fresh optimizers, losses and
+            metrics.
+        weights: ``"copy"`` carries the reference's weights to the candidate, ``"own"`` compares both with the
+            weights they came with, ``"auto"`` is ``"own"`` where a file is involved and no builder is, else
+            ``"copy"``.
         name: name of the pair in reports.
 
     Raises:
-        InputError: an argument cannot be used. What only building can tell is raised when a model is first needed.
+        InputError: an argument cannot be used. What only building can tell is raised when a model is first
+            needed.
     """
 
     def __init__(
@@ -102,7 +112,7 @@ class Twins:
 
     @property
     def input_specs(self) -> Specs | None:
-        """Shapes and dtypes of the inputs (`Spec`, or a list or dict of them); ``None`` where neither side tells."""
+        """Shapes and dtypes of the inputs (`Spec`, or a list or dict); ``None`` where neither side tells."""
         own = input_specs(self.reference)
         return own if own is not None else input_specs(self.candidate)
 
@@ -122,7 +132,7 @@ class Twins:
             sources = _with_specs(*sources, self._specs)
         try:
             reference = sources[0].build_as_given(BUILD_SEED)
-        except UnknownInputShape:
+        except MissingShapeError:
             if self.derived:
                 raise
             candidate = sources[1].build_as_given(BUILD_SEED)
@@ -144,7 +154,7 @@ def _build_candidate(
 ) -> tuple[tuple[keras.Model, keras.Model], tuple[Source, Source]]:
     try:
         candidate = sources[1].build_as_given(BUILD_SEED)
-    except UnknownInputShape:
+    except MissingShapeError:
         sources = sources[0], _learn(sources[1], reference)
         candidate = sources[1].build_as_given(BUILD_SEED)
     return (reference, candidate), sources
@@ -165,8 +175,8 @@ def _learn(source: Source, other: keras.Model) -> Source:
 def _weights(asked: str, kinds: set[str]) -> Literal["copy", "own"]:
     if asked not in {"auto", "copy", "own"}:
         raise InputError(
-            f"weights={asked!r} is unknown; pass 'copy' (carry the reference's weights to the candidate), 'own' "
-            "(compare the weights each side came with) or 'auto'"
+            f"weights={asked!r} is unknown; pass 'copy' (carry the reference's weights to the candidate), "
+            "'own' (compare the weights each side came with) or 'auto'"
         )
     if asked == "auto":
         return "own" if "file" in kinds and "builder" not in kinds else "copy"
@@ -176,8 +186,8 @@ def _weights(asked: str, kinds: set[str]) -> Literal["copy", "own"]:
 def _refuse_same(reference: Source, candidate: Source) -> None:
     if isinstance(reference.make, FromModel | FromFile) and reference.make.same_as(candidate.make):
         raise InputError(
-            f"reference and candidate are the same {reference.kind} {reference.label!r}; comparing a model with "
-            "itself proves nothing, so pass the other model, or candidate=None for its other-API twin"
+            f"reference and candidate are the same {reference.kind} {reference.label!r}; comparing a model "
+            "with itself proves nothing, so pass the other model, or candidate=None for its other-API twin"
         )
 
 
@@ -187,8 +197,8 @@ def _check_pair(models: tuple[keras.Model, keras.Model], sources: tuple[Source, 
         one, other = (count(model) for model in models)
         if one is not None and other is not None and one != other:
             raise InputError(
-                f"reference {sources[0].label!r} has {one} {what}, candidate {sources[1].label!r} has {other}; "
-                f"twins need equally many {what}, paired in order"
+                f"reference {sources[0].label!r} has {one} {what}, candidate {sources[1].label!r} has "
+                f"{other}; twins need equally many {what}, paired in order"
             )
     _check_shapes(models, sources)
     shared = {id(v) for v in models[0].variables} & {id(v) for v in models[1].variables}
@@ -207,9 +217,9 @@ def _check_shapes(models: tuple[keras.Model, keras.Model], sources: tuple[Source
     for index, (one, other) in enumerate(zip(flat_specs(specs[0]), flat_specs(specs[1]), strict=True)):
         if not compatible(one.shape, other.shape):
             raise InputError(
-                f"input {index} of reference {sources[0].label!r} has shape {one.shape}, of candidate "
-                f"{sources[1].label!r} {other.shape}; inputs are paired in order (dicts by name) and must fit the "
-                f"same arrays (all inputs: {show(specs[0])} against {show(specs[1])})"
+                f"input {index} of reference {sources[0].label!r} has shape {one.shape[1:]}, of candidate "
+                f"{sources[1].label!r} {other.shape[1:]}; inputs are paired in order (dicts by name) and "
+                f"must fit the same arrays (all inputs: {show(specs[0])} against {show(specs[1])})"
             )
 
 

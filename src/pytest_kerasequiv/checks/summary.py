@@ -1,0 +1,143 @@
+"""Check ``summary``: the rows of ``model.summary()``, aligned, names and InputLayers ignored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+from pytest_kerasequiv.checks.row_alignment import Pairing, align
+from pytest_kerasequiv.checks.side_by_side import shapes_text, side_by_side
+from pytest_kerasequiv.models.summary_rows import Row, Summary, summary_of
+from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Verdict
+
+if TYPE_CHECKING:
+    import keras
+
+    from pytest_kerasequiv.checks.pair import Pair
+
+NAME = "summary"
+
+_WORDS = {
+    "kind": "layer type",
+    "output_shapes": "output shape",
+    "parameters": "number of parameters",
+    "trainable": "trainable",
+}
+
+
+def run(pair: Pair) -> CheckResult:
+    """Compare the summaries of the twins."""
+    return compare(observe(pair.reference), observe(pair.candidate))
+
+
+def observe(model: keras.Model) -> Summary:
+    """Return the rows and totals of a built model's summary."""
+    return summary_of(model)
+
+
+def compare(reference: Summary, candidate: Summary) -> CheckResult:
+    """Align the rows of two summaries and name those that differ; strict: any difference is DIFFERENT.
+
+    A row that differs only because an earlier one hands it another shape is a note. Where no row is at fault
+    itself, as for twins with inputs of other lengths, the first such row counts.
+    """
+    pairings = align(reference.rows, candidate.rows)
+    findings = [f for p in pairings for f in _findings(p, reference.rows, candidate.rows)]
+    findings = _with_one_culprit(findings) or _total_findings(reference, candidate)
+    verdict = Verdict.DIFFERENT if findings else Verdict.EQUIVALENT
+    ordered = sorted(findings, key=lambda finding: finding.severity == "note")
+    return CheckResult(
+        NAME, verdict, Evidence.MEASURED, tuple(ordered), _figures(reference, candidate, pairings)
+    )
+
+
+def _findings(pairing: Pairing, reference: Sequence[Row], candidate: Sequence[Row]) -> list[Finding]:
+    one = None if pairing.reference is None else reference[pairing.reference]
+    other = None if pairing.candidate is None else candidate[pairing.candidate]
+    if one is None or other is None:
+        return [_one_sided(one, other)]
+    if "kind" in pairing.fields:
+        return [_finding(one, other, "kind", "difference")]
+    severity = "note" if pairing.consequence else "difference"
+    return [_finding(one, other, name, severity) for name in pairing.fields]
+
+
+def _one_sided(reference: Row | None, candidate: Row | None) -> Finding:
+    row = reference or candidate
+    if row is None:
+        raise ValueError("an alignment pairs at least one row")
+    only, lacks = ("reference", "candidate") if reference else ("candidate", "reference")
+    return Finding(
+        NAME,
+        reference.layer if reference else None,
+        candidate.layer if candidate else None,
+        "layer",
+        _describe(reference) if reference else None,
+        _describe(candidate) if candidate else None,
+        f"only the {only} has {row.layer} ({_describe(row)}); the {lacks} has no such row here",
+    )
+
+
+def _finding(one: Row, other: Row, name: str, severity: Any) -> Finding:
+    values = [_shown(name, getattr(row, name)) for row in (one, other)]
+    why = " (it gets another shape from above)" if severity == "note" else ""
+    where = one.layer if one.layer == other.layer else f"{one.layer} / {other.layer}"
+    message = f"{where}: {_WORDS[name]} is {values[0]} in the reference, {values[1]} in the candidate{why}"
+    return Finding(NAME, one.layer, other.layer, _field(name), values[0], values[1], message, severity)
+
+
+def _field(name: str) -> str:
+    return {"kind": "layer", "output_shapes": "output_shape"}.get(name, name)
+
+
+def _shown(name: str, value: Any) -> Any:
+    return shapes_text(value) if name == "output_shapes" else value
+
+
+def _describe(row: Row) -> str:
+    return f"{row.kind}, output {shapes_text(row.output_shapes)}, {row.parameters:,} parameters"
+
+
+def _with_one_culprit(findings: list[Finding]) -> list[Finding]:
+    """Let the first row count where all rows only follow from something above them."""
+    if findings and all(finding.severity == "note" for finding in findings):
+        return [replace(findings[0], severity="difference"), *findings[1:]]
+    return findings
+
+
+def _total_findings(reference: Summary, candidate: Summary) -> list[Finding]:
+    """Compare totals of summaries with equal rows: they differ where weights are shared on one side only."""
+    found = []
+    for name in ("parameters", "trainable_parameters"):
+        one, other = getattr(reference, name), getattr(candidate, name)
+        if one != other:
+            message = (
+                f"the rows are equal, but the reference has {one:,} {name.replace('_', ' ')} in total, the "
+                f"candidate {other:,}: one side shares weights between layers or freezes single ones, the "
+                "other does not"
+            )
+            found.append(Finding(NAME, None, None, name, one, other, message))
+    return found
+
+
+def _figures(reference: Summary, candidate: Summary, pairings: Sequence[Pairing]) -> dict[str, Any]:
+    figures: dict[str, Any] = {
+        "reference": asdict(reference),
+        "candidate": asdict(candidate),
+        "alignment": [
+            {"reference": p.reference, "candidate": p.candidate, "state": _state(p), "fields": list(p.fields)}
+            for p in pairings
+        ],
+    }
+    return {**figures, "text": side_by_side(figures)}
+
+
+def _state(pairing: Pairing) -> str:
+    if pairing.candidate is None:
+        return "missing"
+    if pairing.reference is None:
+        return "extra"
+    if pairing.consequence:
+        return "follows"
+    return "differs" if pairing.fields else "same"

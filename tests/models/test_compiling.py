@@ -1,0 +1,126 @@
+"""Fresh compile settings for each model."""
+
+import keras
+import pytest
+
+from pytest_kerasequiv import InputError
+from pytest_kerasequiv.models.compiling import check_compile, compile_fresh, compile_settings
+
+
+def model():
+    return keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+
+
+class Schedule(keras.optimizers.schedules.LearningRateSchedule):
+    """A schedule that nobody registered."""
+
+    def __call__(self, step):
+        return 0.125 + 0.0 * keras.ops.cast(step, "float32")
+
+    def get_config(self):
+        return {}
+
+
+class Forgetful(keras.metrics.Mean):
+    """A metric whose config forgets its threshold."""
+
+    def __init__(self, threshold=0.5, name="forgetful"):
+        super().__init__(name=name)
+        self.threshold = threshold
+
+    def get_config(self):
+        return {"name": self.name}
+
+
+class Needy(keras.metrics.Mean):
+    """A metric that cannot be made without an argument that its config lacks."""
+
+    def __init__(self, threshold, name="needy"):
+        super().__init__(name=name)
+
+    def get_config(self):
+        return {"name": self.name}
+
+
+def test_optimizers_and_metrics_are_copied_with_their_settings():
+    given = {
+        "optimizer": keras.optimizers.Adam(0.25, amsgrad=True, clipnorm=3.0),
+        "loss": keras.losses.Huber(delta=2.0),
+        "metrics": [keras.metrics.RootMeanSquaredError(name="rmse"), "mae"],
+    }
+    models = model(), model()
+    for each in models:
+        compile_fresh(each, given)
+    one, other = (each.optimizer for each in models)
+    assert one is not other
+    assert one is not given["optimizer"]
+    assert one.get_config() == other.get_config() == given["optimizer"].get_config()
+    rmse = [compile_settings(each)["metrics"][0] for each in models]
+    assert rmse[0] is not rmse[1]
+    assert [m.name for m in rmse] == ["rmse", "rmse"]
+    assert models[0].loss._fn_kwargs == {"delta": 2.0}
+    assert not given["optimizer"].built
+
+
+def test_strings_dicts_and_functions_pass():
+    def own_loss(y_true, y_pred):
+        return keras.ops.mean(y_pred)
+
+    each = model()
+    optimizer = {"class_name": "SGD", "config": {"learning_rate": 0.5}}
+    compile_fresh(each, {"optimizer": optimizer, "loss": own_loss, "metrics": ("mse",)})
+    assert float(each.optimizer.learning_rate) == 0.5
+    assert each.loss is own_loss
+
+
+def test_unregistered_schedules_pass():
+    each = model()
+    compile_fresh(each, {"optimizer": keras.optimizers.SGD(Schedule()), "loss": "mse"})
+    assert float(each.optimizer.learning_rate) == 0.125
+
+
+def test_settings_per_output_are_copied():
+    inputs = keras.Input((2,))
+    outputs = {name: keras.layers.Dense(1, name=name)(inputs) for name in ("a", "b")}
+    each = keras.Model(inputs, outputs)
+    metric = keras.metrics.MeanAbsoluteError()
+    compile_fresh(each, {"loss": {"a": "mse", "b": "mae"}, "metrics": {"a": [metric], "b": []}})
+    assert compile_settings(each)["metrics"]["a"][0] is not metric
+
+
+@pytest.mark.parametrize(
+    ("metric", "message"),
+    [(Forgetful(0.9), "a copy has another 'threshold'"), (Needy(1), "missing 1 required")],
+)
+def test_what_cannot_be_copied_is_an_error(metric, message):
+    with pytest.raises(
+        InputError, match=rf"compile\['metrics'\] is an instance of {type(metric).__name__}.*{message}"
+    ):
+        compile_fresh(model(), {"optimizer": "sgd", "loss": "mse", "metrics": [metric]})
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"optimizer": "adamm"},
+        {"optimiser": "adam"},
+        {"loss": "no such loss"},
+        {"metrics": ["no such metric", "accuracy"]},
+        {"weighted_metrics": {"a": ["no such metric"]}},
+    ],
+)
+def test_what_keras_refuses_is_an_error(settings):
+    with pytest.raises(InputError, match=r"refused by Model\.compile") as error:
+        compile_fresh(model(), settings)
+    assert repr(next(iter(settings.values()))) in str(error.value)
+
+
+@pytest.mark.parametrize("given", ["adam", {}, [("loss", "mse")], {1: 2}])
+def test_compile_must_be_a_mapping(given):
+    with pytest.raises(InputError, match=r"compile=.*optimizer"):
+        check_compile(given)
+
+
+def test_none_compiles_nothing():
+    assert check_compile(None) is None
+    assert compile_settings(model()) is None
