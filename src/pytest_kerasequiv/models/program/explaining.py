@@ -3,49 +3,68 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 from pytest_kerasequiv.models.program.colours import Colour, forward_colours, own_colours
-from pytest_kerasequiv.models.program.ir import Node, Program, ProgramDifference
-from pytest_kerasequiv.models.program.refining import refiner_of
+from pytest_kerasequiv.models.program.ir import RESULT, Node, Program, ProgramDifference
+from pytest_kerasequiv.models.program.refining import alive, refiner_of
+
+SEARCHED_PRODUCERS = 64
+
+
+class _Side:
+    """One program, coloured as far as a look for differences needs it."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+
+    @cached_property
+    def refined(self) -> list[Colour]:
+        """The variables' colours by all their uses."""
+        refiner = refiner_of(self.program)
+        return refiner.stable(refiner.kinds)
+
+    @cached_property
+    def colours(self) -> list[Colour]:
+        """All nodes' colours, where variables of one kind are taken as equal."""
+        refiner = refiner_of(self.program)
+        return forward_colours(self.program.nodes, own_colours(self.program.nodes), refiner.kinds)[0]
+
+    @cached_property
+    def tree(self) -> dict[str, frozenset[str]]:
+        """The names of the layers below each path."""
+        below: dict[str, set[str]] = {}
+        for path in self.program.layers:
+            parent, _, name = path.rpartition("/")
+            below.setdefault(parent, set()).add(name)
+        return {parent: frozenset(names) for parent, names in below.items()}
+
+    def layer(self, index: int) -> str | None:
+        """Return the Keras path of the layer that made an op, or that made what it is computed from."""
+        waiting, seen = [index], {index}
+        for current in waiting:
+            path = layer_path(self.program.nodes[current].name, self.tree)
+            if path is not None:
+                return path
+            if len(waiting) < SEARCHED_PRODUCERS:
+                fresh = [source for source, _ in self.program.nodes[current].inputs if source not in seen]
+                seen.update(fresh)
+                waiting.extend(fresh)
+        return None
 
 
 def first_difference(reference: Program, candidate: Program) -> ProgramDifference | None:
-    """Return the first difference in the order of the trace, ``None`` where none can be pointed at."""
-    found = _by_operations(reference, candidate) or _by_variables(reference, candidate)
-    if found is None:
-        return None
-    ours, theirs = found
-    ours_node = None if ours is None else reference.nodes[ours]
-    theirs_node = None if theirs is None else candidate.nodes[theirs]
-    layers = tuple(
-        None if index is None else layer_of(program, index)
-        for program, index in ((reference, ours), (candidate, theirs))
-    )
-    part = (ours_node or theirs_node or Node("", (), ())).part
-    return ProgramDifference(
-        part=part,
-        reference_op=None if ours_node is None else describe(ours_node),
-        candidate_op=None if theirs_node is None else describe(theirs_node),
-        reference_layer=layers[0],
-        candidate_layer=layers[1],
-        message=_message((reference, candidate), ours_node, theirs_node, layers, part),
-    )
+    """Return the first difference in the order of the trace, ``None`` where none can be pointed at.
 
-
-def layer_of(program: Program, index: int) -> str | None:
-    """Return the Keras path of the layer that made an op, or that made what it is computed from."""
-    tree = _children(program.layers)
-    waiting, seen = [index], {index}
-    for current in waiting:
-        path = layer_path(program.nodes[current].name, tree)
-        if path is not None:
-            return path
-        if len(waiting) < 64:
-            fresh = [source for source, _ in program.nodes[current].inputs if source not in seen]
-            seen.update(fresh)
-            waiting.extend(fresh)
+    Looked for are, in this order: an operation of inference that the other side has not; a variable that the
+    other side shares otherwise in inference; then both in training.
+    """
+    for ours, theirs in _stages(_Side(reference), _Side(candidate)):
+        found = _unlike(ours, theirs) or _wired_otherwise(ours, theirs)
+        if found is not None:
+            return _describe(ours, theirs, *found)
     return None
 
 
@@ -68,74 +87,96 @@ def layer_path(name: str, tree: Mapping[str, frozenset[str]]) -> str | None:
 
 def describe(node: Node) -> str:
     """Return an op in a few words: its type and, for a constant, its value."""
+    if node.op.startswith(RESULT):
+        return f"the {node.op.removeprefix(RESULT)}"
     if node.op != "Const":
         return node.op
-    value = dict(node.attributes).get("value", "")
-    return f"Const {value.partition(' #')[0]}"
+    return f"Const {_short(dict(node.attributes).get('value', ''))}"
 
 
-def _children(paths: Sequence[str]) -> dict[str, frozenset[str]]:
-    below: dict[str, set[str]] = {}
-    for path in paths:
-        parent, _, name = path.rpartition("/")
-        below.setdefault(parent, set()).add(name)
-    return {parent: frozenset(names) for parent, names in below.items()}
+def _stages(ours: _Side, theirs: _Side) -> Iterator[tuple[_Side, _Side]]:
+    yield _Side(_inference(ours.program)), _Side(_inference(theirs.program))
+    yield ours, theirs
 
 
-def _by_operations(reference: Program, candidate: Program) -> tuple[int | None, int | None] | None:
+def _inference(program: Program) -> Program:
+    """Return the part of the program that inference needs."""
+    results = [index for index in program.results if program.nodes[index].part == "inference"]
+    nodes, results = alive(program.nodes, results, len(program.variables))
+    return replace(program, nodes=tuple(nodes), results=tuple(results))
+
+
+def _unlike(ours: _Side, theirs: _Side) -> tuple[int | None, int | None] | None:
     """Find the first op on each side that, with all it is computed from, the other side has not."""
-    ours, theirs = _weak(reference), _weak(candidate)
-    first = (_first_missing(ours, theirs, reference), _first_missing(theirs, ours, candidate))
-    return None if first == (None, None) else first
+    known = set(ours.colours), set(theirs.colours)
+    first = _first_missing(ours, known[1]), _first_missing(theirs, known[0])
+    if first == (None, None):
+        return None
+    return _taker(ours, first[0]), _taker(theirs, first[1])
 
 
-def _weak(program: Program) -> list[Colour]:
-    refiner = refiner_of(program)
-    return forward_colours(program.nodes, own_colours(program.nodes), refiner.kinds)[0]
+def _first_missing(side: _Side, known: set[Colour]) -> int | None:
+    start = len(side.program.variables)
+    return next((i for i in range(start, len(side.colours)) if side.colours[i] not in known), None)
 
 
-def _first_missing(mine: Sequence[Colour], others: Sequence[Colour], program: Program) -> int | None:
-    known = set(others)
-    start = len(program.variables)
-    return next((i for i in range(start, len(mine)) if mine[i] not in known), None)
+def _taker(side: _Side, index: int | None) -> int | None:
+    """Go from an unknown constant to the op that takes it: that op says more."""
+    if index is None or side.program.nodes[index].op != "Const":
+        return index
+    later = range(index + 1, len(side.colours))
+    taking = (i for i in later if any(source == index for source, _ in side.program.nodes[i].inputs))
+    return next(taking, index)
 
 
-def _by_variables(reference: Program, candidate: Program) -> tuple[int | None, int | None] | None:
+def _wired_otherwise(ours: _Side, theirs: _Side) -> tuple[int | None, int | None] | None:
     """Find the first op on each side that uses a variable which, by all its uses, the other side has not."""
-    refiners = refiner_of(reference), refiner_of(candidate)
-    ours, theirs = (refiner.stable(refiner.kinds) for refiner in refiners)
-    first = (_first_use(reference, ours, set(theirs)), _first_use(candidate, theirs, set(ours)))
+    first = _first_use(ours, set(theirs.refined)), _first_use(theirs, set(ours.refined))
     return None if first == (None, None) else first
 
 
-def _first_use(program: Program, colours: Sequence[Colour], known: set[Colour]) -> int | None:
-    foreign = {i for i, colour in enumerate(colours) if colour not in known}
-    start = len(program.variables)
-    uses = (
-        i for i in range(start, len(program.nodes)) if any(s in foreign for s, _ in program.nodes[i].inputs)
-    )
-    return next(uses, None)
+def _first_use(side: _Side, known: set[Colour]) -> int | None:
+    foreign = {i for i, colour in enumerate(side.refined) if colour not in known}
+    start = len(side.program.variables)
+    nodes = side.program.nodes
+    return next((i for i in range(start, len(nodes)) if any(s in foreign for s, _ in nodes[i].inputs)), None)
 
 
-def _message(
-    programs: tuple[Program, Program],
-    ours: Node | None,
-    theirs: Node | None,
-    layers: Sequence[str | None],
-    part: str,
-) -> str:
-    """Say in one sentence how the two ops differ."""
+def _describe(ours: _Side, theirs: _Side, one: int | None, other: int | None) -> ProgramDifference:
+    mine = None if one is None else ours.program.nodes[one]
+    others = None if other is None else theirs.program.nodes[other]
+    layers = (None if one is None else ours.layer(one), None if other is None else theirs.layer(other))
+    node = mine or others
+    part = node.part if node is not None else ""
     where = " and ".join(dict.fromkeys(layer for layer in layers if layer))
-    place = f"the {part} programs part" + (f" in {where}" if where else "")
-    if ours is None or theirs is None:
-        side, node = ("reference", ours) if ours is not None else ("candidate", theirs)
-        return f"{place}: only the {side} has {'it' if node is None else describe(node)} there"
-    if ours.op != theirs.op:
-        return f"{place}: {describe(ours)} in the reference, {describe(theirs)} in the candidate"
-    changes = _changes(*programs, ours, theirs)
+    if not where and node is not None and "compile_loss" in node.name:
+        where = "the compiled loss"
+    what = _what(ours, theirs, one, other)
+    return ProgramDifference(
+        part=part,
+        reference_op=None if mine is None else describe(mine),
+        candidate_op=None if others is None else describe(others),
+        reference_layer=layers[0],
+        candidate_layer=layers[1],
+        message=f"the {part} programs part" + (f" in {where}" if where else "") + f": {what}",
+    )
+
+
+def _what(ours: _Side, theirs: _Side, one: int | None, other: int | None) -> str:
+    """Say how two ops differ, or that one side has no more."""
+    if one is None or other is None:
+        side, program, index = (
+            ("reference", ours.program, one) if other is None else ("candidate", theirs.program, other)
+        )
+        return f"only the {side} has {'more' if index is None else describe(program.nodes[index])} there"
+    mine, others = ours.program.nodes[one], theirs.program.nodes[other]
+    if mine.op != others.op:
+        return f"{describe(mine)} in the reference, {describe(others)} in the candidate"
+    programs = ours.program, theirs.program
+    changes = _changes(*programs, mine, others) or _inputs(*programs, mine, others)
     if changes:
-        return f"{place}: {ours.op} with {'; '.join(changes)}"
-    return f"{place}: {describe(ours)} takes other inputs (or shares its variables otherwise)"
+        return f"{mine.op} with {'; '.join(changes)}"
+    return f"{describe(mine)} takes other inputs, or shares its variables otherwise"
 
 
 def _changes(reference: Program, candidate: Program, ours: Node, theirs: Node) -> list[str]:
@@ -146,10 +187,23 @@ def _changes(reference: Program, candidate: Program, ours: Node, theirs: Node) -
         one, other = mine.get(name, "none"), others.get(name, "none")
         if one != other:
             inner = _inner(reference, candidate, one, other)
-            texts.append(
-                f"another {name}: {inner}" if inner else f"{name} {_short(one)} against {_short(other)}"
-            )
+            plain = f"{name} {_short(one)} against {_short(other)}"
+            texts.append(f"another {name}: {inner}" if inner else plain)
     return texts
+
+
+def _inputs(reference: Program, candidate: Program, ours: Node, theirs: Node) -> list[str]:
+    """Say which direct inputs of two ops are another variable, constant or kind of op."""
+    texts = []
+    for position, ((one, _), (other, _)) in enumerate(zip(ours.inputs, theirs.inputs, strict=False)):
+        mine, others = _input(reference, one), _input(candidate, other)
+        if mine != others:
+            texts.append(f"input {position} {mine} against {others}")
+    return texts
+
+
+def _input(program: Program, index: int) -> str:
+    return str(program.variables[index]) if index < len(program.variables) else describe(program.nodes[index])
 
 
 @dataclass(frozen=True)
@@ -160,10 +214,8 @@ class _Function:
 
 def _inner(reference: Program, candidate: Program, one: str, other: str) -> str | None:
     """Say where two functions part, given their texts in an attribute."""
-    bodies = [
-        program.bodies.get(text.removeprefix("function ")[:64])
-        for program, text in ((reference, one), (candidate, other))
-    ]
+    texts = ((reference, one), (candidate, other))
+    bodies = [program.bodies.get(text.removeprefix("function ")[:64]) for program, text in texts]
     if bodies[0] is None or bodies[1] is None:
         return None
     ours, theirs = (

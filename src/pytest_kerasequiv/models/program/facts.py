@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from pytest_kerasequiv.models.program.attributes import array_text
 from pytest_kerasequiv.models.program.ir import ProgramVariable, Unprovable
 from pytest_kerasequiv.models.specs import Spec, input_specs
 
@@ -24,6 +25,36 @@ def variable_facts(model: keras.Model, variables: Sequence[Any]) -> list[Program
             trainable=id(variable) in trainable,
             seed=id(variable) not in weights,
             path=variable.path,
+        )
+        for variable in variables
+    ]
+
+
+def unlisted_states(model: keras.Model, listed: Sequence[Any]) -> list[Any]:
+    """Return the Keras variables that layers hold as attributes and ``Model.variables`` leaves out."""
+    import keras
+
+    seen = {id(variable) for variable in listed}
+    found = []
+    for layer in model._flatten_layers():
+        for value in list(vars(layer).values()):
+            for item in value if isinstance(value, list | tuple) else [value]:
+                if isinstance(item, keras.Variable) and id(item) not in seen:
+                    seen.add(id(item))
+                    found.append(item)
+    return found
+
+
+def state_facts(variables: Sequence[Any]) -> list[ProgramVariable]:
+    """Return what the program knows of states that Keras does not list: their values are part of it."""
+    return [
+        ProgramVariable(
+            shape=tuple(variable.shape),
+            dtype=str(variable.dtype),
+            trainable=False,
+            seed=False,
+            path=variable.path,
+            value=array_text(variable.numpy(), str(variable.dtype)),
         )
         for variable in variables
     ]

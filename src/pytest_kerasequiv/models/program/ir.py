@@ -9,6 +9,10 @@ Ref = tuple[int, str]
 """One value: the index of the node that makes it, and which of the node's outputs it is."""
 
 
+RESULT = "result: "
+"""Begins the op of a node that is a result of the program."""
+
+
 class Unprovable(Exception):  # noqa: N818
     """The program does something whose sameness cannot be shown; the message is the reason."""
 
@@ -47,6 +51,8 @@ class ProgramVariable:
         trainable: whether training takes its gradient.
         seed: whether it is the state of a seed generator.
         path: Keras path, for messages only.
+        value: exact text of the current value of a state that a layer holds but Keras does not list (stateful
+            recurrent layers); nothing else compares it. ``None`` for the variables that Keras lists.
     """
 
     shape: tuple[int, ...]
@@ -54,11 +60,16 @@ class ProgramVariable:
     trainable: bool
     seed: bool
     path: str
+    value: str | None = None
 
     @property
-    def kind(self) -> tuple[tuple[int, ...], str, bool, bool]:
+    def kind(self) -> tuple[tuple[int, ...], str, bool, bool, str | None]:
         """What two corresponding variables have in common."""
-        return (self.shape, self.dtype, self.trainable, self.seed)
+        return (self.shape, self.dtype, self.trainable, self.seed, self.value)
+
+    def __str__(self) -> str:
+        what = "seed state" if self.seed else "trainable variable" if self.trainable else "variable"
+        return f"{what} of shape {self.shape} and dtype {self.dtype}"
 
 
 @dataclass(frozen=True)
@@ -90,7 +101,7 @@ class Program:
         nodes: all operations that matter, producers before consumers; the first ones are the variables, in
         the order
             of `pytest_kerasequiv.models.variables.variables_of`.
-        variables: the variables, in the same order.
+        variables: the variables, in the same order, and after them the states that Keras does not list.
         results: indices of the nodes that are the program's results (outputs, loss, gradients, new states).
         bodies: nested functions by digest, for messages only.
         layers: Keras paths of the model's layers, for messages only.

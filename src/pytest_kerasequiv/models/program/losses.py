@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,15 +21,15 @@ OVERRIDABLE = ("train_step", "compute_loss", "make_train_function")
 
 @dataclass(frozen=True)
 class Objective:
-    """What is minimised.
+    """What is minimised, besides the losses that the model's layers add.
 
     Attributes:
-        loss: the compiled loss over (targets, outputs), a fresh copy, ``None`` where there is none.
-        targets: a ``tf.TensorSpec`` per output, in flattened order; empty where no target is needed.
+        loss: called with the flattened targets and the outputs; ``None`` where nothing is minimised.
+        targets: a ``tf.TensorSpec`` per output, in flattened order, ``None`` for an output without a target.
         bystanders: variables that the loss updates for display only (means of the parts of the loss).
     """
 
-    loss: Any
+    loss: Callable[[Sequence[Any], Any], Any]
     targets: tuple[Any, ...]
     bystanders: tuple[Any, ...] = ()
 
@@ -46,62 +46,85 @@ def own_training(model: keras.Model) -> str | None:
 
 
 def objective(model: keras.Model, outputs: Any) -> Objective:
-    """Find what a model minimises; ``outputs`` are its outputs as a structure of ``tf.TensorSpec``.
+    """Find what a model minimises; ``outputs`` are its outputs' ``tf.TensorSpec`` structure.
+
+    Where the model is not compiled, its training program is looked at under a stand-in: the mean square of
+    the difference between each floating-point output and its target, summed.
 
     Raises:
         Unprovable: the compiled loss takes no targets that could be guessed.
     """
     import keras
 
-    compiled = getattr(model, "_compile_loss", None) if model.compiled else None
+    if not model.compiled:
+        return Objective(_stand_in, tuple(_stand_in_target(spec) for spec in keras.tree.flatten(outputs)))
+    compiled = model._compile_loss
     if compiled is None:
-        return Objective(None, ())
-    error: Exception | None = None
-    for targets in _target_structures(outputs):
-        fresh = type(compiled)(
-            compiled._user_loss, compiled._user_loss_weights, output_names=compiled.output_names
-        )
-        try:
-            fresh.build(
-                keras.tree.map_structure(_symbolic, targets), keras.tree.map_structure(_symbolic, outputs)
-            )
-            _try_loss(fresh, targets, outputs)
-        except Exception as problem:  # any refusal means other targets
-            error = error or problem
-            continue
-        return Objective(fresh, tuple(keras.tree.flatten(targets)), tuple(fresh.variables))
-    raise Unprovable(f"the compiled loss could not be traced: {error}") from error
+        return Objective(_nothing, tuple(None for _ in keras.tree.flatten(outputs)))
+    return _compiled_objective(compiled, outputs)
 
 
-def total_loss(model: keras.Model, goal: Objective, targets: Any, outputs: Any) -> Any:
-    """Return the loss of one step as Keras sums it: the compiled loss, then the model's own losses.
-
-    Where the model has neither, its training program is looked at under a stand-in: the mean square of the
-    difference between each floating-point output and its target, summed.
-    """
+def total_loss(model: keras.Model, goal: Objective, targets: Sequence[Any], outputs: Any) -> Any:
+    """Return the loss of one step as Keras sums it: the objective, then the losses that the layers add."""
     import keras
 
-    terms = []
-    if goal.loss is not None:
-        terms.append(goal.loss(keras.tree.pack_sequence_as(outputs, targets), outputs))
+    main = goal.loss(targets, outputs)
+    terms = [] if main is None else [main]
     terms += [model._aggregate_additional_loss(loss) for loss in model.losses]
-    if not any(term is not None for term in terms[:1]):
-        terms = []
     if not terms:
         return None
     return terms[0] if len(terms) == 1 else keras.ops.sum(terms)
 
 
-def stand_in(targets: Sequence[Any], outputs: Sequence[Any]) -> Any:
-    """Return the stand-in loss over the floating-point outputs; ``None`` where there is none."""
+def _compiled_objective(compiled: Any, outputs: Any) -> Objective:
+    """Copy a compiled loss and find targets that it takes."""
+    import keras
+
+    error: Exception | None = None
+    for targets in _target_structures(outputs):
+        settings = {"loss_weights": compiled._user_loss_weights, "output_names": compiled.output_names}
+        fresh = type(compiled)(compiled._user_loss, **settings)
+        try:
+            fresh.build(*(keras.tree.map_structure(_symbolic, specs) for specs in (targets, outputs)))
+            _try_loss(fresh, targets, outputs)
+        except Exception as problem:  # any refusal means other targets
+            error = error or problem
+            continue
+        return Objective(_on_structures(fresh), tuple(keras.tree.flatten(targets)), tuple(fresh.variables))
+    raise Unprovable(f"the compiled loss could not be traced: {error}") from error
+
+
+def _on_structures(loss: Any) -> Callable[[Sequence[Any], Any], Any]:
+    def call(targets: Sequence[Any], outputs: Any) -> Any:
+        import keras
+
+        return loss(keras.tree.pack_sequence_as(outputs, list(targets)), outputs)
+
+    return call
+
+
+def _nothing(_targets: Sequence[Any], _outputs: Any) -> None:
+    return None
+
+
+def _stand_in(targets: Sequence[Any], outputs: Any) -> Any:
+    import keras
     import tensorflow as tf
 
     terms = [
         tf.reduce_mean(tf.math.squared_difference(tf.cast(output, target.dtype), target))
-        for target, output in zip(targets, outputs, strict=True)
+        for target, output in zip(targets, keras.tree.flatten(outputs), strict=True)
         if target is not None
     ]
     return tf.add_n(terms) if terms else None
+
+
+def _stand_in_target(spec: Any) -> Any:
+    import tensorflow as tf
+
+    if not spec.dtype.is_floating:
+        return None
+    return tf.TensorSpec(spec.shape, tf.float64 if spec.dtype == tf.float64 else tf.float32)
 
 
 def _target_structures(outputs: Any) -> Iterator[Any]:

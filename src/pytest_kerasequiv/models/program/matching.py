@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from pytest_kerasequiv.models.program.colours import fold
 from pytest_kerasequiv.models.program.explaining import first_difference
-from pytest_kerasequiv.models.program.ir import Program, ProgramMatch
+from pytest_kerasequiv.models.program.ir import Program, ProgramMatch, ProgramVariable
 from pytest_kerasequiv.models.program.refining import refiner_of, search
 
 Pairs = tuple[tuple[int, int], ...]
@@ -24,7 +25,8 @@ def match_programs(reference: Program, candidate: Program) -> ProgramMatch:
         return ProgramMatch(False, difference=first_difference(reference, candidate), reason=obstacle)
     pairs = _proposal(reference, candidate)
     if pairs is not None and verified(reference, candidate, pairs):
-        return ProgramMatch(True, pairs)
+        listed = tuple((r, c) for r, c in pairs if reference.variables[r].value is None)
+        return ProgramMatch(True, listed)
     difference = first_difference(reference, candidate)
     reason = (
         difference.message
@@ -76,21 +78,17 @@ def _obstacle(reference: Program, candidate: Program) -> str:
 
 
 def _unequal_variables(reference: Program, candidate: Program) -> str:
-    """Say whether the variables that no result depends on leave one side with more than the other."""
-    ours, theirs = (Counter(variable.kind for variable in p.variables) for p in (reference, candidate))
-    if ours == theirs:
-        return ""
-    used = [refiner_of(program).used for program in (reference, candidate)]
-    counts = [
-        Counter(program.variables[index].kind for index in range(len(program.variables)) if index not in live)
-        for program, live in zip((reference, candidate), used, strict=True)
-    ]
-    extra = [*(counts[0] - counts[1]).items(), *(counts[1] - counts[0]).items()]
-    if not extra:
-        return ""
-    (shape, dtype, trainable, seed), _ = extra[0]
-    what = "seed state" if seed else "trainable variable" if trainable else "variable"
-    return f"only one side has an unused {what} of shape {shape} and dtype {dtype}"
+    """Say whether one side has a variable, which no result depends on, without a like on the other side."""
+    unused = [Counter(_unused(program)) for program in (reference, candidate)]
+    for side, extra in (("reference", unused[0] - unused[1]), ("candidate", unused[1] - unused[0])):
+        for variable in extra:
+            return f"only the {side} has an unused {variable}"
+    return ""
+
+
+def _unused(program: Program) -> list[ProgramVariable]:
+    used = refiner_of(program).used
+    return [replace(v, path="") for i, v in enumerate(program.variables) if i not in used]
 
 
 def _proposal(reference: Program, candidate: Program) -> Pairs | None:

@@ -23,6 +23,25 @@ from pytest_kerasequiv.models.program.colours import (
 from pytest_kerasequiv.models.program.ir import Node, Program, ProgramVariable, Ref
 
 
+def alive(nodes: Sequence[Node], results: Sequence[int], leaves: int) -> tuple[list[Node], list[int]]:
+    """Drop the nodes that no result depends on; the first ``leaves`` stay."""
+    needed = [False] * len(nodes)
+    for index in results:
+        needed[index] = True
+    for index in range(len(nodes) - 1, -1, -1):
+        if needed[index]:
+            for source, _ in nodes[index].inputs:
+                needed[source] = True
+    place: dict[int, int] = {}
+    kept: list[Node] = []
+    for index, node in enumerate(nodes):
+        if needed[index] or index < leaves:
+            place[index] = len(kept)
+            inputs = tuple((place[source], output) for source, output in node.inputs)
+            kept.append(Node(node.op, node.attributes, inputs, node.name, node.part))
+    return kept, [place[index] for index in results]
+
+
 class Refiner:
     """Refines the colours of the variables of one program; what does not change is computed once."""
 
@@ -92,10 +111,10 @@ class Refiner:
 
 @dataclass(frozen=True)
 class Numbering:
-    """A canonical order of the variables, and the content digest it gives."""
+    """A canonical order of the variables, the content digest it gives, and whether no tie was broken."""
 
     order: tuple[int, ...]
-    fingerprint: str
+    content: bytes
     unique: bool
 
 
@@ -111,7 +130,7 @@ def number(refiner: Refiner) -> Numbering:
     final = refiner.stable(break_ties(colours, ties)) if ties else colours
     content = digest(*sorted(final), b"|", *refiner.results(final))
     order = sorted(range(len(final)), key=lambda index: (final[index], index))
-    return Numbering(tuple(order), content.hex(), not ties)
+    return Numbering(tuple(order), content, not ties)
 
 
 def break_ties(colours: Sequence[Colour], ties: Sequence[Sequence[int]]) -> list[Colour]:

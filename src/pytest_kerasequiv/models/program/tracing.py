@@ -1,32 +1,19 @@
-"""Tracing a model: inference, and one step's loss, gradients and state updates, as one program."""
+"""Tracing a model: its inference, and one step's loss, gradients and updates of state."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pytest_kerasequiv.models.program.attributes import array_text
-from pytest_kerasequiv.models.program.facts import (
-    collected_losses,
-    handles,
-    input_signature,
-    layer_paths,
-    settings,
-    variable_facts,
-)
-from pytest_kerasequiv.models.program.ir import Body, Node, Program, Ref, Unprovable
-from pytest_kerasequiv.models.program.losses import Objective, objective, own_training, stand_in, total_loss
-from pytest_kerasequiv.models.program.reading import Builder, Library
-from pytest_kerasequiv.models.program.refining import Refiner, number
+from pytest_kerasequiv.models.program.assembling import Assembly, Traced
+from pytest_kerasequiv.models.program.facts import collected_losses, input_signature
+from pytest_kerasequiv.models.program.ir import Program, Unprovable
+from pytest_kerasequiv.models.program.losses import Objective, objective, own_training, total_loss
 from pytest_kerasequiv.models.seeds import preserved_world
-from pytest_kerasequiv.models.variables import variables_of
 
 if TYPE_CHECKING:
     import keras
-
-LABELS = "result: "
-"""Begins the op of a node that is a result of the program."""
 
 
 def trace(model: keras.Model) -> Program:
@@ -39,12 +26,13 @@ def trace(model: keras.Model) -> Program:
     Never raises for a model that cannot be traced: ``Program.reason`` then says why, and no proof rests on
     it.
     """
-    assembly = _Assembly(model)
+    assembly = Assembly(model)
     reason = None
     with preserved_world(), collected_losses(model):
         try:
-            assembly.inference()
-            assembly.training()
+            signature = input_signature(model)
+            outputs = _trace_inference(assembly, signature)
+            _trace_training(assembly, signature, outputs)
         except Unprovable as obstacle:
             reason = str(obstacle)
         except Exception as error:  # whatever a layer raises while being traced is the reason
@@ -53,8 +41,8 @@ def trace(model: keras.Model) -> Program:
 
 
 @dataclass
-class _Trace:
-    """What one traced function returns, and what each returned tensor is."""
+class _Results:
+    """What a function returns while it is traced, and what each of it is."""
 
     labels: list[tuple[str, int | None]] = field(default_factory=list)
     tensors: list[Any] = field(default_factory=list)
@@ -63,221 +51,107 @@ class _Trace:
         """Note a result; ``variable`` is the index of the variable it belongs to."""
         import tensorflow as tf
 
-        if value is None:
-            return
-        for suffix, part in _components(value):
+        for suffix, part in [] if value is None else _components(value):
             self.labels.append((label + suffix, variable))
             self.tensors.append(tf.convert_to_tensor(part))
 
 
-class _Assembly:
-    """Collects the traces of one model into one list of nodes."""
-
-    def __init__(self, model: keras.Model) -> None:
-        self._model = model
-        self._variables = variables_of(model)
-        self._infos = variable_facts(model, self._variables)
-        self._nodes = [Node("Variable", (), (), info.path) for info in self._infos]
-        self._results: list[int] = []
-        self._bodies: dict[str, Body] = {}
-        self._leaves: dict[str, int] = {}
-        self._outputs: Any = None
-
-    def inference(self) -> None:
-        """Trace the model's outputs in inference."""
-        import keras
-        import tensorflow as tf
-
-        specs = input_signature(self._model)
-        found = _Trace()
-
-        def run(inputs: Any) -> list[Any]:
-            outputs = _call(self._model, inputs, training=False)
-            self._outputs = keras.tree.map_structure(
-                lambda tensor: tf.TensorSpec(tensor.shape, tensor.dtype), outputs
-            )
-            for path, tensor in _flat(outputs):
-                found.add(f"inference output {path}", tensor)
-            return found.tensors
-
-        concrete = tf.function(run, autograph=False).get_concrete_function(specs)
-        names = [f"Input {path}" for path, _ in _flat(specs)]
-        self._take(concrete.graph, "inference", names, found, ())
-
-    def training(self) -> None:
-        """Trace one training step up to the gradients, the constraints and the updates of other state."""
-        import keras
-        import tensorflow as tf
-
-        own = own_training(self._model)
-        if own is not None:
-            raise Unprovable(own)
-        specs = input_signature(self._model)
-        goal = objective(self._model, self._outputs)
-        if goal.loss is None:
-            goal = Objective(
-                None, tuple(_stand_in_target(spec) for spec in keras.tree.flatten(self._outputs))
-            )
-        targets = [target for target in goal.targets if target is not None]
-        found = _Trace()
-
-        def run(inputs: Any, given: Any) -> list[Any]:
-            waiting = iter(given)
-            filled = [None if target is None else next(waiting) for target in goal.targets]
-            self._step(found, inputs, goal, filled)
-            return found.tensors
-
-        concrete = tf.function(run, autograph=False).get_concrete_function(specs, targets)
-        names = [f"Input {path}" for path, _ in _flat(specs)]
-        names += [f"Target {i}" for i, target in enumerate(goal.targets) if target is not None]
-        self._take(concrete.graph, "training", names, found, goal.bystanders)
-
-    def _step(self, found: _Trace, inputs: Any, goal: Objective, targets: Sequence[Any]) -> None:
-        import keras
-        import tensorflow as tf
-
-        floats = [(path, tensor) for path, tensor in _flat(inputs) if tensor.dtype.is_floating]
-        with tf.GradientTape() as tape:
-            tape.watch([tensor for _, tensor in floats])
-            outputs = _call(self._model, inputs, training=True)
-            loss = total_loss(self._model, goal, targets, outputs)
-            if loss is None and goal.loss is None:
-                loss = stand_in(targets, keras.tree.flatten(outputs))
-        for path, tensor in _flat(outputs):
-            found.add(f"training output {path}", tensor)
-        found.add("loss", loss)
-        trainable = [
-            (i, v)
-            for i, (v, info) in enumerate(zip(self._variables, self._infos, strict=True))
-            if info.trainable
-        ]
-        if loss is not None and loss.dtype.is_floating:
-            sources = [tensor for _, tensor in floats] + [variable.value for _, variable in trainable]
-            gradients = tape.gradient(loss, sources)
-            for (path, _), gradient in zip(floats, gradients, strict=False):
-                found.add(f"gradient of input {path}", gradient)
-            for (index, _), gradient in zip(trainable, gradients[len(floats) :], strict=True):
-                found.add("gradient", gradient, index)
-        for index, variable in trainable:
-            if getattr(variable, "constraint", None) is not None:
-                found.add("constraint", variable.constraint(variable), index)
-
-    def _take(
-        self, graph: Any, part: str, names: Sequence[str], found: _Trace, bystanders: Sequence[Any]
-    ) -> None:
-        """Read a traced graph into the list of nodes."""
-        if getattr(graph, "deferred_internal_captures", None):
-            raise Unprovable("it captures values that are looked up when it runs")
-        definition = graph.as_graph_def()
-        library = Library(definition.library.function)
-        builder = Builder(library, part, self._nodes)
-        handles = {index: builder.handle(index) for index in range(len(self._variables))}
-        arguments = graph.inputs[: len(graph.inputs) - len(graph.captures)]
-        for name, placeholder in zip(names, arguments, strict=True):
-            builder.bind(placeholder.op.name, self._leaf(builder, name, placeholder))
-        self._bind_captures(builder, graph, bystanders)
-        certain = [tensor.op.name for tensor in graph.outputs] + [op.name for op in graph.control_outputs]
-        try:
-            builder.read(definition.node, certain)
-        finally:
-            self._bodies.update(library.by_digest)
-        values = [builder.value(tensor.op.name, str(tensor.value_index)) for tensor in graph.outputs]
-        for (label, variable), value in zip(found.labels, values, strict=True):
-            self._result(label, part, [value], variable)
-        for index, handle in handles.items():
-            if builder.versions[handle] != handle:
-                self._result(f"{part} state", part, [builder.versions[handle]], index)
-        for effect in builder.effects:
-            self._result(f"{part} effect", part, [(effect, "")], None)
-
-    def _leaf(self, builder: Builder, name: str, placeholder: Any) -> int:
-        """Return the leaf of an input, which the traces share."""
-        if name not in self._leaves:
-            shape = ("shape", str(placeholder.shape))
-            dtype = ("dtype", placeholder.dtype.name)
-            self._leaves[name] = builder.leaf(Node(name, (dtype, shape), (), name), handle=False)
-        return self._leaves[name]
-
-    def _bind_captures(self, builder: Builder, graph: Any, bystanders: Sequence[Any]) -> None:
-        import tensorflow as tf
-
-        known = handles(self._variables)
-        aside = handles(bystanders)
-        for outer, inner in graph.captures:
-            if id(outer) in known:
-                builder.bind(inner.op.name, known[id(outer)])
-            elif id(outer) in aside:
-                leaf = Node(f"Bystander {aside[id(outer)]}", (), (), inner.op.name)
-                builder.bind(inner.op.name, builder.leaf(leaf, handle=True))
-            elif outer.dtype in (tf.resource, tf.variant):
-                raise Unprovable(
-                    f"it uses a {outer.dtype.name} that is no variable of the model ({inner.op.name}): "
-                    "a lookup table, an iterator, or a variable that Keras does not know of"
-                )
-            else:
-                text = array_text(outer.numpy(), outer.dtype.name)
-                leaf = Node("Const", (("dtype", outer.dtype.name), ("value", text)), (), inner.op.name)
-                builder.bind(inner.op.name, builder.leaf(leaf, handle=False))
-
-    def _result(self, label: str, part: str, values: Sequence[Ref], variable: int | None) -> None:
-        inputs = (*values, *([(variable, "of")] if variable is not None else []))
-        self._nodes.append(Node(LABELS + label, (), inputs, label, part))
-        self._results.append(len(self._nodes) - 1)
-
-    def program(self, reason: str | None) -> Program:
-        """Return what was collected, without the nodes that no result depends on."""
-        nodes, results = _alive(self._nodes, self._results, len(self._variables))
-        numbering = None if reason else number(Refiner(nodes, self._infos, results))
-        return Program(
-            nodes=tuple(nodes),
-            variables=tuple(self._infos),
-            results=tuple(results),
-            bodies=self._bodies,
-            layers=tuple(layer_paths(self._model)),
-            settings=settings(self._model),
-            reason=reason,
-            fingerprint=_fingerprint(numbering.fingerprint, settings(self._model)) if numbering else None,
-            numbering=numbering.order if numbering else (),
-            unique=numbering.unique if numbering else True,
-        )
-
-
-def _fingerprint(content: str, settings: Sequence[tuple[str, str]]) -> str:
-    from pytest_kerasequiv.models.program.colours import digest
-
-    return digest(content.encode(), repr(tuple(settings)).encode()).hex()
-
-
-def _alive(nodes: Sequence[Node], results: Sequence[int], leaves: int) -> tuple[list[Node], list[int]]:
-    """Drop the nodes that no result depends on; the first ``leaves`` stay."""
-    needed = [False] * len(nodes)
-    for index in results:
-        needed[index] = True
-    for index in range(len(nodes) - 1, -1, -1):
-        if needed[index]:
-            for source, _ in nodes[index].inputs:
-                needed[source] = True
-    place: dict[int, int] = {}
-    kept: list[Node] = []
-    for index, node in enumerate(nodes):
-        if needed[index] or index < leaves:
-            place[index] = len(kept)
-            inputs = tuple((place[source], output) for source, output in node.inputs)
-            kept.append(Node(node.op, node.attributes, inputs, node.name, node.part))
-    return kept, [place[index] for index in results]
-
-
-def _stand_in_target(spec: Any) -> Any:
+def _trace_inference(assembly: Assembly, signature: Any) -> Any:
+    """Trace the model in inference; returns its outputs as a structure of ``tf.TensorSpec``."""
+    import keras
     import tensorflow as tf
 
-    if not spec.dtype.is_floating:
-        return None
-    return tf.TensorSpec(spec.shape, tf.float64 if spec.dtype == tf.float64 else tf.float32)
+    specs: list[Any] = []
+
+    def body(results: _Results, inputs: Any, _: Sequence[Any]) -> None:
+        outputs = _call(assembly.model, inputs, training=False)
+        specs.append(
+            keras.tree.map_structure(lambda tensor: tf.TensorSpec(tensor.shape, tensor.dtype), outputs)
+        )
+        for path, tensor in _flat(outputs):
+            results.add(f"inference output {path}", tensor)
+
+    assembly.take("inference", _trace(body, signature, ()))
+    return specs[-1]
+
+
+def _trace_training(assembly: Assembly, signature: Any, outputs: Any) -> None:
+    """Trace one training step up to the gradients, the constraints and the updates of other state."""
+    own = own_training(assembly.model)
+    if own is not None:
+        raise Unprovable(own)
+    goal = objective(assembly.model, outputs)
+
+    def body(results: _Results, inputs: Any, targets: Sequence[Any]) -> None:
+        _step(assembly, results, inputs, goal, targets)
+
+    assembly.take("training", _trace(body, signature, goal.targets, goal.bystanders))
+
+
+def _trace(
+    body: Callable[[_Results, Any, Sequence[Any]], None],
+    signature: Any,
+    targets: Sequence[Any],
+    bystanders: Sequence[Any] = (),
+) -> Traced:
+    """Trace ``body(results, inputs, targets)``; its arguments are flat, so that their order is certain."""
+    import keras
+    import tensorflow as tf
+
+    results = _Results()
+    count = len(keras.tree.flatten(signature))
+    places = [position for position, target in enumerate(targets) if target is not None]
+
+    def run(*arguments: Any) -> list[Any]:
+        results.labels.clear()
+        results.tensors.clear()
+        given: list[Any] = [None] * len(targets)
+        for position, tensor in zip(places, arguments[count:], strict=True):
+            given[position] = tensor
+        body(results, keras.tree.pack_sequence_as(signature, list(arguments[:count])), given)
+        return results.tensors
+
+    specs = [*keras.tree.flatten(signature), *(targets[position] for position in places)]
+    concrete = tf.function(run, autograph=False).get_concrete_function(*specs)
+    names = [*(f"Input {path}" for path, _ in _flat(signature)), *(f"Target {place}" for place in places)]
+    return Traced(concrete.graph, names, list(results.labels), bystanders)
+
+
+def _step(
+    assembly: Assembly,
+    results: _Results,
+    inputs: Any,
+    goal: Objective,
+    targets: Sequence[Any],
+) -> None:
+    """Do what Keras's training step does before the optimizer, and note all that comes of it."""
+    import tensorflow as tf
+
+    floats = [(path, tensor) for path, tensor in _flat(inputs) if tensor.dtype.is_floating]
+    trainable = [(i, assembly.variables[i]) for i, fact in enumerate(assembly.facts) if fact.trainable]
+    with tf.GradientTape() as tape:
+        tape.watch([tensor for _, tensor in floats])
+        outputs = _call(assembly.model, inputs, training=True)
+        loss = total_loss(assembly.model, goal, targets, outputs)
+    for path, tensor in _flat(outputs):
+        results.add(f"training output {path}", tensor)
+    results.add("loss", loss)
+    if loss is not None and loss.dtype.is_floating:
+        gradients = tape.gradient(
+            loss, [variable.value for _, variable in trainable] + [x for _, x in floats]
+        )
+        for (index, _), gradient in zip(trainable, gradients, strict=False):
+            results.add("gradient", gradient, index)
+        for (path, _), gradient in zip(floats, gradients[len(trainable) :], strict=True):
+            results.add(f"gradient of input {path}", gradient)
+    for index, variable in trainable:
+        if variable.constraint is not None:
+            results.add("constraint", variable.constraint(variable), index)
 
 
 def _call(model: keras.Model, inputs: Any, *, training: bool) -> Any:
     """Call a model as Keras's own steps do."""
-    if getattr(model, "_call_has_training_arg", True):
+    if model._call_has_training_arg:
         return model(inputs, training=training)
     return model(inputs)
 
