@@ -63,7 +63,11 @@ def _pair_costs(reference: Sequence[Row], candidate: Sequence[Row]) -> NDArray[n
             np.array([numbers.setdefault(getattr(row, name), len(numbers)) for row in rows], np.int64)
             for rows in (reference, candidate)
         ]
-        total += cost * (columns[0][:, None] != columns[1][None, :])
+        other = columns[0][:, None] != columns[1][None, :]
+        if name == "output_shapes" and () in numbers:
+            unknown = [column == numbers[()] for column in columns]
+            other &= ~(unknown[0][:, None] | unknown[1][None, :])
+        total += cost * other
     return total
 
 
@@ -87,8 +91,13 @@ def _best_costs(costs: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def differing(reference: Row, candidate: Row) -> tuple[str, ...]:
-    """Return the compared fields in which two rows differ."""
-    return tuple(name for name in FIELDS if getattr(reference, name) != getattr(candidate, name))
+    """Return the compared fields in which two rows differ; an unknown shape differs from none."""
+    return tuple(
+        name
+        for name in FIELDS
+        if getattr(reference, name) != getattr(candidate, name)
+        and not (name == "output_shapes" and () in {reference.output_shapes, candidate.output_shapes})
+    )
 
 
 def is_consequence(reference: Row, candidate: Row, fields: Sequence[str]) -> bool:

@@ -46,6 +46,7 @@ def compare(reference: Summary, candidate: Summary) -> CheckResult:
     findings = [f for p in pairings for f in _findings(p, reference.rows, candidate.rows)]
     findings = _with_one_culprit(findings) or _total_findings(reference, candidate)
     verdict = Verdict.DIFFERENT if findings else Verdict.EQUIVALENT
+    findings += _unknown_shapes(reference, candidate, pairings)
     ordered = sorted(findings, key=lambda finding: finding.severity == "note")
     return CheckResult(
         NAME, verdict, Evidence.MEASURED, tuple(ordered), _figures(reference, candidate, pairings)
@@ -112,13 +113,31 @@ def _total_findings(reference: Summary, candidate: Summary) -> list[Finding]:
     for name in ("parameters", "trainable_parameters"):
         one, other = getattr(reference, name), getattr(candidate, name)
         if one != other:
+            words = name.replace("_", " ")
             message = (
-                f"the rows are equal, but the reference has {one:,} {name.replace('_', ' ')} in total, the "
+                f"the rows are equal, but the reference has {one:,} {words} in total, the "
                 f"candidate {other:,}: one side shares weights between layers or freezes single ones, the "
                 "other does not"
             )
             found.append(Finding(NAME, None, None, name, one, other, message))
     return found
+
+
+def _unknown_shapes(reference: Summary, candidate: Summary, pairings: Sequence[Pairing]) -> list[Finding]:
+    """Tell how many rows were compared without an output shape: subclassed models do not tell all."""
+    pairs = [
+        (reference.rows[p.reference], candidate.rows[p.candidate])
+        for p in pairings
+        if p.reference is not None and p.candidate is not None
+    ]
+    unknown = [pair for pair in pairs if () in {row.output_shapes for row in pair}]
+    if not unknown:
+        return []
+    one, other = unknown[0]
+    message = (
+        f"{len(unknown)} of {len(pairs)} rows tell no output shape on one side; the first is {other.layer}"
+    )
+    return [Finding(NAME, one.layer, other.layer, "output_shape", None, None, message, "note")]
 
 
 def _figures(reference: Summary, candidate: Summary, pairings: Sequence[Pairing]) -> dict[str, Any]:

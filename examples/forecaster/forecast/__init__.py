@@ -1,0 +1,1 @@
+"""Forecasting tomorrow's highest and lowest temperature in Seattle."""
