@@ -24,6 +24,8 @@ from pytest_kerasequiv.models.variables import variables_of
 if TYPE_CHECKING:
     import keras
 
+BYSTANDER = "Bystander "
+
 
 @dataclass(frozen=True)
 class Traced:
@@ -82,6 +84,8 @@ class Assembly:
     def program(self, reason: str | None) -> Program:
         """Return what was collected, without the nodes that no result depends on."""
         nodes, results = alive(self._nodes, self._results, len(self.variables))
+        if any(node.op.startswith(BYSTANDER) for node in nodes):
+            reason = reason or "its loss depends on the metrics of the loss"
         steering = settings(self.model)
         numbering = None if reason else number(Refiner(nodes, self.facts, results))
         content = None if numbering is None else digest(numbering.content, repr(steering).encode()).hex()
@@ -120,7 +124,7 @@ class Assembly:
             if id(outer) in known:
                 builder.bind(name, known[id(outer)])
             elif id(outer) in aside:
-                node = Node(f"Bystander {aside[id(outer)]}", (), (), name, part)
+                node = Node(f"{BYSTANDER}{aside[id(outer)]}", (), (), name, part)
                 builder.bind(name, builder.leaf(node, handle=True))
             elif outer.dtype in (tf.resource, tf.variant):
                 raise Unprovable(

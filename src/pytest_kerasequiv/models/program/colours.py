@@ -16,8 +16,9 @@ COMMUTATIVE = frozenset({"Add", "AddV2", "AddN", "Mul", "Equal", "NotEqual", "Lo
 way, so that the result is the same bit by bit (but for the payload of a NaN made of two NaNs); the others are
 exact. ``Maximum`` and ``Minimum`` are not among them (+0 and -0), nor is any sum of three."""
 
-ORDERED_DTYPES = frozenset({"string", "variant", "resource"})
-"""Dtypes on which these ops do not commute (strings concatenate) or are not promised to."""
+ORDERED_DTYPES = frozenset({"string", "variant", "resource", "complex64", "complex128"})
+"""Dtypes on which these ops do not commute (strings concatenate) or are not promised to: the parts of a
+complex product may be rounded once or twice, as the operands stand."""
 
 MIRRORED = "BroadcastGradientArgs"
 """Which axes to sum for either input of a broadcast: swapping the inputs swaps the outputs."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 MAX_ATTEMPTS = 64
 """How many combinations of target shapes are tried on a compiled loss."""
 
-OVERRIDABLE = ("train_step", "compute_loss", "make_train_function")
+OVERRIDABLE = ("fit", "train_step", "compute_loss", "make_train_function")
 """Methods that decide what one training step is; where one is overridden, our trace shows something else."""
 
 

@@ -54,6 +54,7 @@ EFFECTS = frozenset({"Assert"})
 """Ops with an effect of their own that is fully described by their inputs and does not depend on order."""
 
 OPAQUE = {
+    "Placeholder": "it stands for a value from outside",
     "EagerPyFunc": "it calls back into Python (tf.py_function)",
     "PyFunc": "it calls back into Python (tf.numpy_function)",
     "PyFuncStateless": "it calls back into Python (tf.numpy_function)",
@@ -182,7 +183,8 @@ class Builder:
             self.versions[inputs[position]] = (index, f"state:{position}")
         if effect:
             self.effects.append(index)
-        attributes = attribute_texts(raw.attributes, self._library.text)
+        text = self._library.text if raw.op in CALLS else _unknown_call
+        attributes = attribute_texts(raw.attributes, text)
         if raw.device:
             attributes = (*attributes, ("device", raw.device))
         self.nodes.append(Node(raw.op, attributes, tuple(seen), raw.name, self._part))
@@ -271,6 +273,10 @@ def is_stateful(op: str) -> bool:
     if definition is None:
         raise Unprovable(f"op {op} is not registered, so what it does is not known")
     return bool(definition.is_stateful)
+
+
+def _unknown_call(function: Any) -> str:
+    raise Unprovable(f"function {function.name} is run in a way that is not known")
 
 
 def _read_function(function: Any, library: Library) -> Body:

@@ -55,6 +55,11 @@ class Refiner:
         self._symmetric = [symmetric(node) for node in nodes]
         self.kinds = [digest(b"variable", repr(variable.kind).encode()) for variable in variables]
 
+    @property
+    def size(self) -> int:
+        """How many nodes one refinement colours."""
+        return len(self._nodes)
+
     @cached_property
     def used(self) -> frozenset[int]:
         """The variables that a result depends on or changes."""
@@ -147,8 +152,8 @@ def refiner_of(program: Program) -> Refiner:
     return Refiner(program.nodes, program.variables, program.results)
 
 
-SEARCH_STEPS = 200
-"""Refinements that a search over tied variables may take."""
+SEARCHED_NODES = 1_000_000
+"""How many nodes a search over tied variables may colour before it gives up."""
 
 
 def search(reference: Refiner, candidate: Refiner) -> list[tuple[int, int]] | None:
@@ -160,10 +165,10 @@ def search(reference: Refiner, candidate: Refiner) -> list[tuple[int, int]] | No
     Returns:
         Pairs of corresponding used variables, ``None`` where there are none or the search took too long.
     """
-    steps = 0
+    budget = SEARCHED_NODES
     start = (reference.stable(reference.kinds), candidate.stable(candidate.kinds))
     waiting = [start]
-    while waiting and steps < SEARCH_STEPS:
+    while waiting and budget > 0:
         ours, theirs = waiting.pop()
         if Counter(ours) != Counter(theirs):
             continue
@@ -176,7 +181,7 @@ def search(reference: Refiner, candidate: Refiner) -> list[tuple[int, int]] | No
         marked = reference.stable(_marked(ours, chosen, mark))
         for index in reversed([i for i in sorted(candidate.used) if theirs[i] == ours[chosen]]):
             waiting.append((marked, candidate.stable(_marked(theirs, index, mark))))
-            steps += 1
+            budget -= candidate.size
     return None
 
 

@@ -29,6 +29,7 @@ def trace(model: keras.Model) -> Program:
     assembly = Assembly(model)
     reason = None
     with preserved_world(), collected_losses(model):
+        _scatter_python_randomness()
         try:
             signature = input_signature(model)
             outputs = _trace_inference(assembly, signature)
@@ -38,6 +39,20 @@ def trace(model: keras.Model) -> Program:
         except Exception as error:  # whatever a layer raises while being traced is the reason
             reason = f"it could not be traced: {type(error).__name__}: {error}"
     return assembly.program(reason)
+
+
+def _scatter_python_randomness() -> None:
+    """Let each trace draw other numbers from Python and NumPy.
+
+    What a layer draws from them while it is traced becomes a constant; such a layer computes something else
+    each time it is traced, so that two traces of it must not come out equal.
+    """
+    import random
+
+    import numpy as np
+
+    random.seed()
+    np.random.seed()  # noqa: NPY002 - the legacy global state is what layers draw from
 
 
 @dataclass
