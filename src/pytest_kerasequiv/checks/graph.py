@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import keras
 
     from pytest_kerasequiv.checks.pair import Pair
-    from pytest_kerasequiv.models.edits import Edit
+    from pytest_kerasequiv.models.edit import Edit
 
 NAME = "graph"
 ALIKE = 3

@@ -83,11 +83,11 @@ def _labels(graph: LayerGraph, palette: Palette) -> list[int]:
     places: dict[int, list[int]] = defaultdict(list)
     for place, index in enumerate(graph.inputs):
         places[index].append(place)
-    returned: dict[int, list[tuple[int, int]]] = defaultdict(list)
-    for place, edge in enumerate(graph.outputs):
-        returned[edge.source].append((place, edge.output))
+    returned: dict[int, list[tuple[str, int]]] = defaultdict(list)
+    for edge in graph.outputs:
+        returned[edge.source].append((edge.slot, edge.output))
     return [
-        palette(("label", node.label, tuple(places[index]), tuple(returned[index])))
+        palette(("label", node.label, tuple(places[index]), tuple(sorted(returned[index]))))
         for index, node in enumerate(graph.nodes)
     ]
 

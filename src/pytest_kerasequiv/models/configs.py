@@ -37,7 +37,8 @@ def fields_of(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]
             fields |= {f"{key}.{name}": inner for name, inner in inner_fields.items()}
             seeds |= {f"{key}.{name}": inner for name, inner in inner_seeds.items()}
         else:
-            fields[key] = canonical(value)
+            if value is not None:
+                fields[key] = canonical(value)
             for name, seed in _seeds_within(value):
                 _keep_seed(seeds, f"{key}.{name}", seed)
     return fields, seeds
@@ -97,6 +98,8 @@ def _canonical_mapping(value: Mapping[Any, Any]) -> Any:
         return inner["name"]
     if not isinstance(inner, Mapping):
         return {"class": class_label(value), "of": canonical(inner)}
+    if "layers" in inner:  # a model inside a wrapper: its graph is compared, not its names
+        return {"class": class_label(value)}
     kept = {
         key: canonical(item)
         for key, item in inner.items()

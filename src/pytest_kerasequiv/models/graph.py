@@ -61,7 +61,8 @@ class LayerNode:
         home: index, in the graph as it was read, of the node that this one is or was laid open from.
         inner: ``True`` where its tensors exist only inside the layer at ``home``.
         aliases: what the user calls a field of ``config`` that a rewrite has renamed.
-        rewrites: names of the benign rewrites that were applied at this node.
+        part: field of the layer at ``home`` that a rewrite laid open as this node, ``"activation"``.
+        rewrites: the benign rewrites that were applied here: name of the rule, path of the layer.
     """
 
     path: str
@@ -77,7 +78,8 @@ class LayerNode:
     home: int = -1
     inner: bool = False
     aliases: Mapping[str, str] = field(default_factory=dict)
-    rewrites: tuple[str, ...] = ()
+    part: str = ""
+    rewrites: tuple[tuple[str, str], ...] = ()
 
     @property
     def label(self) -> str:
@@ -100,7 +102,8 @@ class LayerGraph:
         name: name of the model, for readers.
         nodes: the calls, in a topological order; nested models are inlined.
         inputs: indices of the input nodes, in the order of the model's inputs.
-        outputs: the tensors that the model returns, in order; ``slot`` is not used.
+        outputs: the tensors that the model returns; slot ``"1"`` for the second, ``"mask of 1"`` for the mask
+            that it carries, which losses and metrics read.
         trainable: the model's own flag.
     """
 
@@ -152,7 +155,7 @@ def _node_from_dict(data: Mapping[str, Any]) -> LayerNode:
             "inputs": tuple(Edge(**edge) for edge in data["inputs"]),
             "outputs": tuple((tuple(shape), dtype) for shape, dtype in data["outputs"]),
             "variables": tuple((role, index) for role, index in data["variables"]),
-            "rewrites": tuple(data["rewrites"]),
+            "rewrites": tuple((rule, path) for rule, path in data["rewrites"]),
         }
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_kerasequiv.models.configs import canonical, fields_of
 from pytest_kerasequiv.models.fingerprints import class_digest, function_label, is_keras
 from pytest_kerasequiv.models.graph import INPUT_KIND, Edge, LayerGraph, LayerNode, NoLayerGraph
+from pytest_kerasequiv.models.masks import Masks
 from pytest_kerasequiv.models.roles import roles_of
 from pytest_kerasequiv.models.variables import variables_of
 
@@ -31,11 +33,17 @@ def read(model: keras.Model) -> tuple[LayerGraph, tuple[Any, ...]]:
     reader = _Reader(model)
     inputs = [reader.add_input(tensor, model.name) for tensor in function.inputs]
     outputs = reader.walk(function, model.name, [(index, 0) for index in inputs], {})
+    returned = [
+        Edge(*made, slot=slot)
+        for place, tensor in enumerate(outputs)
+        for slot, made in ((f"{place}", tensor), (f"mask of {place}", reader.masks.of(tensor)))
+        if made is not None
+    ]
     graph = LayerGraph(
         name=model.name,
         nodes=tuple(reader.nodes),
         inputs=tuple(inputs),
-        outputs=tuple(Edge(*tensor, slot="outputs") for tensor in outputs if tensor is not None),
+        outputs=tuple(returned),
         trainable=bool(model.trainable),
     )
     return graph, tuple(reader.operations)
@@ -74,6 +82,8 @@ class _Reader:
         self._variables = {id(variable): index for index, variable in enumerate(variables_of(model))}
         self._layers: dict[int, int] = {}
         self._described: dict[int, dict[str, Any]] = {}
+        self._conditions: dict[tuple[Any, ...], int] = {}
+        self.masks = Masks(lambda tensor: self.nodes[tensor[0]].outputs[tensor[1]], self._add_condition)
 
     def add_input(self, tensor: Any, prefix: str) -> int:
         """Add the node of one model input and return its index."""
@@ -89,7 +99,7 @@ class _Reader:
         }
         for call in _calls(function):
             if any(id(tensor) not in tensors for tensor in call.input_tensors):
-                continue
+                continue  # Keras skips such calls as well
             path = f"{prefix}/{call.operation.name}"
             given = self._call(call, path, tensors, context)
             tensors.update((id(own), made) for own, made in zip(call.outputs, given, strict=True))
@@ -103,8 +113,34 @@ class _Reader:
         if inner is not None:
             return self._inline(inner, call, path, tensors, {**context, **_context(constants)})
         constants |= {name: value for name, value in context.items() if name in _parameters(call.operation)}
+        if not _is_layer(call.operation):
+            index = self._add_operation(call, path, edges, constants)
+            return [(index, output) for output in range(len(call.outputs))]
+        given = [(edge.slot, (edge.source, edge.output)) for edge in edges]
+        masks = self.masks.read(call.operation, _parameters(call.operation), given)
+        edges += tuple(Edge(*mask, slot=slot) for slot, mask in masks)
         index = self._add(call.operation, path, edges, constants, call.outputs)
-        return [(index, output) for output in range(len(call.outputs))]
+        made: list[tuple[int, int]] = [(index, output) for output in range(len(call.outputs))]
+        given_mask = next(((edge.source, edge.output) for edge in edges if edge.slot == "mask"), None)
+        self.masks.hand_on(call.operation, _first(call), tensors, given_mask, made)
+        self.masks.forget(call.operation, given)
+        return list(made)
+
+    def _add_operation(
+        self, call: Any, path: str, edges: tuple[Edge, ...], constants: Mapping[str, Any]
+    ) -> int:
+        """Add an operation; one that makes a condition (a mask) is added once, however often computed."""
+        if any(tensor.dtype != "bool" for tensor in call.outputs):
+            return self._add(call.operation, path, edges, constants, call.outputs)
+        described = describe(call.operation)
+        key = (described["kind"], repr(described["config"]), edges, repr(constants))
+        if key not in self._conditions:
+            self._conditions[key] = self._add(call.operation, path, edges, constants, call.outputs)
+        return self._conditions[key]
+
+    def _add_condition(self, call: Any, tensors: Mapping[int, tuple[int, int]]) -> tuple[int, int]:
+        edges, constants = _arguments(call, tensors)
+        return self._add_operation(call, call.operation.name, edges, constants), 0
 
     def _inline(
         self, inner: Any, call: Any, path: str, tensors: Mapping[int, Tensor], context: Mapping[str, Any]
@@ -125,7 +161,9 @@ class _Reader:
         edge = Edge(*tensor)
         self.nodes.append(LayerNode(path, "ConvertInput", config, (edge,), (spec,), home=len(self.nodes)))
         self.operations.append(None)
-        return len(self.nodes) - 1, 0
+        converted = (len(self.nodes) - 1, 0)
+        self.masks.pass_through(tensor, converted)
+        return converted
 
     def _add(
         self,
@@ -160,37 +198,66 @@ class _Reader:
 
 def describe(operation: Any) -> dict[str, Any]:
     """Return kind, config, seeds and ``described`` of a layer or operation, as `LayerNode` has them."""
-    import keras
-
-    if not isinstance(operation, keras.layers.Layer):
+    if not _is_layer(operation):
         attributes = {k: v for k, v in vars(operation).items() if not k.startswith("_") and k != "name"}
         return {"kind": f"ops.{type(operation).__name__}", "config": canonical(attributes), "seeds": {}}
-    try:
-        config = operation.get_config()
-    except NotImplementedError:
-        config = None
-    fields, seeds = fields_of(config or {})
-    fields |= _functions(operation, fields)
-    if not is_keras(type(operation)):
-        fields |= {"code": class_digest(type(operation)), **_attributes(operation, fields)}
+    fields, seeds, described = _config(operation)
+    fields |= _user_code(operation, fields)
     if type(operation).__name__ == INPUT_KIND:
         fields.pop("trainable", None)
     return {
         "kind": type(operation).__name__,
         "config": fields,
         "seeds": seeds,
-        "described": config is not None,
+        "described": described,
     }
 
 
+def _user_code(layer: Any, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a config leaves out where a layer, or one inside it, computes with the user's code."""
+    custom = not is_keras(type(layer))
+    found = _functions(layer, fields)
+    if custom:
+        found |= {"code": class_digest(type(layer)), **_attributes(layer, fields)}
+    for place, inner in enumerate(getattr(layer, "_layers", ())):
+        prefix = f"{type(inner).__name__}[{place}]"
+        if graph_of(inner) is not None:
+            found[f"{prefix} graph"] = _graph_digest(inner)
+        elif custom:
+            own = describe(inner)
+            found |= {f"{prefix}.{name}": value for name, value in own["config"].items()}
+        else:
+            found |= {
+                f"{prefix}.{name}": value for name, value in _user_code(inner, _config(inner)[0]).items()
+            }
+    return found
+
+
 def _functions(layer: Any, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a digest of each of the user's functions that the config only names (an activation)."""
-    found = {}
+    """Return a digest of each function or object of the user's that the config only names."""
+    found: dict[str, Any] = {}
     for name in fields:
-        value = getattr(layer, name, None)
+        value = getattr(layer, name, getattr(layer, f"_{name}", None))
         if inspect.isfunction(value) and not is_keras(value):
             found[name] = function_label(value)
+        elif hasattr(value, "get_config") and not is_keras(type(value)) and not _is_layer(value):
+            found[f"{name}.code"] = class_digest(type(value))
     return found
+
+
+def _graph_digest(model: Any) -> str:
+    """Return a digest of the layer graph of a model inside a wrapper, without names and variables."""
+    graph = read(model)[0]
+    nodes = [(node.label, node.layer, node.inputs) for node in graph.nodes]
+    return hashlib.sha256(repr((nodes, graph.outputs)).encode()).hexdigest()[:16]
+
+
+def _config(layer: Any) -> tuple[dict[str, Any], dict[str, Any], bool]:
+    """Return the fields and seeds of a layer, and whether its configuration could be read."""
+    try:
+        return *fields_of(layer.get_config()), True
+    except NotImplementedError:
+        return {}, {}, False
 
 
 def _attributes(layer: Any, fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -224,6 +291,18 @@ def _given(inner: Any, call: Any) -> list[Any]:
     if isinstance(given, dict) and not isinstance(inner._inputs_struct, dict):
         return [given[tensor.name] for tensor in inner.inputs]
     return list(tree.flatten(given))
+
+
+def _first(call: Any) -> Any:
+    """Return the first argument of a call, whose mask a layer hands on."""
+    arguments = call.arguments
+    return arguments.args[0] if arguments.args else next(iter(arguments.kwargs.values()))
+
+
+def _is_layer(operation: Any) -> bool:
+    import keras
+
+    return isinstance(operation, keras.layers.Layer)
 
 
 def _context(constants: Mapping[str, Any]) -> dict[str, Any]:

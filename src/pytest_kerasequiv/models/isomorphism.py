@@ -58,11 +58,11 @@ def preserves(reference: LayerGraph, candidate: LayerGraph, pairing: Mapping[int
     """Tell whether a pairing of all nodes keeps labels, edges, shared layers, inputs and outputs."""
     if len(set(pairing.values())) != len(reference.nodes) or len(reference.nodes) != len(candidate.nodes):
         return False
-    outputs = tuple((pairing[edge.source], edge.output) for edge in reference.outputs)
+    outputs = tuple((pairing[edge.source], edge.output, edge.slot) for edge in reference.outputs)
     return (
         all(_same_call(reference, candidate, pairing, index) for index in range(len(reference.nodes)))
         and tuple(pairing[index] for index in reference.inputs) == candidate.inputs
-        and outputs == tuple((edge.source, edge.output) for edge in candidate.outputs)
+        and outputs == tuple((edge.source, edge.output, edge.slot) for edge in candidate.outputs)
         and _same_sharing(reference, candidate, pairing)
     )
 

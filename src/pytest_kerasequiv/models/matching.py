@@ -8,30 +8,14 @@ from typing import TYPE_CHECKING
 
 from pytest_kerasequiv.models.alignment import align
 from pytest_kerasequiv.models.colours import colour
-from pytest_kerasequiv.models.edits import Edit, edits
+from pytest_kerasequiv.models.edit import Edit
+from pytest_kerasequiv.models.edits import edits
 from pytest_kerasequiv.models.isomorphism import Symmetry, isomorphism
+from pytest_kerasequiv.models.rewrites import Canonical, canonical
+from pytest_kerasequiv.models.rule_uses import RuleUse, rule_uses
 
 if TYPE_CHECKING:
     from pytest_kerasequiv.models.graph import LayerGraph
-
-
-@dataclass(frozen=True)
-class RuleUse:
-    """A benign rewrite that one side has and the other has not.
-
-    Attributes:
-        rule: name of the rule.
-        side: ``"reference"`` or ``"candidate"``: where it was applied.
-        layer: path of the layer.
-        other_layer: path of the corresponding layer of the other side, ``None`` where there is none.
-        reason: why it is benign.
-    """
-
-    rule: str
-    side: str
-    layer: str
-    other_layer: str | None
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -44,9 +28,10 @@ class Match:
             the graphs as they were read.
         rules: the benign rewrites that were needed, where.
         edits: the differences, empty if isomorphic.
-        variables: (index, index) of corresponding variables.
-        unlike: the same for variables in the same role whose layers differ; their shapes may differ too.
-        symmetries: interchangeable groups of variables: where other correspondences of variables are as good.
+        variables: (index, index) of variables in the same role of layers that correspond.
+        symmetries: interchangeable parts: where another correspondence of the variables is as good.
+        dead_reference: variables of the reference that no output needs, and that have no partner for it.
+        dead_candidate: the same for the candidate.
     """
 
     isomorphic: bool
@@ -55,32 +40,49 @@ class Match:
     edits: tuple[Edit, ...]
     variables: tuple[tuple[int, int], ...] = ()
     symmetries: tuple[Symmetry, ...] = ()
+    dead_reference: tuple[int, ...] = ()
+    dead_candidate: tuple[int, ...] = ()
 
 
 def match(reference: LayerGraph, candidate: LayerGraph) -> Match:
-    """Match two layer graphs: by isomorphism, else by the best correspondence."""
+    """Match two layer graphs: as they are, else in canonical form, else by the best correspondence."""
     exact = isomorphism(reference, candidate)
     if exact is not None:
-        return _as_match(reference, candidate, exact.pairing, (), exact.symmetries)
-    pairing = align(reference, candidate, *colour([reference, candidate]))
-    return _as_match(reference, candidate, pairing, edits(reference, candidate, pairing), ())
+        as_read = Canonical(reference, ()), Canonical(candidate, ())
+        return _as_match(*as_read, exact.pairing, (), exact.symmetries)
+    ours, theirs = canonical(reference), canonical(candidate)
+    exact = isomorphism(ours.graph, theirs.graph)
+    if exact is not None:
+        return _as_match(ours, theirs, exact.pairing, (), exact.symmetries)
+    pairing = align(ours.graph, theirs.graph, *colour([ours.graph, theirs.graph]))
+    found = edits(ours.graph, theirs.graph, pairing, as_read=(reference, candidate))
+    return _as_match(ours, theirs, pairing, found, ())
 
 
 def _as_match(
-    reference: LayerGraph,
-    candidate: LayerGraph,
+    ours: Canonical,
+    theirs: Canonical,
     pairing: Mapping[int, int],
     found: tuple[Edit, ...],
     symmetries: tuple[Symmetry, ...],
 ) -> Match:
+    reference, candidate = ours.graph, theirs.graph
     pairs = tuple(
         (reference.nodes[index].home, candidate.nodes[other].home)
         for index, other in sorted(pairing.items())
         if not reference.nodes[index].inner and not candidate.nodes[other].inner
     )
-    variables = variables_of_pairs(reference, candidate, pairing)
-    in_variables = tuple(_symmetric_variables(reference, candidate, symmetry) for symmetry in symmetries)
-    return Match(not found, pairs, (), found, variables, tuple(s for s in in_variables if s[0][0]))
+    in_variables = [_symmetric_variables(reference, candidate, symmetry) for symmetry in symmetries]
+    return Match(
+        isomorphic=not found,
+        pairs=pairs,
+        rules=rule_uses(reference, candidate, pairing),
+        edits=found,
+        variables=variables_of_pairs(reference, candidate, pairing),
+        symmetries=tuple(symmetry for symmetry in in_variables if symmetry[0][0]),
+        dead_reference=ours.dead,
+        dead_candidate=theirs.dead,
+    )
 
 
 def variables_of_pairs(

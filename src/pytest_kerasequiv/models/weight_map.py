@@ -33,7 +33,9 @@ class VariableMap:
         unlike: pairs in the same role of matched layers whose shapes do not fit; both are unmapped.
         ambiguous: groups of interchangeable parts of the reference, each part a tuple of variables: where a
             map that exchanges the parts is as good (two equal branches).
-        complete: no weight is unmapped; states of seed generators do not count.
+        dead_reference: variables of the reference's layers that no output needs and the candidate has not.
+        dead_candidate: the same for the candidate.
+        complete: no weight is unmapped; states of seed generators and dead layers do not count.
     """
 
     pairs: Pairs
@@ -42,6 +44,8 @@ class VariableMap:
     unmapped_candidate: tuple[int, ...] = ()
     unlike: Pairs = ()
     ambiguous: tuple[tuple[tuple[int, ...], ...], ...] = ()
+    dead_reference: tuple[int, ...] = ()
+    dead_candidate: tuple[int, ...] = ()
     complete: bool = True
 
     def carry(
@@ -92,13 +96,16 @@ def map_variables(
     ours, theirs = variables_of(reference_model), variables_of(candidate_model)
     if program_match is not None and program_match.proved:
         symmetries = layer_match.symmetries if layer_match is not None else ()
-        return _finished(program_match.variables, "program", ours, theirs, symmetries)
+        return _finished(program_match.variables, "program", ours, theirs, symmetries=symmetries)
     if layer_match is not None:
-        return _finished(layer_match.variables, "graph", ours, theirs, layer_match.symmetries)
+        dead = layer_match.dead_reference, layer_match.dead_candidate
+        return _finished(
+            layer_match.variables, "graph", ours, theirs, symmetries=layer_match.symmetries, dead=dead
+        )
     from pytest_kerasequiv.models.assignment import assign_variables
 
     pairs, ambiguous = assign_variables(ours, theirs)
-    return _finished(pairs, "assignment", ours, theirs, ambiguous)
+    return _finished(pairs, "assignment", ours, theirs, symmetries=ambiguous)
 
 
 def carries(shape: Sequence[int], other: Sequence[int]) -> bool:
@@ -112,12 +119,22 @@ def is_seed(variable: Any) -> bool:
 
 
 def _finished(
-    pairs: Pairs, source: Source, ours: Sequence[Any], theirs: Sequence[Any], symmetries: Any = ()
+    pairs: Pairs,
+    source: Source,
+    ours: Sequence[Any],
+    theirs: Sequence[Any],
+    *,
+    symmetries: Any = (),
+    dead: tuple[Sequence[int], Sequence[int]] = ((), ()),
 ) -> VariableMap:
     """Part the pairs that fit from those that do not, and list what is left on each side."""
+    dead_ours, dead_theirs = dead
     fitting = tuple(pair for pair in pairs if carries(ours[pair[0]].shape, theirs[pair[1]].shape))
     left = _rest(range(len(ours)), {index for index, _ in fitting})
     right = _rest(range(len(theirs)), {other for _, other in fitting})
+    needed = [ours[i] for i in left if i not in dead_ours] + [
+        theirs[j] for j in right if j not in dead_theirs
+    ]
     return VariableMap(
         pairs=fitting,
         source=source,
@@ -125,7 +142,9 @@ def _finished(
         unmapped_candidate=right,
         unlike=tuple(pair for pair in pairs if pair not in set(fitting)),
         ambiguous=tuple(parts for parts, _ in symmetries),
-        complete=all(map(is_seed, [*(ours[i] for i in left), *(theirs[j] for j in right)])),
+        dead_reference=tuple(dead_ours),
+        dead_candidate=tuple(dead_theirs),
+        complete=all(is_seed(variable) for variable in needed),
     )
 
 
@@ -150,7 +169,7 @@ def _best_exchange(
     rows, columns = linear_sum_assignment(cost)
     return {
         index: other
-        for row, column in zip(rows, columns, strict=True)
+        for row, column in zip(rows.tolist(), columns.tolist(), strict=True)
         for index, other in zip(parts[row], images[column], strict=True)
     }
 

@@ -52,7 +52,7 @@ def draw_from_figures(figures: Mapping[str, Any], path: str | Path) -> None:
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, 2, squeeze=False, width_ratios=widths)[0]
     for side, boxes, own, width in zip(("reference", "candidate"), sides, axes, widths, strict=True):
-        _draw_side(own, figures[side], boxes, width, height, side)
+        _draw_side(own, figures[side], boxes, size=(width, height), side=side)
     figure.savefig(path, metadata={"Date": None} if Path(path).suffix == ".svg" else None)
 
 
@@ -64,7 +64,7 @@ def _size(columns: float, rows: int) -> tuple[float, float]:
 
 
 def shared_rows(figures: Mapping[str, Any]) -> tuple[list[int], list[int]]:
-    """Return the row of each node of both graphs: below all it reads, and level with its partner where it can be.
+    """Return the row of each node of both graphs: below all it reads, level with its partner if it can be.
 
     Rows are the longest paths in one graph of both sides in which partners are one node, as long as that
     graph has no cycle; else each side has rows of its own.
@@ -138,8 +138,9 @@ def _short(text: str) -> str:
 
 
 def _draw_side(
-    axes: Axes, graph: Mapping[str, Any], boxes: Mapping[int, Box], width: float, height: int, side: str
+    axes: Axes, graph: Mapping[str, Any], boxes: Mapping[int, Box], *, size: tuple[float, int], side: str
 ) -> None:
+    width, height = size
     axes.set_axis_off()
     axes.set_xlim(-0.5, width - 0.5)
     axes.set_ylim(height - 0.4, -0.6)

@@ -1,0 +1,25 @@
+"""A layer without weights and without random state computes the same, called twice or made twice."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_kerasequiv.models.rewrites.work import has_code
+
+if TYPE_CHECKING:
+    from pytest_kerasequiv.models.rewrites.work import Work
+
+NAME = "sharing without state"
+
+
+def apply(work: Work, index: int) -> None:
+    """Let each call of a layer without state count as a layer of its own."""
+    node = work.nodes[index]
+    if node.layer < 0 or node.variables or has_code(node):
+        return
+    calls = work.calls(node.layer)
+    if len(calls) == 1:
+        work.set(index, layer=-1 - index)
+        return
+    for call in calls:
+        work.change(call, NAME, layer=-1 - call)

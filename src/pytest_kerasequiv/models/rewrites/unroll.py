@@ -1,0 +1,27 @@
+"""Unrolling a recurrent layer changes how the loop is written, not what each step computes.
+
+Without a mask only: with one, the two loops of the backend treat masked steps in code of their own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_kerasequiv.models.rewrites.work import is_keras, mask_edges, without
+
+if TYPE_CHECKING:
+    from pytest_kerasequiv.models.rewrites.work import Work
+
+NAME = "unroll"
+FIELDS = ("unroll", "layer.unroll", "backward_layer.unroll")
+
+
+def apply(work: Work, index: int) -> None:
+    """Leave ``unroll`` out of the config of a recurrent layer that reads no mask."""
+    node = work.nodes[index]
+    if not is_keras(node, "LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional") or mask_edges(node):
+        return
+    if any(node.config.get(name) for name in FIELDS):
+        work.change(index, NAME, config=without(node.config, *FIELDS))
+    else:
+        work.set(index, config=without(node.config, *FIELDS))
