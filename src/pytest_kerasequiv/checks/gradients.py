@@ -1,0 +1,389 @@
+"""Check ``gradients``: one pass in training mode, forward and backward, with coupled dropout."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from pytest_kerasequiv.checks.backward import blame_training
+from pytest_kerasequiv.checks.blame import layer_table
+from pytest_kerasequiv.checks.judging import Judged, judge, tolerance_figures
+from pytest_kerasequiv.checks.losses import LossPlan, plan_loss
+from pytest_kerasequiv.checks.sides import Side, sides_of, unmapped
+from pytest_kerasequiv.checks.training_inputs import training_probes
+from pytest_kerasequiv.checks.variable_labels import Label, both_labels
+from pytest_kerasequiv.models.differentiating import Pass, differentiate
+from pytest_kerasequiv.models.float64 import Float64Unavailable
+from pytest_kerasequiv.models.perturbing import perturbed_inputs, perturbed_values
+from pytest_kerasequiv.models.probes import Probe
+from pytest_kerasequiv.models.running import Runner
+from pytest_kerasequiv.models.workbench import compiled_for_now
+from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Verdict
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from pytest_kerasequiv.checks.pair import Pair
+
+    Array = NDArray[np.generic]
+
+NAME = "gradients"
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What one model does in training mode on each probe, as plain data; `outputs.Observation` has the same parts."""
+
+    names: tuple[str, ...]
+    dtype: str
+    passes: tuple[Pass, ...]
+    exact: tuple[Pass, ...] | None = None
+    perturbed: tuple[Pass, ...] | None = None
+    why_no_oracle: str | None = None
+
+
+def run(pair: Pair, *, rtol: float | None = None, atol: float | None = None) -> CheckResult:
+    """Compare a training pass of the twins: outputs, losses, gradients, and what it writes (BatchNorm).
+
+    Args:
+        pair: the twins.
+        rtol: relative tolerance; by default it is derived, see `checks.tolerance`.
+        atol: absolute tolerance, likewise.
+    """
+    rtol, atol = (pair.rtol if rtol is None else rtol), (pair.atol if atol is None else atol)
+    missing = unmapped(pair, NAME)
+    if missing is not None:
+        return missing
+    probes = training_probes(pair, NAME)
+    if isinstance(probes, CheckResult):
+        return probes
+    plan = plan_loss(pair, probes)
+    reference_side, candidate_side = sides_of(pair)
+    wants_oracle = rtol is None and atol is None
+    reference = observe(reference_side, probes, plan, seed=pair.seed, oracle=wants_oracle, perturb=True)
+    both_exact = wants_oracle and reference.exact is not None
+    try:
+        candidate = observe(candidate_side, probes, plan, seed=pair.seed, oracle=both_exact)
+    except Exception as error:
+        return _candidate_fails(error)
+    mapping = VariablePairs.of(pair)
+    result = compare(reference, candidate, mapping, [probe.name for probe in probes], rtol=rtol, atol=atol)
+    return _finished(pair, result, probes, plan)
+
+
+@dataclass(frozen=True)
+class VariablePairs:
+    """How the variables correspond, with their labels: what `compare` needs of the models."""
+
+    pairs: tuple[tuple[int, int], ...]
+    reference: tuple[Label, ...]
+    candidate: tuple[Label, ...]
+
+    @classmethod
+    def of(cls, pair: Pair) -> VariablePairs:
+        """Return the mapping of a pair."""
+        ours, theirs = both_labels(pair)
+        return cls(pair.variable_map.pairs, tuple(ours), tuple(theirs))
+
+
+def observe(
+    side: Side,
+    probes: Sequence[Probe],
+    plan: LossPlan,
+    *,
+    seed: int = 0,
+    oracle: bool = True,
+    perturb: bool = False,
+) -> Observation:
+    """Run one training pass of one twin on each probe.
+
+    Args:
+        side: the twin.
+        probes: the batches.
+        plan: the loss and the targets for each probe.
+        seed: seed of the perturbation.
+        oracle: whether the float64 twin is run too.
+        perturb: whether the float64 twin is run under perturbed weights and inputs as well.
+    """
+    runner = side.runner()
+    passes = _passes(runner, probes, plan, [probe.inputs for probe in probes])
+    exact, perturbed, why = None, None, "rtol or atol was given" if not oracle else None
+    if oracle:
+        try:
+            with side.exact_runner() as wide:
+                exact = _passes(wide, probes, plan, [probe.inputs for probe in probes])
+                if perturb:
+                    moved = wide.under(perturbed_values(wide.model, side.values, side.dtype, seed))
+                    inputs = [perturbed_inputs(probe.inputs, side.dtype, seed) for probe in probes]
+                    perturbed = _passes(moved, probes, plan, inputs)
+        except Float64Unavailable as reason:
+            why = str(reason)
+    return Observation(plan.names, side.dtype, passes, exact, perturbed, why)
+
+
+def _passes(
+    runner: Runner, probes: Sequence[Probe], plan: LossPlan, inputs: Sequence[Sequence[Array]]
+) -> tuple[Pass, ...]:
+    with ExitStack() as stack:
+        stack.enter_context(runner.holding())
+        stack.enter_context(compiled_for_now(runner.model, plan.settings_of(runner.model)))
+        runner.uses_loss = plan.compiled
+        return tuple(
+            differentiate(runner, batch, plan.targets[index])
+            for index, batch in zip(range(len(probes)), inputs)
+        )
+
+
+def _candidate_fails(error: Exception) -> CheckResult:
+    first = (str(error).strip().splitlines() or [""])[0]
+    message = f"only the candidate fails in training mode: {type(error).__name__}: {first}"
+    finding = Finding(NAME, None, None, "error", None, f"{type(error).__name__}: {first}", message)
+    return CheckResult(NAME, Verdict.DIFFERENT, Evidence.MEASURED, (finding,))
+
+
+def compare(
+    reference: Observation,
+    candidate: Observation,
+    mapping: VariablePairs,
+    probes: Sequence[str],
+    *,
+    rtol: float | None = None,
+    atol: float | None = None,
+) -> CheckResult:
+    """Decide from two observations alone.
+
+    A tensor that disagrees as stored, but agrees in float64, counts only if it does so on every probe: at a
+    kink (a relu whose input is 0 up to rounding) a gradient may jump on one batch for either side.
+
+    Args:
+        reference: the reference's passes.
+        candidate: the candidate's.
+        mapping: how their variables correspond.
+        probes: the name of each probe.
+        rtol: relative tolerance; by default derived or the dtype's default.
+        atol: absolute tolerance, likewise.
+    """
+    found: list[Finding] = []
+    judged: dict[str, list[Judged]] = {}
+    where: dict[str, tuple[str | None, str | None, str]] = {}
+    for index, probe in enumerate(probes):
+        for part in _parts(reference, candidate, mapping, index):
+            if part.shapes_differ():
+                found.append(part.shape_finding(probe))
+                continue
+            one = judge(
+                f"{part.what} on {probe!r}", index, part.arrays, reference.dtype, rtol=rtol, atol=atol
+            )
+            judged.setdefault(part.what, []).append(one)
+            where[part.what] = part.where
+    found += _one_sided(reference, candidate, mapping)
+    failing = {what: worst for what, group in judged.items() if (worst := _failing(group)) is not None}
+    for what, worst in sorted(failing.items(), key=lambda item: -item[1].used):
+        layers = where[what]
+        found.append(
+            Finding(NAME, layers[0], layers[1], layers[2], worst.reference, worst.candidate, worst.message())
+        )
+    return _result(reference, candidate, [j for group in judged.values() for j in group], found)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One tensor of a pass on both sides: what it is, which layers it belongs to, and its five arrays (see `judge`)."""
+
+    what: str
+    where: tuple[str | None, str | None, str]
+    arrays: tuple[Array | None, ...]
+
+    def shapes_differ(self) -> bool:
+        """Whether the two cannot be compared element by element."""
+        return (
+            self.arrays[0] is None or self.arrays[1] is None or self.arrays[0].shape != self.arrays[1].shape
+        )
+
+    def shape_finding(self, probe: str) -> Finding:
+        """Return the finding for other shapes."""
+        shapes = [None if array is None else tuple(array.shape) for array in self.arrays[:2]]
+        message = f"{self.what} has other shapes on {probe!r}: {shapes[0]} against {shapes[1]}"
+        return Finding(NAME, self.where[0], self.where[1], "shape", shapes[0], shapes[1], message)
+
+
+def _parts(reference: Observation, candidate: Observation, mapping: VariablePairs, index: int) -> list[Part]:
+    passes = [
+        None if group is None else group[index]
+        for group in (
+            reference.passes,
+            candidate.passes,
+            reference.exact,
+            candidate.exact,
+            reference.perturbed,
+        )
+    ]
+    first = reference.passes[index]
+    parts = [
+        _part(
+            f"output {name!r} in training mode", (None, None, "value"), passes, "outputs", position, position
+        )
+        for position, name in enumerate(reference.names)
+    ]
+    parts += [
+        Part("regularisation and added losses", (None, None, "losses"), _attribute(passes, "extra")),
+        Part("the loss", (None, None, "loss"), _attribute(passes, "loss")),
+    ]
+    for field, what in (("gradients", "the gradient of"), ("state", "the update of")):
+        for a, b in mapping.pairs:
+            if a in getattr(first, field) and b in getattr(candidate.passes[index], field):
+                ours, theirs = mapping.reference[a], mapping.candidate[b]
+                where = (ours.layer, theirs.layer, ours.role)
+                parts.append(_part(f"{what} {str(ours)!r}", where, passes, field, a, b))
+    for position in sorted(first.input_gradients):
+        what = f"the gradient of input {position}"
+        parts.append(_part(what, (None, None, "value"), passes, "input_gradients", position, position))
+    return parts
+
+
+def _part(
+    what: str,
+    where: tuple[str | None, str | None, str],
+    passes: Sequence[Any],
+    field: str,
+    ours: int,
+    theirs: int,
+) -> Part:
+    keys = (ours, theirs, ours, theirs, ours)
+    arrays = [
+        None if one is None else _item(getattr(one, field), key)
+        for one, key in zip(passes, keys, strict=True)
+    ]
+    shape = None if arrays[0] is None else arrays[0].shape
+    return Part(what, where, tuple(like(array, shape) for array in arrays))
+
+
+def _item(values: Any, key: int) -> Array | None:
+    if isinstance(values, dict):
+        return values.get(key)
+    return values[key] if key < len(values) else None
+
+
+def like(array: Array | None, shape: tuple[int, ...] | None) -> Array | None:
+    """Give a candidate's array the reference's shape where a rewrite only reshapes (Dense as Conv1D)."""
+    import math
+
+    if array is None or shape is None or array.shape == shape or array.size != math.prod(shape):
+        return array
+    squeezed = [size for size in shape if size != 1] == [size for size in array.shape if size != 1]
+    return array.reshape(shape) if squeezed else array
+
+
+def _attribute(passes: Sequence[Any], field: str) -> tuple[Array | None, ...]:
+    return tuple(None if one is None else getattr(one, field) for one in passes)
+
+
+def _failing(group: Sequence[Judged]) -> Judged | None:
+    """Return the worst failure of one tensor over the probes, if it counts."""
+    failures = [j for j in group if not j.agrees]
+    if not failures:
+        return None
+    exactly = [j for j in failures if j.exact is not None and not j.exact.agrees]
+    only_stored = [j for j in failures if j.exact is not None and j.exact.agrees and not j.stored.split]
+    if not exactly and len(only_stored) == len(failures) and len(failures) < max(len(group), 2):
+        return None
+    return max(exactly or failures, key=lambda j: j.used)
+
+
+def _one_sided(reference: Observation, candidate: Observation, mapping: VariablePairs) -> list[Finding]:
+    """Return a finding for every weight that is trained on one side only."""
+    if not reference.passes or not candidate.passes:
+        return []
+    found = []
+    for a, b in mapping.pairs:
+        trained = a in reference.passes[0].gradients, b in candidate.passes[0].gradients
+        if trained[0] != trained[1]:
+            ours, theirs = mapping.reference[a], mapping.candidate[b]
+            message = (
+                f"weight {str(ours)!r} is {'trained' if trained[0] else 'frozen'} in the reference, "
+                f"{'trained' if trained[1] else 'frozen'} in the candidate"
+            )
+            found.append(Finding(NAME, ours.layer, theirs.layer, "trainable", *trained, message=message))
+    return found
+
+
+def _result(
+    reference: Observation, candidate: Observation, judged: Sequence[Judged], found: list[Finding]
+) -> CheckResult:
+    counted = [j for j in judged if j.used < 1 or found]
+    worst = max(counted, key=lambda j: j.used, default=None)
+    figures = {
+        "probes": len(reference.passes),
+        "tolerance": tolerance_figures(reference, candidate, judged),
+        "tensors": [j.to_dict() for j in judged],
+        "worst": None if worst is None else worst.index,
+        "headroom": None if worst is None or worst.used == 0 else 1 / worst.used,
+        "zero_gradients": _zero_share(reference),
+    }
+    if found:
+        return CheckResult(NAME, Verdict.DIFFERENT, Evidence.MEASURED, tuple(found), figures)
+    if not any(j.stored.elements > j.stored.nonfinite for j in judged):
+        message = "nothing could be compared: every loss, output and gradient is NaN or infinite"
+        return CheckResult(
+            NAME,
+            Verdict.INCONCLUSIVE,
+            None,
+            (Finding(NAME, None, None, "value", None, None, message),),
+            figures,
+        )
+    return CheckResult(NAME, Verdict.EQUIVALENT, Evidence.MEASURED, (), figures)
+
+
+def _zero_share(reference: Observation) -> float:
+    """Return the share of the reference's weights whose gradient is zero on every probe."""
+    import numpy as np
+
+    names = {index for one in reference.passes for index in one.gradients}
+    alive = {index for one in reference.passes for index, g in one.gradients.items() if np.any(g)}
+    return 1 - len(alive) / len(names) if names else 0.0
+
+
+def _finished(pair: Pair, result: CheckResult, probes: Sequence[Probe], plan: LossPlan) -> CheckResult:
+    """Add the table of layers; in a failure name the layers and settings at fault before what they caused."""
+    notes = list(plan.notes(NAME))
+    blaming = result.verdict is Verdict.DIFFERENT
+    traced = blame_training(pair, NAME, probes[result.figures.get("worst") or 0], blaming=blaming)
+    figures = {**result.figures, "layers": layer_table(traced)}
+    if not blaming:
+        if figures.get("zero_gradients") == 1.0:
+            message = (
+                "every gradient is zero on these batches (a dead output?), so agreement says little here"
+            )
+            notes.append(Finding(NAME, None, None, "value", 0.0, 0.0, message, "note"))
+        return replace(result, findings=(*result.findings, *notes), figures=figures)
+    causes = (*traced.findings, *explaining(traced.settings, result.findings))
+    return replace(
+        result, findings=(*causes, *shortened(NAME, result.findings, causes), *notes), figures=figures
+    )
+
+
+def explaining(settings: Sequence[Finding], found: Sequence[Finding]) -> list[Finding]:
+    """Return the differing training settings whose effect was measured."""
+    fields = {finding.field for finding in found}
+    touched = {finding.reference_layer for finding in found}
+    return [
+        setting
+        for setting in settings
+        if ("regularizer" in setting.field and fields & {"losses", "loss"})
+        or (setting.field == "trainable" and "trainable" in fields)
+        or any(layer is not None and layer.startswith(str(setting.reference_layer)) for layer in touched)
+    ]
+
+
+def shortened(check: str, found: Sequence[Finding], causes: Sequence[Finding]) -> list[Finding]:
+    """Return the worst effect and, as one note, how many more there are; all of them where no cause is known."""
+    differences = [finding for finding in found if finding.severity == "difference"]
+    if not any(cause.severity == "difference" for cause in causes) or len(differences) <= 1:
+        return list(found)
+    rest = ", ".join(str(f.message).split(" differs")[0].split(" on '")[0] for f in differences[1:6])
+    more = " ..." if len(differences) > 6 else ""
+    message = f"{len(differences) - 1} more tensors differ as a consequence: {rest}{more}"
+    return [differences[0], Finding(check, None, None, "value", len(differences), None, message, "note")]

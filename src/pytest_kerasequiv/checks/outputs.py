@@ -1,0 +1,373 @@
+"""Check ``outputs``: what the twins return in inference mode, under the same weights and inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pytest_kerasequiv.checks.blame import blame, layer_table
+from pytest_kerasequiv.checks.judging import Judged, judge, judge_masks, tolerance_figures
+from pytest_kerasequiv.checks.sides import Side, sides_of, unmapped
+from pytest_kerasequiv.models.float64 import Float64Unavailable
+from pytest_kerasequiv.models.input_layout import checked_inputs, input_layout
+from pytest_kerasequiv.models.perturbing import perturbed_inputs, perturbed_values
+from pytest_kerasequiv.models.probes import NoProbes, Probe, probes_for
+from pytest_kerasequiv.models.running import Outcome, Runner, output_names
+from pytest_kerasequiv.models.variables import variables_of
+from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Verdict
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from pytest_kerasequiv.checks.pair import Pair
+
+    Array = NDArray[np.generic]
+
+NAME = "outputs"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model returned for one probe.
+
+    Attributes:
+        outcome: outputs and masks; ``None`` where the call raised.
+        second: the same for a second call in a row; ``None`` unless the model carries state from call to
+            call.
+        error: the exception as text, where the call raised.
+    """
+
+    outcome: Outcome | None
+    second: Outcome | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Observation:
+    """The outputs of one model on the probes, as plain data.
+
+    Attributes:
+        names: name of each flattened output.
+        dtype: the coarsest float dtype the model computes in.
+        answers: one for each probe.
+        stochastic: paths of the seed states that inference advanced: the model draws random numbers.
+        unrepeatable: whether the first probe, run twice from the same state, gave clearly different outputs.
+        exact: the answers of the float64 twin; ``None`` where there is none, ``why_no_oracle`` says why.
+        perturbed: its answers under weights and inputs perturbed by one roundoff.
+    """
+
+    names: tuple[str, ...]
+    dtype: str
+    answers: tuple[Answer, ...]
+    stochastic: tuple[str, ...] = ()
+    unrepeatable: bool = False
+    exact: tuple[Answer, ...] | None = None
+    perturbed: tuple[Answer, ...] | None = None
+    why_no_oracle: str | None = None
+
+
+def run(
+    pair: Pair, *, inputs: Any = None, rtol: float | None = None, atol: float | None = None
+) -> CheckResult:
+    """Compare the outputs of the twins.
+
+    Args:
+        pair: the twins.
+        inputs: the user's own batch; it is compared first. By default that of the comparison.
+        rtol: relative tolerance; by default it is derived, see `checks.tolerance`.
+        atol: absolute tolerance, likewise.
+
+    Raises:
+        InputError: ``inputs`` do not fit the reference.
+    """
+    rtol, atol = (pair.rtol if rtol is None else rtol), (pair.atol if atol is None else atol)
+    probes = collect_probes(pair, pair.inputs if inputs is None else inputs)
+    if isinstance(probes, CheckResult):
+        return probes
+    reference_side, candidate_side = sides_of(pair)
+    missing = unmapped(pair, NAME)
+    wants_oracle = rtol is None and atol is None and missing is None
+    reference = observe(reference_side, probes, seed=pair.seed, oracle=wants_oracle, perturb=True)
+    candidate = observe(
+        candidate_side, probes, seed=pair.seed, oracle=wants_oracle and reference.exact is not None
+    )
+    names = tuple((probe.name, probe.batch_size) for probe in probes)
+    result = compare(reference, candidate, names, rtol=rtol, atol=atol)
+    if missing is not None:
+        return missing if not _shapes_differ(result) else result
+    return located(pair, result, probes)
+
+
+def collect_probes(pair: Pair, inputs: Any) -> tuple[Probe, ...] | CheckResult:
+    """Return the user's batch and the generated ones; an INCONCLUSIVE result where there are none."""
+    layout = input_layout(pair.reference)
+    own = () if inputs is None else (Probe("your inputs", tuple(checked_inputs(inputs, layout))),)
+    try:
+        return (*own, *probes_for(pair.reference, pair.seed))
+    except NoProbes as error:
+        if own:
+            return own
+        finding = Finding(NAME, None, None, "inputs", None, None, f"not compared: {error}")
+        return CheckResult(NAME, Verdict.INCONCLUSIVE, None, (finding,))
+
+
+def observe(
+    side: Side, probes: Sequence[Probe], *, seed: int = 0, oracle: bool = True, perturb: bool = False
+) -> Observation:
+    """Run one twin on all probes.
+
+    Args:
+        side: the twin.
+        probes: the batches, in the reference's order of inputs.
+        seed: seed of the perturbation.
+        oracle: whether the float64 twin is run too.
+        perturb: whether the float64 twin is run under perturbed weights and inputs as well.
+    """
+    runner = side.runner()
+    with runner.holding():
+        answers = tuple(_answer(runner, probe.inputs) for probe in probes)
+        stochastic = _advanced_seeds(runner)
+        names = output_names(side.model, runner.sample) if runner.sample is not None else ()
+        unrepeatable = bool(probes) and _unrepeatable(runner, probes[0], answers[0])
+    exact, perturbed, why = None, None, "rtol or atol was given" if not oracle else None
+    if oracle:
+        try:
+            exact, perturbed = _observe_exactly(side, probes, seed, perturb=perturb)
+        except Float64Unavailable as reason:
+            why = str(reason)
+    return Observation(names, side.dtype, answers, stochastic, unrepeatable, exact, perturbed, why)
+
+
+def _observe_exactly(
+    side: Side, probes: Sequence[Probe], seed: int, *, perturb: bool
+) -> tuple[tuple[Answer, ...], tuple[Answer, ...] | None]:
+    with side.exact_runner() as runner:
+        with runner.holding():
+            exact = tuple(_answer(runner, probe.inputs) for probe in probes)
+        if not perturb:
+            return exact, None
+        changed = runner.under(perturbed_values(runner.model, side.values, side.dtype, seed))
+        with changed.holding():
+            moved = [perturbed_inputs(probe.inputs, side.dtype, seed) for probe in probes]
+            return exact, tuple(_answer(changed, inputs) for inputs in moved)
+
+
+def _answer(runner: Runner, inputs: Sequence[Array]) -> Answer:
+    """Call the model from its given state, and once more where the first call left a state behind."""
+    runner.reset()
+    try:
+        outcome = runner.infer(inputs)
+        second = runner.infer(inputs) if runner.carries_state() else None
+    except Exception as error:  # what the model cannot take is compared too: both must refuse it
+        return Answer(None, None, _first_line(error))
+    return Answer(outcome, second)
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0] if lines else ''}"
+
+
+def _advanced_seeds(runner: Runner) -> tuple[str, ...]:
+    return tuple(
+        variables_of(runner.model)[index].path for index in runner.changed_state() if runner.is_seed(index)
+    )
+
+
+def _unrepeatable(runner: Runner, probe: Probe, first: Answer) -> bool:
+    import numpy as np
+
+    again = _answer(runner, probe.inputs)
+    if first.outcome is None or again.outcome is None:
+        return False
+    return not all(
+        np.allclose(a, b, rtol=1e-2, atol=1e-2 * (np.abs(a[np.isfinite(a)]).max(initial=0)), equal_nan=True)
+        for a, b in zip(first.outcome.outputs, again.outcome.outputs, strict=True)
+        if a.dtype.kind == "f"
+    )
+
+
+def compare(
+    reference: Observation,
+    candidate: Observation,
+    probes: Sequence[tuple[str, int]],
+    *,
+    rtol: float | None = None,
+    atol: float | None = None,
+) -> CheckResult:
+    """Decide from two observations alone.
+
+    Args:
+        reference: what the reference returned.
+        candidate: what the candidate returned.
+        probes: name and batch size of each probe.
+        rtol: relative tolerance; by default derived or the dtype's default.
+        atol: absolute tolerance, likewise.
+    """
+    found: list[Finding] = []
+    judged: list[Judged] = []
+    for index, (probe, size) in enumerate(probes):
+        label = f"{probe!r} (batch of {size})"
+        answers = (reference.answers[index], candidate.answers[index])
+        problem = _refusal(label, *answers) or _shape_problem(label, reference, candidate, *answers)
+        if problem is not None:
+            found.append(problem)
+            continue
+        if answers[0].outcome is not None:
+            judged += _judge_probe(index, label, reference, candidate, (rtol, atol))
+            found += judge_masks(NAME, label, reference.names, answers[0].outcome, answers[1].outcome)
+    return _result(reference, candidate, judged, found, probes=len(probes))
+
+
+def _refusal(label: str, reference: Answer, candidate: Answer) -> Finding | None:
+    if (reference.error is None) == (candidate.error is None):
+        return None
+    side, error = ("reference", reference.error) if reference.error else ("candidate", candidate.error)
+    message = f"only the {side} refuses the probe {label}: {error}"
+    return Finding(NAME, None, None, "error", reference.error, candidate.error, message)
+
+
+def _shape_problem(
+    label: str, reference: Observation, candidate: Observation, ours: Answer, theirs: Answer
+) -> Finding | None:
+    if ours.outcome is None or theirs.outcome is None:
+        return None
+    shapes = [[tuple(output.shape) for output in answer.outputs] for answer in (ours.outcome, theirs.outcome)]
+    if shapes[0] == shapes[1]:
+        return None
+    message = f"the outputs have other shapes on the probe {label}: {shapes[0]} against {shapes[1]}"
+    if len(shapes[0]) > 1 and sorted(shapes[0]) == sorted(shapes[1]):
+        message += (
+            f"; they are {list(reference.names)} in the reference, {list(candidate.names)} in the candidate"
+        )
+    return Finding(NAME, None, None, "shape", shapes[0], shapes[1], message)
+
+
+def _judge_probe(
+    index: int,
+    label: str,
+    reference: Observation,
+    candidate: Observation,
+    given: tuple[float | None, float | None],
+) -> list[Judged]:
+    judged = []
+    for call in ("outcome", "second"):
+        where = label if call == "outcome" else f"{label}, second call"
+        outcomes = [
+            None if answers is None else getattr(answers[index], call)
+            for answers in (
+                reference.answers,
+                candidate.answers,
+                reference.exact,
+                candidate.exact,
+                reference.perturbed,
+            )
+        ]
+        if outcomes[0] is None or outcomes[1] is None:
+            continue
+        for position, name in enumerate(reference.names):
+            arrays = [None if outcome is None else outcome.outputs[position] for outcome in outcomes]
+            judged.append(
+                judge(
+                    f"output {name!r} on {where}",
+                    index,
+                    arrays,
+                    reference.dtype,
+                    rtol=given[0],
+                    atol=given[1],
+                )
+            )
+    return judged
+
+
+def _notes(reference: Observation, candidate: Observation, judged: Sequence[Judged]) -> list[Finding]:
+    notes = []
+    if reference.names != candidate.names and len(reference.names) == len(candidate.names) > 1:
+        message = f"the outputs are named {list(reference.names)} against {list(candidate.names)}"
+        notes.append(_note("names", reference.names, candidate.names, message))
+    if reference.stochastic or candidate.stochastic:
+        message = (
+            "random numbers are drawn at inference, so outputs differ from call to call: "
+            f"{', '.join(sorted({*reference.stochastic, *candidate.stochastic}))}; both got the same seeds"
+        )
+        notes.append(_note("stochastic", list(reference.stochastic), list(candidate.stochastic), message))
+    alike = sum(j.stored.nonfinite for j in judged)
+    if alike:
+        message = f"{alike} output elements are NaN or infinite on both sides, at the same places"
+        notes.append(_note("nonfinite", alike, alike, message))
+    return notes
+
+
+def _note(field: str, reference: Any, candidate: Any, message: str) -> Finding:
+    return Finding(NAME, None, None, field, reference, candidate, message, "note")
+
+
+def _result(
+    reference: Observation,
+    candidate: Observation,
+    judged: Sequence[Judged],
+    found: list[Finding],
+    *,
+    probes: int,
+) -> CheckResult:
+    notes = _notes(reference, candidate, judged)
+    worst = max(judged, key=lambda j: j.used, default=None)
+    if worst is not None and not worst.agrees:
+        found.append(Finding(NAME, None, None, "value", worst.reference, worst.candidate, worst.message()))
+    figures = {
+        "probes": probes,
+        "tolerance": tolerance_figures(reference, candidate, judged),
+        "outputs": [j.to_dict() for j in judged],
+        "worst": None if worst is None else worst.index,
+        "headroom": None if worst is None or worst.used == 0 else 1 / worst.used,
+    }
+    if found:
+        return CheckResult(NAME, Verdict.DIFFERENT, Evidence.MEASURED, (*found, *notes), figures)
+    undecided = _undecided(reference, candidate, judged)
+    if undecided is not None:
+        return CheckResult(NAME, Verdict.INCONCLUSIVE, None, (undecided, *notes), figures)
+    return CheckResult(NAME, Verdict.EQUIVALENT, Evidence.MEASURED, tuple(notes), figures)
+
+
+def _undecided(reference: Observation, candidate: Observation, judged: Sequence[Judged]) -> Finding | None:
+    if reference.unrepeatable or candidate.unrepeatable:
+        side = "reference" if reference.unrepeatable else "candidate"
+        message = (
+            f"the {side} gives other outputs when it is run again on the same inputs from the same state: it "
+            "draws random numbers outside Keras's seed generators, so its outputs cannot be compared; draw them with "
+            "keras.random and a keras.random.SeedGenerator"
+        )
+        return Finding(
+            NAME, None, None, "stochastic", reference.unrepeatable, candidate.unrepeatable, message
+        )
+    if not any(j.stored.elements > j.stored.nonfinite for j in judged):
+        message = (
+            "nothing could be compared: every output is NaN or infinite, empty, or every probe was refused"
+        )
+        errors = [answer.error for answer in reference.answers if answer.error]
+        return Finding(
+            NAME, None, None, "value", errors[:1], None, f"{message}{': ' + errors[0] if errors else ''}"
+        )
+    return None
+
+
+def _shapes_differ(result: CheckResult) -> bool:
+    return any(finding.field in {"shape", "error"} for finding in result.differences)
+
+
+def located(pair: Pair, result: CheckResult, probes: Sequence[Probe]) -> CheckResult:
+    """Add the table of layers, and in a failure the layers at fault, named before what they caused."""
+    from dataclasses import replace
+
+    if any(finding.field == "shape" for finding in result.differences) or not probes:
+        return result
+    probe = probes[result.figures["worst"] or 0] if result.verdict is Verdict.DIFFERENT else _small(probes)
+    traced = blame(pair, NAME, probe, blaming=result.verdict is Verdict.DIFFERENT)
+    figures = {**result.figures, "layers": layer_table(traced)}
+    return replace(result, findings=(*traced.findings, *result.findings), figures=figures)
+
+
+def _small(probes: Sequence[Probe]) -> Probe:
+    return next((probe for probe in probes if probe.batch_size == 1), probes[0])

@@ -1,0 +1,143 @@
+"""What the numeric checks need of each twin: the model, its values, and its float64 oracle."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from pytest_kerasequiv.models.dtypes import least_precise_dtype
+from pytest_kerasequiv.models.float64 import Float64Unavailable, build_float64
+from pytest_kerasequiv.models.input_layout import InputLayout, input_layout
+from pytest_kerasequiv.models.narrowing import narrowing_step
+from pytest_kerasequiv.models.running import Runner
+from pytest_kerasequiv.verdict import CheckResult, Finding, Verdict
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from pytest_kerasequiv.checks.pair import Pair
+    from pytest_kerasequiv.models.sources import Source
+
+    Array = NDArray[np.generic]
+
+KEPT_ORACLE = 8_000_000
+"""Most elements (64 MB) of a float64 twin that is kept between checks; a larger one is built each time."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One twin, ready to be observed.
+
+    Attributes:
+        model: the built model.
+        values: what it is observed under, one for each of its variables.
+        given: layout in which inputs are given, the reference's on both sides.
+        source: makes the model again.
+        dtype: the coarsest dtype it computes in.
+        why_no_oracle: why float64 is not used; ``None`` where it may be.
+        first: whether it is the reference.
+    """
+
+    model: keras.Model
+    values: list[Array]
+    given: InputLayout
+    source: Source
+    dtype: str
+    why_no_oracle: str | None = None
+    first: bool = True
+    _kept: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def runner(self) -> Runner:
+        """Return a runner of the model itself."""
+        if "runner" not in self._kept:
+            self._kept["runner"] = Runner(self.model, self.values, given=self.given)
+        runner: Runner = self._kept["runner"]
+        return runner
+
+    @contextmanager
+    def exact_runner(self, values: list[Array] | None = None) -> Iterator[Runner]:
+        """Give a runner of the float64 twin.
+
+        Raises:
+            Float64Unavailable: there is none.
+        """
+        if self.why_no_oracle is not None:
+            raise Float64Unavailable(self.why_no_oracle)
+        runner = self._kept.get("exact") or self._build_exact()
+        if sum(value.size for value in self.values) <= KEPT_ORACLE:
+            self._kept["exact"] = runner
+        yield runner if values is None else runner.under(values)
+
+    def _build_exact(self) -> Runner:
+        if "unavailable" in self._kept:
+            raise Float64Unavailable(self._kept["unavailable"])
+        try:
+            model = build_float64(self.source, 0, like=self.model)
+            runner = Runner(model, self.values, given=self.given, wide=True, drawn_in=self.dtype)
+            reason = narrowing_step(runner)
+            if reason is not None:
+                raise Float64Unavailable(reason)
+        except Float64Unavailable as why:
+            self._kept["unavailable"] = str(why)
+            raise
+        return runner
+
+
+_SIDES: WeakKeyDictionary[Any, tuple[Side, Side]] = WeakKeyDictionary()
+
+
+def sides_of(pair: Pair) -> tuple[Side, Side]:
+    """Return both sides of a pair, prepared once.
+
+    No oracle is used where the program check has proved that both are one program: float32 then differs by
+    nothing but the order of additions between threads.
+    """
+    if pair not in _SIDES:
+        proved = pair.program_match.proved and pair.twins.weights == "copy"
+        why = "both twins are the same program, proved; rounding needs no measuring" if proved else None
+        given = input_layout(pair.reference)
+        twins = pair.twins
+        _SIDES[pair] = (
+            _side(pair.reference, pair.reference_values, given, twins.reference_source, why=why, first=True),
+            _side(pair.candidate, pair.candidate_values, given, twins.candidate_source, why=why, first=False),
+        )
+    return _SIDES[pair]
+
+
+def _side(
+    model: keras.Model,
+    values: list[Array],
+    given: InputLayout,
+    source: Source,
+    *,
+    why: str | None,
+    first: bool,
+) -> Side:
+    return Side(model, values, given, source, least_precise_dtype(model), why, first)
+
+
+def unmapped(pair: Pair, check: str) -> CheckResult | None:
+    """Return INCONCLUSIVE where some weights have no partner, so that no values are common; else ``None``."""
+    variables = pair.variable_map
+    if pair.twins.weights == "own" or variables.complete:
+        return None
+    from pytest_kerasequiv.models.variables import variables_of
+
+    def paths(model: keras.Model, indices: tuple[int, ...]) -> list[str]:
+        return [f"{v.path} {tuple(v.shape)}" for v in (variables_of(model)[index] for index in indices)]
+
+    reference = paths(pair.reference, variables.unmapped_reference)
+    candidate = paths(pair.candidate, variables.unmapped_candidate)
+    message = (
+        "not compared: the twins cannot be given the same weights, because some have no partner. "
+        f"Only in the reference: {', '.join(reference) or 'none'}. "
+        f"Only in the candidate: {', '.join(candidate) or 'none'}. "
+        "See the weights check."
+    )
+    finding = Finding(check, None, None, "weights", reference, candidate, message)
+    return CheckResult(check, Verdict.INCONCLUSIVE, None, (finding,))

@@ -1,0 +1,128 @@
+"""How far two numbers may be apart: derived from the model's own rounding, given by the user, or a default.
+
+The derivation. Let ``r32`` and ``r64`` be the reference's results in float32 and in float64 under the same
+weights and inputs, and ``p64`` its float64 result after every weight and input was changed by a random
+relative amount of at most ``u32 = 2**-24``. Then
+
+    S = max( max|r32 - r64|, max|p64 - r64|, u32 * max|r64| )
+
+measures how much this model amplifies one float32 rounding: the first term is what it did, the second what
+any backward stable program for the same function does, the third is the rounding of the result itself.
+Another program for the same function errs by a small multiple of S in float32, and, since rounding errors
+scale with the unit roundoff, by the same multiple of ``S * u64 / u32 = S * 2**-29`` in float64. So
+
+    allowed in float32:  SAFETY * S          allowed in float64:  SAFETY * S * 2**-29
+
+per result tensor and probe. Nothing is tuned to a model; SAFETY is one constant, chosen by experiment
+(``benchmarks/numbers.py``): the largest multiple seen over the benign rewrites and deep models there is
+about a tenth of it. Where the model computes in another dtype, ``u32`` is that dtype's roundoff.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pytest_kerasequiv.models.dtypes import UNIT_ROUNDOFF
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.generic]
+
+SAFETY = 64.0
+"""Multiple of the measured amplification that another program for the same function may err by."""
+
+DEFAULTS = {
+    "float16": (1e-3, 1e-5),
+    "bfloat16": (1.6e-2, 1e-5),
+    "float32": (1.3e-6, 1e-5),
+    "float64": (1e-7, 1e-7),
+}
+"""(rtol, atol) of ``torch.testing.assert_close``, https://docs.pytorch.org/docs/stable/testing.html."""
+
+DERIVATION = (
+    f"allowed = {SAFETY:g} * S in the model's dtype and {SAFETY:g} * S * u64/u in float64, per tensor and "
+    "probe; S = max(|reference - its float64 result|, |change of its float64 result when weights and inputs are "
+    "perturbed by one roundoff u|, u * |result|), each the largest over the tensor"
+)
+"""The derivation in one sentence, for reports."""
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """``|candidate - reference| <= atol + rtol * |reference|``, element by element.
+
+    Attributes:
+        rtol: relative part.
+        atol: absolute part.
+        origin: ``"derived"``, ``"given"`` or ``"default"``.
+    """
+
+    rtol: float
+    atol: float
+    origin: str
+
+    def allowed(self, reference: Array) -> Array:
+        """Return the allowed absolute difference for each element."""
+        import numpy as np
+
+        finite = np.where(np.isfinite(reference), np.abs(reference), 0.0)
+        allowed: Array = self.atol + self.rtol * finite
+        return allowed
+
+    def __str__(self) -> str:
+        return f"rtol={self.rtol:.3g}, atol={self.atol:.3g} ({self.origin})"
+
+
+def given(rtol: float | None, atol: float | None) -> Tolerance | None:
+    """Return the user's tolerance; ``None`` where neither part was given. The part left away is 0."""
+    if rtol is None and atol is None:
+        return None
+    return Tolerance(rtol or 0.0, atol or 0.0, "given")
+
+
+def default(dtype: str, reference: Array) -> Tolerance:
+    """Return the default for a dtype; ``atol``, made for numbers near 1, grows with results larger than 1."""
+    rtol, atol = DEFAULTS[dtype]
+    return Tolerance(rtol, atol * max(1.0, largest(reference)), "default")
+
+
+def amplification(computed: Any, exact: Any, perturbed: Any, dtype: str) -> float:
+    """Return S of the module's derivation.
+
+    Args:
+        computed: the reference's result in ``dtype``.
+        exact: its result in float64.
+        perturbed: its float64 result under perturbed weights and inputs; ``None`` where it was not computed.
+        dtype: the dtype of ``computed``'s computation.
+    """
+    changes = [largest(computed - exact), UNIT_ROUNDOFF[dtype] * largest(exact)]
+    if perturbed is not None:
+        changes.append(largest(perturbed - exact))
+    return max(changes)
+
+
+def derived(amplified: float, dtype: str, *, within: str) -> Tolerance:
+    """Return the tolerance that follows from S for results of a computation in the dtype ``within``.
+
+    Args:
+        amplified: S, measured in ``dtype``.
+        dtype: the model's dtype.
+        within: the dtype of the results to compare.
+    """
+    scale = UNIT_ROUNDOFF[within] / UNIT_ROUNDOFF[dtype]
+    smallest = {"float64": 1e-290}.get(
+        within, 1e-36
+    )  # numbers that small are flushed to zero by one side or other
+    return Tolerance(0.0, SAFETY * amplified * scale + smallest, "derived")
+
+
+def largest(values: Any) -> float:
+    """Return the largest finite magnitude; 0 where there is none."""
+    import numpy as np
+
+    magnitudes = np.abs(np.asarray(values, dtype=np.float64))
+    finite = magnitudes[np.isfinite(magnitudes)]
+    return float(finite.max()) if finite.size else 0.0

@@ -1,0 +1,34 @@
+"""The batches that the training checks run on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_kerasequiv.models.input_layout import checked_inputs, input_layout
+from pytest_kerasequiv.models.probes import NoProbes, Probe, training_batch
+from pytest_kerasequiv.verdict import CheckResult, Finding, Verdict
+
+if TYPE_CHECKING:
+    from pytest_kerasequiv.checks.pair import Pair
+
+USER_ROWS = 32
+"""Most rows of the user's inputs that are trained on."""
+
+
+def training_probes(pair: Pair, check: str, count: int = 2) -> tuple[Probe, ...] | CheckResult:
+    """Return the user's rows and ``count`` generated batches; an INCONCLUSIVE result where there are none."""
+    own: tuple[Probe, ...] = ()
+    if pair.inputs is not None:
+        arrays = checked_inputs(pair.inputs, input_layout(pair.reference))
+        own = (Probe("your inputs", tuple(array[:USER_ROWS] for array in arrays)),)
+    try:
+        return (*own, *(_numbered(training_batch(pair.reference, pair.seed + k), k) for k in range(count)))
+    except NoProbes as error:
+        if own:
+            return own
+        finding = Finding(check, None, None, "inputs", None, None, f"not compared: {error}")
+        return CheckResult(check, Verdict.INCONCLUSIVE, None, (finding,))
+
+
+def _numbered(probe: Probe, number: int) -> Probe:
+    return Probe(f"training batch {number + 1}", probe.inputs)

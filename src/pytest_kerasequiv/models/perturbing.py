@@ -1,0 +1,48 @@
+"""Moving weights and inputs by one roundoff: what any backward stable program may do to them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from pytest_kerasequiv.models.dtypes import UNIT_ROUNDOFF
+from pytest_kerasequiv.models.variables import variables_of
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.generic]
+
+
+def perturbed_values(model: keras.Model, values: Sequence[Array], dtype: str, seed: int) -> list[Array]:
+    """Return float64 values in which every float is changed by up to one roundoff, relatively, at random.
+
+    Args:
+        model: the model whose `variables_of` the values belong to.
+        values: the values; seed states, counters and other integers stay as they are.
+        dtype: the dtype whose roundoff is used.
+        seed: equal seeds give equal changes.
+    """
+    import numpy as np
+
+    rng = np.random.default_rng([seed, 1])
+    floats = ["float" in str(variable.dtype) for variable in variables_of(model)]
+    return [_moved(v, dtype, rng) if moves else v for v, moves in zip(values, floats, strict=True)]
+
+
+def perturbed_inputs(inputs: Sequence[Array], dtype: str, seed: int) -> list[Array]:
+    """Return float64 inputs in which every float is changed likewise."""
+    import numpy as np
+
+    rng = np.random.default_rng([seed, 2])
+    return [_moved(array, dtype, rng) if array.dtype.kind == "f" else array for array in inputs]
+
+
+def _moved(values: Array, dtype: str, rng: np.random.Generator) -> Array:
+    import numpy as np
+
+    wide = np.asarray(values, np.float64)
+    moved: Array = wide * (1 + UNIT_ROUNDOFF[dtype] * rng.uniform(-1, 1, wide.shape))
+    return moved

@@ -1,0 +1,230 @@
+"""Running one model on given values and inputs, and leaving it as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from copy import copy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pytest_kerasequiv.models.float64 import float64_world
+from pytest_kerasequiv.models.input_layout import InputLayout, input_layout, reordered
+from pytest_kerasequiv.models.seeds import preserved_world
+from pytest_kerasequiv.models.variables import assign, assigned, variables_of
+from pytest_kerasequiv.models.weight_map import is_seed
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.generic]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one call returned: flattened outputs, and the Keras mask of each (``None`` where it has none)."""
+
+    outputs: tuple[Array, ...]
+    masks: tuple[Array | None, ...]
+
+
+class Runner:
+    """Calls one model under given values, again and again.
+
+    Models with an RNN run in a traced function, since an eager loop over time is slow; all others run
+    eagerly, where no graph optimiser rewrites one twin and not the other.
+
+    Attributes:
+        sample: the structure that the last call returned, for naming outputs; its tensors may be symbolic.
+        traced: functions traced so far, by name.
+        uses_loss: whether the model is compiled with the loss to differentiate.
+
+    Args:
+        model: a built model; while the runner is entered it holds ``values``, afterwards its own again.
+        values: for each of `variables_of`.
+        given: the layout of the inputs that `infer` gets (the reference's); by default the model's own.
+        wide: whether the model is a float64 oracle.
+        drawn_in: dtype in which an oracle draws random numbers.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        values: Sequence[Array],
+        *,
+        given: InputLayout | None = None,
+        wide: bool = False,
+        drawn_in: str = "float32",
+    ) -> None:
+        self.model = model
+        self.values = values
+        self.layout = input_layout(model)
+        self.given = given or self.layout
+        self.wide = wide
+        self.drawn_in = drawn_in
+        self.sample: Any = None
+        self.traced: dict[str, Any] = {}
+        self.uses_loss = False
+
+    @contextmanager
+    def holding(self) -> Iterator[Runner]:
+        """Give the model its values for a while."""
+        with self._world(), assigned(self.model, self.values):
+            yield self
+
+    def _world(self) -> AbstractContextManager[None]:
+        return float64_world(self.drawn_in) if self.wide else preserved_world()
+
+    def reset(self) -> None:
+        """Write back the state that calls may change: seed states, statistics, states between batches."""
+        for variable, value in zip(variables_of(self.model), self.values, strict=True):
+            if not variable.trainable:
+                variable.assign(value)
+
+    def pack(self, inputs: Sequence[Array]) -> Any:
+        """Return inputs, given in the reference's order, as tensors in the structure this model takes."""
+        import tensorflow as tf
+
+        leaves = reordered(inputs, self.given, self.layout) if self.layout.known else list(inputs)
+        tensors = [self._tensor(leaf, position) for position, leaf in enumerate(leaves)]
+        if self.layout.known:
+            return self.layout.pack(tensors)
+        return tensors[0] if len(tensors) == 1 else list(map(tf.identity, tensors))
+
+    def given_position(self, position: int) -> int:
+        """Return where an input of this model, by flattened position, stands in the given order."""
+        order = reordered(list(range(len(self.given.specs))), self.given, self.layout)
+        return int(order[position]) if order else position
+
+    def _tensor(self, leaf: Array, position: int) -> Any:
+        import tensorflow as tf
+
+        dtype = self.layout.specs[position].dtype if self.layout.known else None
+        if self.wide and leaf.dtype.kind == "f":
+            return tf.cast(tf.constant(leaf), "float64")
+        if leaf.dtype.kind in "OSU" or dtype in {None, "string"}:
+            return tf.constant(leaf)
+        return tf.cast(tf.constant(leaf), dtype)
+
+    def under(self, values: Sequence[Array]) -> Runner:
+        """Return a runner of the same model under other values."""
+        other = copy(self)
+        other.values = values
+        return other
+
+    def graph_def(self) -> Any:
+        """Return the traced inference as a ``GraphDef``; the layout of the inputs must be known."""
+        import tensorflow as tf
+
+        specs = [
+            tf.TensorSpec(s.shape, "float64" if self.wide and "float" in s.dtype else s.dtype)
+            for s in self.layout.specs
+        ]
+        with self._world(), assigned(self.model, self.values):
+            return self._function().get_concrete_function(self.layout.pack(specs)).graph.as_graph_def()
+
+    def _function(self) -> Any:
+        import tensorflow as tf
+
+        if "call" not in self.traced:
+            self.traced["call"] = tf.function(self._call, autograph=False)
+        return self.traced["call"]
+
+    def _call(self, packed: Any) -> tuple[list[Any], list[Any]]:
+        self.sample = self.model(packed, training=False)
+        return _with_masks(self.sample)
+
+    def reset_all(self) -> None:
+        """Write back all given values."""
+        assign(self.model, self.values)
+
+    def targets(self, arrays: Sequence[Array]) -> list[Any]:
+        """Return targets as tensors of the dtype that losses compute in."""
+        import tensorflow as tf
+
+        wide = "float64" if self.wide else "float32"
+        return [tf.constant(t, wide) if t.dtype.kind == "f" else tf.constant(t) for t in arrays]
+
+    def changed_state(self) -> list[int]:
+        """Return the indices of the non-trainable variables that no longer hold their given value."""
+        import numpy as np
+
+        held = enumerate(zip(variables_of(self.model), self.values, strict=True))
+        return [
+            index
+            for index, (variable, value) in held
+            if not variable.trainable and not np.array_equal(np.asarray(variable), value, equal_nan=True)
+        ]
+
+    def is_seed(self, index: int) -> bool:
+        """Whether a variable, by index, is the state of a seed generator."""
+        return is_seed(variables_of(self.model)[index])
+
+    def carries_state(self) -> bool:
+        """Whether calls so far left a state behind that the next call may use, other than seed states."""
+        return any(not self.is_seed(index) for index in self.changed_state())
+
+    def infer(self, inputs: Sequence[Array]) -> Outcome:
+        """Call the model in inference mode.
+
+        Args:
+            inputs: flattened, in the order of ``given``.
+        """
+        packed = self.pack(inputs)
+        if not self.in_graph():
+            return _as_arrays(self._call(packed))
+        return _as_arrays(self._concrete(packed)(packed))
+
+    def in_graph(self) -> bool:
+        """Whether the model runs in a traced function."""
+        return has_rnn(self.model) and not getattr(self.model, "run_eagerly", False)
+
+    def _concrete(self, packed: Any) -> Callable[[Any], Any]:
+        """Return the traced function for inputs of this shape and any batch size."""
+        import keras
+        import tensorflow as tf
+
+        fixed = any(spec.shape[0] for spec in self.layout.specs)
+        specs = keras.tree.map_structure(
+            lambda leaf: tf.TensorSpec(leaf.shape if fixed else (None, *leaf.shape[1:]), leaf.dtype), packed
+        )
+        concrete: Callable[[Any], Any] = self._function().get_concrete_function(specs)
+        return concrete
+
+
+def _with_masks(outputs: Any) -> tuple[list[Any], list[Any]]:
+    import keras
+
+    tensors = keras.tree.flatten(outputs)
+    return tensors, [getattr(tensor, "_keras_mask", None) for tensor in tensors]
+
+
+def _as_arrays(outputs: tuple[list[Any], list[Any]]) -> Outcome:
+    import keras
+    import numpy as np
+
+    tensors, masks = outputs
+    return Outcome(
+        tuple(np.asarray(keras.ops.convert_to_numpy(tensor)) for tensor in tensors),
+        tuple(None if mask is None else np.asarray(mask) for mask in masks),
+    )
+
+
+def output_names(model: keras.Model, outputs: Any) -> tuple[str, ...]:
+    """Return a name for each flattened output: dict keys, the functional model's names, else positions."""
+    import keras
+
+    if isinstance(outputs, dict) and len(outputs) == len(keras.tree.flatten(outputs)):
+        return tuple(str(key) for key in sorted(outputs))
+    count = len(keras.tree.flatten(outputs))
+    names = tuple(str(name) for name in getattr(model, "output_names", None) or ())
+    return names if len(names) == count else tuple(f"output {position}" for position in range(count))
+
+
+def has_rnn(model: keras.Model) -> bool:
+    """Whether some layer loops over time."""
+    import keras
+
+    return any(isinstance(layer, keras.layers.RNN) for layer in model._flatten_layers())

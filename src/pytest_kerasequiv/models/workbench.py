@@ -1,0 +1,42 @@
+"""Compiling a model for a while: the caller's optimizer, losses, metrics and functions come back untouched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from pytest_kerasequiv.models.compiling import compile_fresh, compile_settings
+
+if TYPE_CHECKING:
+    import keras
+
+
+@contextmanager
+def compiled_for_now(model: keras.Model, settings: Mapping[str, Any] | None) -> Iterator[None]:
+    """Compile a model with fresh copies of ``settings``; afterwards it is compiled as it was, or not at all.
+
+    Args:
+        model: a built model.
+        settings: arguments of ``Model.compile``; ``None`` leaves the model as it is compiled.
+    """
+    before = dict(vars(model))
+    try:
+        if settings is not None:
+            compile_fresh(model, settings)
+        yield
+    finally:
+        vars(model).clear()
+        vars(model).update(before)
+
+
+def loss_settings(model: keras.Model) -> dict[str, Any] | None:
+    """Return the settings that decide the loss of a compiled model; ``None`` where it has no loss.
+
+    The optimizer among them is a plain SGD, so that no copy of a stateful one is made.
+    """
+    settings = compile_settings(model)
+    if settings is None or settings.get("loss") is None:
+        return None
+    kept = {name: settings[name] for name in ("loss", "loss_weights") if settings.get(name) is not None}
+    return {"optimizer": "sgd", "jit_compile": False, **kept}
