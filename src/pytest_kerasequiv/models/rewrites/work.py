@@ -78,7 +78,8 @@ class Work:
 
     def bypass(self, index: int, rule: str) -> None:
         """Take out a node that returns its first input as it is."""
-        node, edge = self.nodes.pop(index), self.nodes[index].inputs[0]
+        node = self.nodes.pop(index)
+        edge = node.inputs[0]
         for other in node.inputs:
             self._readers[other.source].discard(index)
         for reader in self.readers(index):

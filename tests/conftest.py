@@ -1,0 +1,23 @@
+"""What several folders of tests share."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def architectures() -> ModuleType:
+    """The module ``tests/architectures.py``: random architectures, their benign rewrites and faults."""
+    path = Path(__file__).with_name("architectures.py")
+    spec = importlib.util.spec_from_file_location("kerasequiv_test_architectures", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
