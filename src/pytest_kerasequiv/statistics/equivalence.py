@@ -6,7 +6,7 @@ import math
 import numbers
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.statistics import means, planning
@@ -135,6 +135,8 @@ def decide_arms(
     objection = spread_differs or failures_differ
     scale = _scale(arms, reference, candidate)
     gap = means.mean_difference(arms.reference, arms.candidate, paired=arms.paired)
+    needs: dict[str, Any] = {"margin": sides.margin, "sd": scale, "paired": arms.paired, "alpha": alpha}
+    needs["estimated"] = reference.sd if sides.kind == "sd" else None
     test = EquivalenceTest(
         verdict=Verdict.INCONCLUSIVE,
         n=n,
@@ -163,13 +165,8 @@ def decide_arms(
         certified_bound=None if objection else sides.certified,
         certified_label=None if objection or sides.certified is None else sides.certified_label,
         detectable_difference=planning.detectable_difference(n, paired=arms.paired, alpha=alpha) * scale,
-        recommended_runs=planning.runs_for(
-            sides.margin,
-            scale,
-            paired=arms.paired,
-            alpha=alpha,
-            estimated=reference.sd if sides.kind == "sd" else None,
-        ),
+        recommended_runs=planning.runs_for(**needs),
+        runs_at_difference=planning.runs_for(**needs, difference=float(gap.difference)),
         undetected_failure_rate=undetected_rate(n, alpha),
         detectable=False,
         spread_differs=spread_differs,

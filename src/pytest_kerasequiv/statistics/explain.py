@@ -67,37 +67,34 @@ def _failures(test: EquivalenceTest) -> str:
 
 
 def _too_few(test: EquivalenceTest) -> tuple[str, ...]:
-    reasons = []
-    if not test.equivalent_means:
-        if (
-            test.certified_bound is None
-            and test.margin_kind == "relative"
-            and test.p_equivalence > test.level
-        ):
-            reasons.append(
-                "no relative margin can pass: the reference mean is near 0, or the twins are too far apart"
-            )
-        else:
-            reasons.append(_margin_not_shown(test))
-    if test.recommended_runs is not None and test.recommended_runs > test.n:
-        reasons.append(
-            f"{test.recommended_runs} runs a twin would pass equal twins of this spread with 80 % power"
-        )
-    elif not test.spread_differs and not test.failures_differ:
-        reasons.append(
-            f"{test.n} runs are enough for equal twins of this spread in 80 % of cases: a true "
-            "difference near the margin is likely"
-        )
-    return tuple(reasons)
+    """Say what the means lack and how many runs would settle it."""
+    if test.equivalent_means:
+        return ()
+    return (_margin_not_shown(test), _runs_needed(test))
+
+
+def _runs_needed(test: EquivalenceTest) -> str:
+    if test.recommended_runs is None:
+        return "no feasible number of runs shows equivalence within this margin; choose a larger one"
+    equal = f"twins with equal means and this spread pass with {test.recommended_runs} runs in 80 % of cases"
+    if test.runs_at_difference is None:
+        return f"{equal}, but the difference observed lies beyond the margin; more runs may show DIFFERENT"
+    if test.runs_at_difference <= test.recommended_runs:
+        return equal
+    return f"{equal}; were the observed difference the true one, with {test.runs_at_difference}"
 
 
 def _margin_not_shown(test: EquivalenceTest) -> str:
     text = (
         f"{test.n} runs do not show the means to be within {margin_text(test)} (p = {test.p_equivalence:.2g})"
     )
-    if test.certified_bound is None:
-        return text
-    return f"{text}; they do show them to be within {bound_text(test)}"
+    if test.certified_bound is not None:
+        return f"{text}; they do show them to be within {bound_text(test)}"
+    if test.margin_kind == "relative":
+        return (
+            f"{text}; the reference mean is too near 0, or the twins too far apart, for any relative margin"
+        )
+    return text
 
 
 def margin_text(test: EquivalenceTest) -> str:

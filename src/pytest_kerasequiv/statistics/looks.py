@@ -27,7 +27,7 @@ class Look:
 # n: ((runs, share of alpha, allowed discordant failures), ...); the exact error of the guard is below .05.
 _PLANS = {
     20: ((10, 0.1, 0), (15, 0.1, 1), (20, 0.8, 1)),
-    40: ((10, 0.1, 0), (20, 0.5, 2), (30, 0.2, 3), (40, 0.2, 5)),
+    40: ((10, 0.1, 0), (20, 0.5, 1), (30, 0.2, 3), (40, 0.2, 5)),
 }
 
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 MOST_RUNS = 1_000_000
+_POWER_DIGITS = 5e-4
+"""A power that rounds to the one asked for, at three digits, reaches it."""
 
 
 def equivalence_power(
@@ -162,13 +164,16 @@ def runs_for(
     """Return the fewest runs with that power (see `equivalence_power`); ``None`` for over a million."""
 
     def enough(n: int) -> bool:
-        return power <= equivalence_power(
+        reached = equivalence_power(
             n, margin, sd, difference=difference, paired=paired, alpha=alpha, estimated=estimated
         )
+        return reached >= power - _POWER_DIGITS
 
     low, high = fewest_runs(alpha), fewest_runs(alpha)
+    if abs(difference) >= margin:
+        return low if difference == 0 == sd else None
     if sd == 0 and estimated is None:
-        return high if abs(difference) <= margin else None
+        return low
     while not enough(high):
         low, high = high + 1, 2 * high
         if high > MOST_RUNS:

@@ -65,6 +65,7 @@ class EquivalenceTest:
         detectable_difference: mean difference that so many runs find with 80 % power.
         recommended_runs: runs per twin with which equal twins of this spread pass with 80 % power; ``None``
             where no feasible number does.
+        runs_at_difference: the same if the observed difference were the true one; ``None`` beyond the margin.
         undetected_failure_rate: largest failure rate that n runs without failure leave possible, 1 -
             alpha^(1/n).
         detectable: EQUIVALENT although a difference is detectable: it lies inside the margin.
@@ -104,6 +105,7 @@ class EquivalenceTest:
     certified_label: str | None
     detectable_difference: float
     recommended_runs: int | None
+    runs_at_difference: int | None
     undetected_failure_rate: float
     detectable: bool
     spread_differs: bool

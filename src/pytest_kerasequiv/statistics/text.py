@@ -12,29 +12,38 @@ WIDTH = 100
 
 def lab_report(test: EquivalenceTest) -> str:
     """Return the whole decision on one metric as text."""
-    low90, high90 = test.ci90
-    low95, high95 = test.ci95
+    table = f"{'':10}{'runs':>6}{'failed':>8}{'mean':>12}{'sd':>12}{'median':>12}{'min':>12}{'max':>12}"
     lines = [
         f"{test.verdict}: candidate - reference = {test.difference:+.4g}, margin {margin_text(test)}",
         *(f"  {line}" for reason in test.reasons for line in textwrap.wrap(reason, WIDTH - 2)),
         "",
-        f"{'':10}{'runs':>6}{'failed':>8}{'mean':>12}{'sd':>12}{'median':>12}{'min':>12}{'max':>12}",
+        table,
         _row("reference", test.reference),
         _row("candidate", test.candidate),
         "",
-        f"difference   {test.difference:+.4g}, 90 % CI [{low90:.4g}, {high90:.4g}], 95 % CI "
-        f"[{low95:.4g}, {high95:.4g}]",
-        f"equivalence  p {p_text(test.p_equivalence)} (not lower: p {p_text(test.p_lower)}, "
-        f"not higher: p {p_text(test.p_upper)}), {_level(test)}",
-        f"difference   p {p_text(test.p_difference)}, Holm p {p_text(test.p_difference_holm)} (exact "
-        "permutation test)",
-        f"effect       d = {test.effect_size:.3g}, P(candidate > reference) = {test.superiority:.2f}, "
-        f"sd ratio {test.sd_ratio:.3g}",
-        f"certified    {_certified(test)}",
-        *_planning(test),
     ]
-    lines += [f"note         {line}" for note in _notes(test) for line in textwrap.wrap(note, WIDTH - 13)]
+    for name, text in (*_tests(test), *_planning(test), *(("note", note) for note in _notes(test))):
+        lines += textwrap.wrap(text, WIDTH, initial_indent=f"{name:13}", subsequent_indent=" " * 13)
     return "\n".join(lines)
+
+
+def _tests(test: EquivalenceTest) -> list[tuple[str, str]]:
+    intervals = "90 % CI [{:.4g}, {:.4g}], 95 % CI [{:.4g}, {:.4g}]".format(*test.ci90, *test.ci95)
+    lower, upper, holm = (p_text(p) for p in (test.p_lower, test.p_upper, test.p_difference_holm))
+    return [
+        ("difference", f"{test.difference:+.4g}, {intervals}"),
+        (
+            "equivalence",
+            f"p {p_text(test.p_equivalence)} (not lower: p {lower}, not higher: p {upper}), {_level(test)}",
+        ),
+        ("difference", f"p {p_text(test.p_difference)}, Holm p {holm} (exact permutation test)"),
+        (
+            "effect",
+            f"d = {test.effect_size:.3g}, P(candidate > reference) = {test.superiority:.2f}, "
+            f"sd ratio {test.sd_ratio:.3g}",
+        ),
+        ("certified", _certified(test)),
+    ]
 
 
 def p_text(p: float) -> str:
@@ -59,15 +68,14 @@ def _certified(test: EquivalenceTest) -> str:
     return f"means within {bound_text(test)}: the smallest margin that would pass"
 
 
-def _planning(test: EquivalenceTest) -> list[str]:
+def _planning(test: EquivalenceTest) -> list[tuple[str, str]]:
     runs = (
         "more runs than feasible" if test.recommended_runs is None else f"{test.recommended_runs} runs a twin"
     )
+    found, unseen = f"{test.detectable_difference:.4g}", 100 * test.undetected_failure_rate
     return [
-        f"power        finds a mean difference of {test.detectable_difference:.4g} in 80 % of cases; "
-        f"equal twins need {runs}",
-        f"blind spot   a failure in up to {100 * test.undetected_failure_rate:.1f} % of runs can stay unseen "
-        f"in {test.n} runs",
+        ("power", f"finds a mean difference of {found} in 80 % of cases; equal twins need {runs}"),
+        ("blind spot", f"a failure in up to {unseen:.1f} % of runs can stay unseen in {test.n} runs"),
     ]
 
 

@@ -40,31 +40,42 @@ class MeanTest:
 def mean_test(arms: Arms, margin: Margin, alpha: float) -> MeanTest:
     """Test whether the means are within the margin; for a constant reference, "sd" is 1e-5 of its mean."""
     x = arms.reference
+    if margin.kind == "sd" and bool(means.constant(x, x)):
+        size = CONSTANT_MARGIN * abs(float(x.mean()))
+        found = mean_test(arms, Margin("absolute", size), alpha)
+        return replace(found, label=f"{size:.4g} (reference constant)")
+    gap = means.mean_difference(arms.reference, arms.candidate, paired=arms.paired)
+    if float(gap.se) == 0 and float(gap.difference) == 0:
+        return _identical(arms, margin, alpha)
     if margin.kind == "relative":
         return _relative(arms, margin, alpha)
     if margin.kind == "absolute":
         return _absolute(arms, margin, alpha)
-    if bool(means.constant(x, x)):
-        size = CONSTANT_MARGIN * abs(float(x.mean()))
-        return replace(
-            _absolute(arms, Margin("absolute", size), alpha), label=f"{size:.4g}, reference constant"
-        )
     if len(x) < 3:
         return MeanTest("sd", margin.label, margin.size * float(x.std(ddof=1)), 1.0, 1.0, None, None)
     return _deviations(arms, margin, alpha)
 
 
+def _identical(arms: Arms, margin: Margin, alpha: float) -> MeanTest:
+    """Equal pairs, or two equal constants: no margin is too small."""
+    unit = {
+        "sd": float(arms.reference.std(ddof=1)),
+        "relative": abs(float(arms.reference.mean())),
+        "absolute": 1.0,
+    }
+    p = _smallest_p(arms)
+    bound = 0.0 if p <= alpha else None
+    label = None if bound is None else label_of(margin.kind, bound)
+    return MeanTest(margin.kind, margin.label, margin.size * unit[margin.kind], p, p, bound, label)
+
+
 def _absolute(arms: Arms, margin: Margin, alpha: float) -> MeanTest:
     low, high = means.tost_absolute(arms.reference, arms.candidate, margin.size, paired=arms.paired)
     gap = means.mean_difference(arms.reference, arms.candidate, paired=arms.paired)
-    lower, upper, flat = float(low), float(high), float(gap.se) == 0
-    if flat and float(gap.difference) == 0:  # no margin is too small for identical constants
-        lower = upper = _smallest_p(arms)
-    bound = (
-        None if flat and _smallest_p(arms) > alpha else max(abs(end) for end in interval(gap, 1 - 2 * alpha))
-    )
+    hopeless = float(gap.se) == 0 and _smallest_p(arms) > alpha
+    bound = None if hopeless else max(abs(end) for end in interval(gap, 1 - 2 * alpha))
     label = None if bound is None else label_of("absolute", bound)
-    return MeanTest("absolute", margin.label, margin.size, lower, upper, bound, label)
+    return MeanTest("absolute", margin.label, margin.size, float(low), float(high), bound, label)
 
 
 def _smallest_p(arms: Arms) -> float:
