@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,8 @@ def trace(model: keras.Model) -> Program:
     """
     assembly = Assembly(model)
     reason = None
-    with preserved_world(), collected_losses(model):
+    with preserved_world(), collected_losses(model), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what Keras warns of, it told when the model was built and called
         _scatter_python_randomness()
         try:
             signature = input_signature(model)

@@ -1,0 +1,75 @@
+"""The check `program`: verdict, evidence, findings, figures."""
+
+import json
+
+import pytest
+
+keras = pytest.importorskip("keras")
+
+from keras import layers  # noqa: E402
+
+from pytest_kerasequiv.checks import program  # noqa: E402
+from pytest_kerasequiv.checks.pair import Pair  # noqa: E402
+from pytest_kerasequiv.models.twins import Twins  # noqa: E402
+from pytest_kerasequiv.verdict import Evidence, Verdict  # noqa: E402
+
+
+def sequential(rate=0.2):
+    return keras.Sequential(
+        [keras.Input((6, 2)), layers.Conv1D(4, 3, activation="relu"), layers.Dropout(rate, name="drop")]
+    )
+
+
+def functional(rate=0.2):
+    inputs = keras.Input((6, 2))
+    return keras.Model(inputs, layers.Dropout(rate, name="drop")(layers.ReLU()(layers.Conv1D(4, 3)(inputs))))
+
+
+class OwnStep(keras.Sequential):
+    def train_step(self, data):
+        return {}
+
+
+def test_the_same_program_is_proved():
+    result = program.run(Pair(Twins(sequential, functional)))
+    assert result.verdict is Verdict.EQUIVALENT
+    assert result.evidence is Evidence.PROVED
+    assert result.findings == ()
+    assert result.figures["variables"] == [[0, 0], [1, 1], [2, 2]]
+    assert result.figures["fingerprints"][0] == result.figures["fingerprints"][1]
+
+
+def test_another_program_is_inconclusive_with_a_note_naming_the_layers():
+    result = program.run(Pair(Twins(sequential, lambda: functional(0.3))))
+    assert result.verdict is Verdict.INCONCLUSIVE
+    assert result.evidence is None
+    (finding,) = result.findings
+    assert finding.severity == "note"
+    assert finding.reference_layer.endswith("/drop")
+    assert finding.candidate_layer.endswith("/drop")
+    assert "training" in finding.message
+    assert "1.25" in finding.message
+    assert "variables" not in result.figures
+
+
+def test_a_program_that_cannot_be_proved_says_why():
+    candidate = OwnStep(sequential().layers)
+    candidate.build((None, 6, 2))
+    result = program.compare(program.observe(sequential()), program.observe(candidate))
+    assert result.verdict is Verdict.INCONCLUSIVE
+    assert any("OwnStep.train_step is overridden" in finding.message for finding in result.findings)
+    assert all(finding.severity == "note" for finding in result.findings)
+
+
+@pytest.mark.parametrize("rate", [0.2, 0.3])
+def test_the_result_is_plain_data(rate):
+    result = program.compare(program.observe(sequential()), program.observe(functional(rate)))
+    json.dumps(result.to_dict(), allow_nan=False)
+
+
+def test_observing_needs_no_other_side():
+    """An observation made earlier, or elsewhere, is compared like a fresh one."""
+    import pickle
+
+    observed = pickle.loads(pickle.dumps(program.observe(sequential())))
+    assert program.compare(observed, program.observe(functional())).verdict is Verdict.EQUIVALENT
