@@ -50,7 +50,7 @@ class Spec:
 
 
 def random_spec(random: Any) -> Spec:
-    """Draw an architecture: sequential, branching, shared, recurrent, with attention, with one or two inputs."""
+    """Draw an architecture: sequential or branching, shared layers, recurrent, attention, one or two inputs."""
     inputs = ((STEPS, CHANNELS),) * random.choice((1, 1, 2))
     shapes: list[tuple[int, ...]] = list(inputs)
     steps: list[Step] = []
