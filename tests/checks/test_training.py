@@ -1,13 +1,12 @@
 """Repeated training end to end on small twins, and its decision on made-up runs."""
 
-from types import SimpleNamespace
-
 import keras
 import numpy as np
 import pytest
 from keras import layers
 
 from pytest_kerasequiv.checks import training
+from pytest_kerasequiv.checks.pair import Pair
 from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.models.twins import Twins
 from pytest_kerasequiv.training.plan import Training
@@ -46,7 +45,7 @@ def functional():
 
 
 def pair(reference, candidate):
-    return SimpleNamespace(twins=Twins(reference, candidate))
+    return Pair(Twins(reference, candidate))
 
 
 def made_up(values, failure=None):

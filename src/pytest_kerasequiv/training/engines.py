@@ -2,42 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pytest_kerasequiv.training.arms import Arm
-from pytest_kerasequiv.training.fit import train_fresh
-from pytest_kerasequiv.training.runs import Run
+from pytest_kerasequiv.training.cache import as_cache
+from pytest_kerasequiv.training.cached import CachedArm
+from pytest_kerasequiv.training.fit import FitEngine
+from pytest_kerasequiv.training.keys import RunKeys
+from pytest_kerasequiv.training.remote import RemoteArm
+from pytest_kerasequiv.training.starts import Starts
+from pytest_kerasequiv.training.vectorized import VectorizedEngine
 
 if TYPE_CHECKING:
+    from pytest_kerasequiv.checks.pair import Pair
     from pytest_kerasequiv.models.sources import Source
     from pytest_kerasequiv.training.plan import Training
 
-
-class FitArm:
-    """Engine ``fit``, one freshly built model a seed."""
-
-    reason = "every run builds and compiles a fresh model"
-
-    def __init__(self, source: Source, plan: Training, side: str) -> None:
-        self._source = source
-        self._plan = plan
-        self._side = side
-
-    def train(self, seeds: Sequence[int]) -> Iterator[Run]:
-        """Yield one run a seed, in this order."""
-        for seed in seeds:
-            yield train_fresh(self._source, self._plan, seed, self._side)
+FEW_SEEDS = 3
+"""Below this many seeds one program for all costs more to trace than it saves."""
 
 
-def make_arm(source: Source, plan: Training, side: str) -> Arm:
+def make_arm(source: Source, plan: Training, side: str, starts: Starts | None = None) -> Arm:
     """Return what trains one twin in this process."""
-    return FitArm(source, plan, side)
+    if plan.engine_name == "fit" or plan.fit is not None or len(plan.seed_values) < FEW_SEEDS:
+        return FitEngine(source, plan, side)
+    return VectorizedEngine(source, plan, side, starts=starts)
 
 
-def make_arms(pair: Any, plan: Training, *, executor: Any = None, cache: Any = None) -> tuple[Arm, Arm]:
-    """Return what trains the reference and what trains the candidate."""
-    twins = pair.twins
-    return make_arm(twins.reference_source, plan, "reference"), make_arm(
-        twins.candidate_source, plan, "candidate"
-    )
+def make_arms(pair: Pair, plan: Training, *, executor: Any = None, cache: Any = None) -> tuple[Arm, Arm]:
+    """Return what trains the reference and what the candidate: cached, on the executor where given.
+
+    Args:
+        pair: the twins.
+        plan: the plan.
+        executor: a ``concurrent.futures.Executor`` or a Dask client; ``None`` trains in this process.
+        cache: a `RunCache` or a directory; ``None`` shares runs between proved twins within this call only.
+
+    Raises:
+        InputError: the builders cannot be shipped to the executor.
+    """
+    runs, twins = as_cache(cache), pair.twins
+    arms = []
+    for side, source in (("reference", twins.reference_source), ("candidate", twins.candidate_source)):
+        starts = Starts(source, plan)
+        arm = (
+            make_arm(source, plan, side, starts)
+            if executor is None
+            else RemoteArm(source, plan, side, executor)
+        )
+        if plan.fit is not None:
+            arms.append(arm)
+            continue
+        model = twins.reference if side == "reference" else twins.candidate
+        program = pair.reference_program if side == "reference" else pair.candidate_program
+        arms.append(CachedArm(arm, RunKeys(model, program, plan, starts), runs))
+    return arms[0], arms[1]

@@ -1,0 +1,91 @@
+"""Finished runs by content: in memory for a session, and in a directory for the next one."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from pytest_kerasequiv.training.runs import Run
+
+FORMAT = 1
+
+
+class RunCache:
+    """Keeps finished runs. Processes may share the directory: an entry is one file, put there in one step.
+
+    Args:
+        directory: where runs are kept across sessions; ``None`` keeps them in memory only.
+    """
+
+    def __init__(self, directory: str | Path | None = None) -> None:
+        self._directory = None if directory is None else Path(directory)
+        self._memory: dict[str, Run] = {}
+
+    def get(self, key: str) -> tuple[Run, str] | None:
+        """Return a run and where it is from (``"shared"``, ``"cache"``), or ``None`` for a miss."""
+        if key in self._memory:
+            return self._memory[key], "shared"
+        run = self._read(key)
+        return None if run is None else (run, "cache")
+
+    def put(self, key: str, run: Run) -> None:
+        """Keep a finished run; a directory that cannot be written to costs the next session time only."""
+        self._memory[key] = run
+        if self._directory is not None:
+            with contextlib.suppress(OSError):
+                self._write(self._path(key), _encoded(key, run))
+
+    def _path(self, key: str) -> Path:
+        assert self._directory is not None
+        return self._directory / key[:2] / f"{key}.json"
+
+    def _read(self, key: str) -> Run | None:
+        if self._directory is None:
+            return None
+        try:
+            return _decoded(key, self._path(key).read_text(encoding="utf-8"))
+        except (
+            OSError,
+            ValueError,
+            TypeError,
+            KeyError,
+        ):  # missing, cut off, edited or of another version: a miss
+            return None
+
+    def _write(self, path: Path, text: str) -> None:
+        """Write a neighbour and rename it, so that no reader ever sees half an entry."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+
+
+def as_cache(cache: Any) -> RunCache:
+    """Return a cache from a `RunCache`, a directory, or ``None`` (this session only)."""
+    return cache if hasattr(cache, "get") and hasattr(cache, "put") else RunCache(cache)
+
+
+def _encoded(key: str, run: Run) -> str:
+    content = json.dumps(run.to_dict())
+    return json.dumps({"format": FORMAT, "key": key, "digest": _digest(content), "run": content})
+
+
+def _decoded(key: str, text: str) -> Run:
+    entry = json.loads(text)
+    if (entry["format"], entry["key"], entry["digest"]) != (FORMAT, key, _digest(entry["run"])):
+        raise ValueError(key)
+    return Run.from_dict(json.loads(entry["run"]))
+
+
+def _digest(content: str) -> str:
+    return hashlib.sha256(content.encode()).hexdigest()

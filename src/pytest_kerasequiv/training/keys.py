@@ -1,0 +1,148 @@
+"""The key of a run: everything that its result depends on, or none where that cannot be told soundly."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from functools import cached_property
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+from pytest_kerasequiv.training.data import leaves
+from pytest_kerasequiv.training.reuse import blueprint, compiled_parts, is_keras
+from pytest_kerasequiv.training.support import own_step
+
+if TYPE_CHECKING:
+    import keras
+
+    from pytest_kerasequiv.models.program import Program
+    from pytest_kerasequiv.training.plan import Training
+    from pytest_kerasequiv.training.starts import Starts
+
+
+class RunKeys:
+    """Makes the keys of one twin's runs.
+
+    The traced program stands for the layers, the loss and the gradient; the values of all variables under
+    the seed
+    are added in the program's canonical order, so that twins of one program with equal starts get equal keys.
+
+    Args:
+        model: the twin as it was traced.
+        program: its traced program.
+        plan: the plan.
+        starts: where the twin starts under each seed.
+    """
+
+    def __init__(self, model: keras.Model, program: Program, plan: Training, starts: Starts) -> None:
+        self._model = model
+        self._program = program
+        self._plan = plan
+        self._starts = starts
+        self._known: dict[int, str | None] = {}
+
+    @cached_property
+    def why_none(self) -> str | None:
+        """Why the runs of this twin have no keys, ``None`` where they have."""
+        if self._plan.fit is not None:
+            return "they train with your own fit"
+        if self._program.fingerprint is None:
+            return f"their program is not proved ({self._program.reason})"
+        own = own_step(self._model)
+        if own is not None:
+            return f"the model has its own {own}"
+        if self._model.run_eagerly:
+            return "the model runs eagerly"
+        return self._foreign()
+
+    def of(self, seed: int) -> str | None:
+        """Return the key of the run under ``seed``."""
+        if self.why_none is not None:
+            return None
+        if seed not in self._known:
+            self._known[seed] = self._key(seed)
+        return self._known[seed]
+
+    def _key(self, seed: int) -> str | None:
+        start = self._starts.of(seed)
+        if start.blueprint != self._blueprint or len(start.values) != len(self._program.numbering):
+            return None
+        digest = hashlib.sha256(self._common)
+        digest.update(f"seed {seed}".encode())
+        for index in self._program.numbering:
+            _feed(digest, start.values[index])
+        for order in start.orders:
+            _feed(digest, order)
+        return digest.hexdigest()
+
+    @cached_property
+    def _blueprint(self) -> str:
+        return blueprint(self._model)
+
+    @cached_property
+    def _common(self) -> bytes:
+        """What all runs of the twin have in common."""
+        plan = self._plan
+        settings = {
+            "program": self._program.fingerprint,
+            "optimizer": _config(self._model.optimizer),
+            "compiled": self._compiled(),
+            "fit": [plan.epochs, plan.batch_size, plan.shuffle],
+            "engine": plan.engine_name,
+            "surroundings": _surroundings(),
+        }
+        digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=repr).encode())
+        for name, data in (("train", plan.train), ("test", plan.test)):
+            for place, array in leaves(tuple(data), name):
+                digest.update(place.encode())
+                _feed(digest, array)
+        return digest.digest()
+
+    def _compiled(self) -> Any:
+        config = dict(self._model.get_compile_config())
+        config.pop("optimizer", None)
+        return config
+
+    def _foreign(self) -> str | None:
+        """Code of the user that neither the program nor a config describes."""
+        if not is_keras(type(self._model.optimizer)):
+            return f"the optimizer {type(self._model.optimizer).__name__} is your own"
+        for what, value in compiled_parts(self._model):
+            in_program = what == "loss" and self._plan.train.sample_weight is None
+            if not in_program and not isinstance(value, str) and not is_keras(value):
+                return f"{what} {getattr(value, '__name__', type(value).__name__)} is your own"
+        return None
+
+
+def _config(thing: Any) -> Any:
+    import keras
+
+    config = keras.saving.serialize_keras_object(thing)
+    return {
+        "class": config["class_name"],
+        "config": {k: v for k, v in config["config"].items() if k != "name"},
+    }
+
+
+def _feed(digest: Any, array: Any) -> None:
+    import numpy as np
+
+    array = np.ascontiguousarray(array)
+    digest.update(f"{array.dtype.str}{array.shape}".encode())
+    digest.update(array.tobytes())
+
+
+def _surroundings() -> dict[str, Any]:
+    """Versions and settings that change results."""
+    import keras
+    from tensorflow.python.framework import config
+
+    packages = ("pytest-kerasequiv", "keras", "tensorflow", "numpy")
+    return {
+        "versions": {name: metadata.version(name) for name in packages},
+        "python": platform.python_version(),
+        "machine": [platform.machine(), platform.system()],
+        "keras": [keras.config.floatx(), keras.config.epsilon(), keras.config.image_data_format()],
+        "determinism": config.is_op_determinism_enabled(),
+    }

@@ -1,0 +1,143 @@
+"""Training on an executor: chunks of seeds as tasks, retried where a worker dies."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pytest_kerasequiv.errors import InputError
+from pytest_kerasequiv.training.runs import Run
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from pytest_kerasequiv.models.sources import Source
+    from pytest_kerasequiv.training.plan import Training
+
+RETRIES = 2
+"""How often a task is sent again after the worker that held it died."""
+_WORKERS = 4
+_WORKER_LOST = ("BrokenProcessPool", "TerminatedWorkerError", "BrokenExecutor", "KilledWorker", "LostWorker")
+
+
+class RemoteArm:
+    """Trains one twin on a ``concurrent.futures.Executor`` or a ``distributed.Client``.
+
+    Args:
+        source: makes fresh models of the twin; it is pickled with cloudpickle.
+        plan: how they are trained, data included.
+        side: ``"reference"`` or ``"candidate"``, for messages.
+        executor: runs the tasks. One that offers ``renew()`` is renewed after it broke.
+
+    Raises:
+        InputError: the builder or the plan cannot be pickled.
+    """
+
+    def __init__(self, source: Source, plan: Training, side: str, executor: Any) -> None:
+        self._payload = packed_task(source, plan, side)
+        self._plan = plan
+        self._executor = executor
+        self._retried = 0
+        self._reasons: dict[str, None] = {}
+
+    @property
+    def reason(self) -> str:
+        """Why its engine was chosen, and how its results were made sure of."""
+        told = " / ".join(self._reasons) or "nothing had to be trained"
+        lost = f"; {self._retried} tasks were sent again after a worker died" if self._retried else ""
+        return f"on {type(self._executor).__name__}: {told}{lost}"
+
+    def train(self, seeds: Sequence[int]) -> Iterator[Run]:
+        """Yield one run a seed, in this order, as the tasks finish.
+
+        Raises:
+            InputError: the model is not compiled, or the plan's data do not fit it.
+        """
+        tasks = [(chunk, self._submit(chunk)) for chunk in self._chunks(list(seeds))]
+        for chunk, future in tasks:
+            yield from self._result(chunk, future)
+
+    def _chunks(self, seeds: list[int]) -> list[list[int]]:
+        """Split the seeds into one task a worker: one program for many seeds is cheaper than several."""
+        size = max(math.ceil(len(seeds) / workers_of(self._executor)), 1)
+        return [seeds[begin : begin + size] for begin in range(0, len(seeds), size)]
+
+    def _submit(self, chunk: Sequence[int]) -> Any:
+        try:
+            return self._executor.submit(train_task, self._payload, tuple(chunk))
+        except Exception as error:
+            if not _lost(error):
+                raise
+            self._renew()
+            return self._executor.submit(train_task, self._payload, tuple(chunk))
+
+    def _result(self, chunk: Sequence[int], future: Future[Any]) -> list[Run]:
+        """Wait for a task; where its worker died, send it again, at most `RETRIES` times."""
+        for attempt in range(RETRIES + 1):
+            try:
+                runs, reason = future.result()
+            except Exception as error:
+                if not _lost(error):
+                    raise
+                lost = error
+                if attempt < RETRIES:
+                    self._retried += 1
+                    self._renew()
+                    future = self._submit(chunk)
+            else:
+                self._reasons[reason] = None
+                return [Run.from_dict(run) for run in runs]
+        why = f"the worker died {RETRIES + 1} times ({type(lost).__name__})"
+        return [Run(seed, failure=why) for seed in chunk]
+
+    def _renew(self) -> None:
+        renew: Callable[[], None] | None = getattr(self._executor, "renew", None)
+        if renew is not None:
+            renew()
+
+
+def packed_task(source: Source, plan: Training, side: str) -> bytes:
+    """Pickle what a worker needs.
+
+    Raises:
+        InputError: something in it cannot be pickled.
+    """
+    import cloudpickle
+
+    for what, value in ((f"the {side} {source.label!r}", source), ("the training plan", plan)):
+        try:
+            cloudpickle.dumps(value)
+        except Exception as error:
+            raise InputError(
+                f"{what} cannot be shipped to a worker ({type(error).__name__}: {error}); make the builder "
+                f"a function of an "
+                "importable module that holds no open files, locks or models, or train without workers"
+            ) from error
+    packed: bytes = cloudpickle.dumps((source, plan, side))
+    return packed
+
+
+def train_task(payload: bytes, seeds: Sequence[int]) -> tuple[list[dict[str, Any]], str]:
+    """Train one twin under some seeds, in a worker; return the runs as plain data and the reason."""
+    import cloudpickle
+
+    from pytest_kerasequiv.training.engines import make_arm
+
+    source, plan, side = cloudpickle.loads(payload)
+    arm = make_arm(source, plan, side)
+    runs = [run.to_dict() for run in arm.train(seeds)]
+    return runs, arm.reason
+
+
+def workers_of(executor: Any) -> int:
+    """Return how many workers an executor has, as far as it tells."""
+    count = getattr(executor, "workers", None) or getattr(executor, "_max_workers", None)
+    if count is None and hasattr(executor, "nthreads"):  # a Dask client
+        count = sum(executor.nthreads().values())
+    return int(count) if count else _WORKERS
+
+
+def _lost(error: BaseException) -> bool:
+    """Tell whether an error says that a worker died, rather than that the task raised."""
+    return any(kind.__name__ in _WORKER_LOST for kind in type(error).__mro__)

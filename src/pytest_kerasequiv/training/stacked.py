@@ -1,0 +1,207 @@
+"""All seeds in one program: the variables of R models stacked, one step of training for all of them at once.
+
+The forward pass and the loss of one replica are vectorized over the stacked variables
+(``tf.vectorized_map``), the
+losses are summed, and one gradient of the sum gives every replica its own gradient. One optimizer works on
+the stacked
+variables, which is exact where it works element by element.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from pytest_kerasequiv.training.data import Split, leaves
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+    from numpy.typing import NDArray
+
+Values = list["NDArray[np.generic]"]
+
+
+class Stacked:
+    """R replicas of one model, trained together.
+
+    Args:
+        model: the compiled model; it lends its layers and losses, and its own variables are not touched by
+            training.
+        data: the training data.
+        batch_size: rows of a step.
+        replicas: R.
+        orders: whether each replica has an order of rows of its own (shuffling), or all take the rows as
+            they come.
+    """
+
+    def __init__(
+        self, model: keras.Model, data: Split, batch_size: int, replicas: int, *, orders: bool
+    ) -> None:
+        import keras
+        import tensorflow as tf
+
+        self.replicas = replicas
+        self._model = model
+        self._rows = data.samples
+        self._batch = batch_size
+        self._orders = orders
+        self._split = replicated_weights(data)
+        self._data = [tensor(array) for _, array in leaves(tuple(self._split))]
+        self._weights = [_stacked_variable(v, replicas) for v in model.trainable_variables]
+        self._state = [_stacked_variable(v, replicas) for v in model.non_trainable_variables]
+        self._optimizer = keras.optimizers.deserialize(keras.optimizers.serialize(model.optimizer))
+        self._optimizer.build(self._weights)
+        self._optimizer_start = [v.numpy() for v in self._optimizer.variables]
+        self._full_steps = tf.function(self._loop, autograph=False)
+        self._last_step = tf.function(self._partial, autograph=False)
+
+    @property
+    def steps(self) -> int:
+        """Steps of an epoch, the last partial batch included."""
+        return -(-self._rows // self._batch)
+
+    def start(self, starts: Sequence[tuple[Values, Values]]) -> None:
+        """Put every replica at its start: values of its trainable and non-trainable variables."""
+        import numpy as np
+
+        for place, variables in enumerate((self._weights, self._state)):
+            for index, variable in enumerate(variables):
+                variable.assign(np.stack([start[place][index] for start in starts]))
+        for variable, value in zip(self._optimizer.variables, self._optimizer_start, strict=True):
+            variable.assign(value)
+
+    def advance(self, order: NDArray[np.int64], first: int, last: int) -> Any:
+        """Train some steps of an epoch and return the losses at the last one, shape (R,).
+
+        Args:
+            order: the rows in the order of the epoch, shape (rows,), or (R, rows), one order a replica.
+            first: the first step.
+            last: the step before which to stop.
+        """
+        import tensorflow as tf
+
+        full = self._rows // self._batch
+        rows = tf.constant(order)
+        losses: Any = None
+        if first < full:
+            losses = self._full_steps(rows, tf.constant(first), tf.constant(min(last, full)))
+        if first <= full < last:
+            losses = self._last_step(rows)
+        return losses
+
+    def all_values(self) -> tuple[Values, Values]:
+        """Return the stacked values of the trainable and non-trainable variables, shape (R, ...)."""
+        return [variable.numpy() for variable in self._weights], [
+            variable.numpy() for variable in self._state
+        ]
+
+    def _loop(self, order: Any, first: Any, last: Any) -> Any:
+        import tensorflow as tf
+
+        def body(step: Any, _: Any) -> tuple[Any, Any]:
+            return step + 1, self._step(self._batch_rows(order, step * self._batch, self._batch))
+
+        start = first, tf.zeros((self.replicas,))
+        return tf.while_loop(lambda step, _: step < last, body, start, parallel_iterations=1)[1]
+
+    def _partial(self, order: Any) -> Any:
+        begin = self._rows // self._batch * self._batch
+        return self._step(self._batch_rows(order, begin, self._rows - begin))
+
+    def _batch_rows(self, order: Any, begin: Any, size: int) -> Any:
+        import tensorflow as tf
+
+        if not self._orders:
+            return tf.slice(order, [begin], [size])
+        return tf.slice(order, [0, begin], [self.replicas, size])
+
+    def _step(self, rows: Any) -> Any:
+        import tensorflow as tf
+
+        batch = [tf.gather(array, rows) for array in self._data]
+        weights = [variable.value for variable in self._weights]
+        state = [variable.value for variable in self._state]
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(weights)
+            losses, updated = self._forward(weights, state, batch)
+            total = tf.reduce_sum(losses)
+        gradients = tape.gradient(total, weights)
+        self._optimizer.apply([_dense(gradient) for gradient in gradients], self._weights)
+        for variable, value in zip(self._state, updated, strict=True):
+            variable.assign(value)
+        return losses
+
+    def _forward(self, weights: list[Any], state: list[Any], batch: Any) -> Any:
+        """Return the loss, shape (R,), and the new state of every replica."""
+        import tensorflow as tf
+
+        if self._orders:
+            own: Any = (weights, state, batch)
+            return tf.vectorized_map(lambda one: self._one(*one), own)
+        return tf.vectorized_map(lambda one: self._one(one[0], one[1], batch), (weights, state))
+
+    def _one(self, weights: list[Any], state: list[Any], batch: list[Any]) -> Any:
+        """One replica's forward pass and loss, as Keras's train_step computes them."""
+        model = self._model
+        x, y, sample_weight = packed(self._split, batch)
+        training = {"training": True} if model._call_has_training_arg else {}
+        y_pred, state, losses = model.stateless_call(weights, state, x, return_losses=True, **training)
+        model._losses_override = losses
+        try:
+            metrics = [variable.value for variable in model.metrics_variables]
+            loss, _ = model.stateless_compute_loss(
+                weights, state, metrics, x=x, y=y, y_pred=y_pred, sample_weight=sample_weight
+            )
+        finally:
+            model._losses_override = []
+        return loss, state
+
+
+def replicated_weights(data: Split) -> Split:
+    """Give every target its sample weights, as Keras does where one array stands for several targets."""
+    import keras
+
+    weight = data.sample_weight
+    if weight is None or isinstance(weight, (list, dict)) or not isinstance(data.y, (list, dict)):
+        return data
+    return data._replace(sample_weight=keras.tree.map_structure(lambda _: weight, data.y))
+
+
+def tensor(array: NDArray[np.generic]) -> Any:
+    """Return an array as a tensor of the dtype that ``fit`` feeds: floats become floatx."""
+    import keras
+    import tensorflow as tf
+
+    floating = keras.backend.is_float_dtype(keras.backend.standardize_dtype(array.dtype))
+    return tf.constant(array, dtype=keras.config.floatx() if floating else None)
+
+
+def packed(structure: Split, flat: list[Any]) -> tuple[Any, Any, Any]:
+    """Put tensors into the places of the arrays of ``structure``."""
+    left = iter(flat)
+
+    def place(part: Any) -> Any:
+        if part is None:
+            return None
+        if isinstance(part, dict):
+            return {key: place(one) for key, one in part.items()}
+        if isinstance(part, list):
+            return [place(one) for one in part]
+        return next(left)
+
+    return place(structure.x), place(structure.y), place(structure.sample_weight)
+
+
+def _stacked_variable(variable: Any, replicas: int) -> Any:
+    import keras
+    import numpy as np
+
+    stacked = np.zeros((replicas, *variable.shape), dtype=variable.dtype)
+    return keras.Variable(stacked, trainable=variable.trainable, dtype=variable.dtype, name=variable.name)
+
+
+def _dense(gradient: Any) -> Any:
+    import tensorflow as tf
+
+    return None if gradient is None else tf.convert_to_tensor(gradient)
