@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,9 +14,20 @@ SETTINGS = pytest.StashKey[Settings]()
 
 
 @pytest.fixture(scope="session")
-def kerasequiv_executor() -> Any:
-    """The `concurrent.futures.Executor` that runs trainings; meant to be overridden. ``None``: in process."""
-    return None
+def kerasequiv_executor(pytestconfig: pytest.Config) -> Iterator[Any]:
+    """The `concurrent.futures.Executor` that runs trainings; meant to be overridden. ``None``: in process.
+
+    By default it is what ``--kerasequiv-workers`` names.
+    """
+    workers = pytestconfig.stash[SETTINGS].workers
+    if workers is None:
+        yield None
+        return
+    from pytest_kerasequiv.training.executors import executor_for
+
+    executor = executor_for(workers)
+    yield executor
+    (executor.close if hasattr(executor, "close") else executor.shutdown)()
 
 
 @pytest.fixture(scope="session")

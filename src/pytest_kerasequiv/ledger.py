@@ -6,12 +6,13 @@ A test's results travel to the controller on ``item.user_properties`` as text, w
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_kerasequiv.reporting.text import metrics
 from pytest_kerasequiv.verdict import NUMERIC_CHECKS, CheckResult, Report, Verdict, overall
 
 if TYPE_CHECKING:
@@ -39,11 +40,15 @@ class Entry:
     ran: list[str] = field(default_factory=list)
     informs: list[str] = field(default_factory=list)
 
+    @property
+    def results(self) -> list[CheckResult]:
+        """The results of the checks that this test ran; bad input leaves none."""
+        return [self.comparison.results[name] for name in self.ran if name in self.comparison.results]
+
     def report(self) -> Report:
         """Return the report over the checks that this test ran."""
         whole = self.comparison.report()
-        results = [self.comparison.results[name] for name in self.ran if name in self.comparison.results]
-        verdict, evidence, checks = overall(results)
+        verdict, evidence, checks = overall(self.results)
         return Report(
             whole.name, verdict, evidence, {result.name: result for result in checks}, whole.context
         )
@@ -65,7 +70,7 @@ def forget(item: pytest.Item) -> None:
 
 def publish(item: pytest.Item) -> None:
     """Write what a test found so far into its properties, as plain text and numbers."""
-    entries = [entry for entry in item.stash.get(ENTRIES, []) if entry.ran]
+    entries = [entry for entry in item.stash.get(ENTRIES, []) if entry.results]
     if not entries:
         return
     kept = [entry for entry in item.user_properties if not entry[0].startswith(PREFIX)]
@@ -88,18 +93,10 @@ def properties(report: Report, suffix: str = "") -> list[tuple[str, str | float]
     ]
     for name, result in report.checks.items():
         shown.append((f"{PREFIX}{name}{suffix}", result.verdict.value))
-    for metric, figures in metrics_of(report).items():
+    for metric, figures in metrics(report).items():
         for name in ("difference", "ci90", "margin"):
             shown.append((f"{PREFIX}{metric}_{name}{suffix}", _plain(figures.get(name))))
     return shown
-
-
-def metrics_of(report: Report) -> Mapping[str, Any]:
-    """Return the figures per metric of the repeated training; empty where there was none."""
-    if "training" not in report.checks:
-        return {}
-    metrics: Mapping[str, Any] = report.checks["training"].to_dict()["figures"].get("metrics", {})
-    return metrics
 
 
 def _plain(value: Any) -> str | float:

@@ -54,7 +54,8 @@ def pair_check_of(item: pytest.Item) -> PairCheck | None:
 def key_of(item: pytest.Item, check: PairCheck) -> str:
     """Return what the tests of one pair have in common."""
     parent = item.parent.nodeid if item.parent is not None else ""
-    return f"{parent}::{getattr(item, 'originalname', item.name)}[{check.pair}]"
+    function = getattr(item, "originalname", item.name)
+    return f"{parent}::{check.pair}" if function == repr(check) else f"{parent}::{function}[{check.pair}]"
 
 
 def note_selected(session: pytest.Session, *, trains: bool) -> None:
@@ -73,6 +74,12 @@ def informs(item: pytest.Item, check: PairCheck) -> bool:
     return check.name in INFORMING_CHECKS and not selected.isdisjoint(NUMERIC_CHECKS)
 
 
+def _expect_failure(reason: str) -> None:
+    """End the test as an expected failure; returns with ``--runxfail``, where pytest takes xfail away."""
+    __tracebackhide__ = True
+    pytest.xfail(reason)
+
+
 def run_pair_check(item: pytest.Item, factory: TwinsFactory, check: PairCheck, twins: Twins) -> None:
     """Run a check in its test. A difference that only informs makes the test an expected failure."""
     __tracebackhide__ = True
@@ -81,8 +88,8 @@ def run_pair_check(item: pytest.Item, factory: TwinsFactory, check: PairCheck, t
     if not informs(item, check):
         under_test.assert_check(check.name, **options)
     elif under_test.inform(check.name).verdict is not Verdict.EQUIVALENT:
-        pytest.xfail(f"{check.name} informs, the numeric checks of this pair decide\n{under_test.report}")
-        under_test.demand(check.name)  # reached with --runxfail
+        _expect_failure(f"{check.name} informs, the numeric checks of this pair decide\n{under_test.report}")
+        under_test.demand(check.name)
 
 
 def bind(item: pytest.Function) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,6 +26,10 @@ def pytest_configure(config: pytest.Config) -> None:
     """Read the settings, declare the marker; what ends the session gathers the results."""
     config.stash[SETTINGS] = read_settings(config)
     config.addinivalue_line("markers", f"kerasequiv: {SKIP_REASON}")
+    if config.stash[SETTINGS].enabled:
+        from pytest_kerasequiv.declared_items import add_declaring_file
+
+        add_declaring_file(config)
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(Controller(config.stash[SETTINGS]), "kerasequiv-controller")
 
@@ -44,6 +49,15 @@ def _header(settings: Settings) -> str:
     }
     values = "".join(f", {name} {value}" for name, value in said.items() if value is not None)
     return f"kerasequiv: repeated training on{values}, INCONCLUSIVE {settings.inconclusive}s"
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """Collect declared twins where equivalence was asked for."""
+    if not parent.config.stash[SETTINGS].enabled:
+        return None
+    from pytest_kerasequiv.declared_items import collect_declared
+
+    return collect_declared(file_path, parent)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

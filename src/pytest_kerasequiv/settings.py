@@ -138,6 +138,8 @@ OPTIONS = (
     Option("alpha", read_alpha, "A", "error rate of the decisions, likewise (default 0.05)"),
     Option("engine", one_of("auto", "fit", "vectorized"), "E", "auto, fit or vectorized, likewise"),
     Option("inconclusive", one_of("fail", "warn"), "DO", "what INCONCLUSIVE does: fail (default) or warn"),
+    Option("report", Path, "DIR", "write report.html, report.json and summary.md there"),
+    Option("workers", read_workers, "N|tcp://", "train in N processes, or on that Dask scheduler"),
 )
 
 
@@ -156,6 +158,12 @@ def add_options(parser: pytest.Parser) -> None:
         parser.addini(
             f"kerasequiv_{option.name}", f"{ini_help} (--kerasequiv-{option.name} wins)", default=""
         )
+    group.addoption(
+        "--kerasequiv-no-cache",
+        action="store_true",
+        default=False,
+        help="train again what a session has trained before, and keep nothing for the next one",
+    )
 
 
 def read_settings(config: pytest.Config) -> Settings:
@@ -164,7 +172,10 @@ def read_settings(config: pytest.Config) -> Settings:
     Raises:
         pytest.UsageError: a value that cannot be used, with the option, the value and the remedy.
     """
-    values: dict[str, Any] = {"enabled": bool(config.getoption("--kerasequiv"))}
+    values: dict[str, Any] = {
+        "enabled": bool(config.getoption("--kerasequiv")),
+        "cache": not config.getoption("--kerasequiv-no-cache"),
+    }
     given = set()
     for option in OPTIONS:
         typed = config.getoption(f"--kerasequiv-{option.name}")

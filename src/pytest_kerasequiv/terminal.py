@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from pytest_kerasequiv.ledger import metrics_of
-from pytest_kerasequiv.reporting.text import metric_table
+from pytest_kerasequiv.reporting.text import metric_table, metrics
 from pytest_kerasequiv.verdict import Report, Verdict
 
 WIDTH = 100
@@ -19,7 +18,7 @@ def section(pairs: Iterable[Report]) -> Iterator[str]:
             names = [name for name, result in report.checks.items() if result.verdict is verdict]
             if names:
                 yield f"    {verdict.value + ':':<14}{' '.join(names)}"
-        yield from (f"    {line}" for line in metric_table(metrics_of(report)))
+        yield from (f"    {line}" for line in metric_table(metrics(report)))
 
 
 def _headline(report: Report) -> str:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 SHARED = pytest.StashKey[dict[str, "Comparison"]]()
 """Pairs whose checks are tests of their own: their models are built once per session and process."""
 
+RUNS = pytest.StashKey[Any]()
+"""Finished runs of repeated training."""
+
 
 class TwinsFactory:
     """Makes the pairs of one test."""
@@ -67,8 +70,21 @@ class TwinsFactory:
             settings=self._settings,
             executor=lambda: self._request.getfixturevalue("kerasequiv_executor"),
             progress=lambda name: progress_of(self._request.config, name),
+            cache=self._run_cache,
         )
         return TwinsUnderTest(entry, surroundings)
+
+    def _run_cache(self) -> Any:
+        """Return what keeps finished runs: for the session, and in pytest's cache folder for the next one."""
+        if not self._settings.cache:
+            return None
+        stash = self._request.session.stash
+        if RUNS not in stash:
+            from pytest_kerasequiv.training.cache import RunCache
+
+            cache = getattr(self._request.config, "cache", None)
+            stash[RUNS] = RunCache(cache.mkdir("kerasequiv") if cache is not None else None)
+        return stash[RUNS]
 
 
 def _twins_given_already(candidate: Any, options: dict[str, Any]) -> Exception:

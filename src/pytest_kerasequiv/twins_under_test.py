@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.ledger import Entry, could_not_run
 from pytest_kerasequiv.settings import SKIP_REASON, Settings
 from pytest_kerasequiv.verdict import CheckResult, Report, Verdict
@@ -31,11 +33,13 @@ class Surroundings:
         settings: the settings of the test's folder.
         executor: returns the executor of trainings.
         progress: returns the context manager of a progress display for a training of the named pair.
+        cache: returns what keeps finished runs, ``None`` to keep none.
     """
 
     settings: Settings
     executor: Callable[[], Any]
     progress: Callable[[str], Any]
+    cache: Callable[[], Any]
 
 
 class TwinsUnderTest:
@@ -68,9 +72,7 @@ class TwinsUnderTest:
         __tracebackhide__ = True
         if name == "training":
             return self._train(**options)
-        if name not in self._entry.ran:
-            self._entry.ran.append(name)
-        return self._entry.comparison.check(name, **options)
+        return self._run(name, **options)
 
     def assert_same_summary(self) -> None:
         """Assert that the rows of ``summary()`` agree: layer type, output shape, parameters, trainable."""
@@ -158,15 +160,24 @@ class TwinsUnderTest:
         settings = self._surroundings.settings
         if not settings.enabled:
             pytest.skip(SKIP_REASON)
-        if "training" not in self._entry.ran:
-            self._entry.ran.append("training")
         with self._surroundings.progress(self._entry.comparison.twins.name) as progress:
-            return self._entry.comparison.check(
+            return self._run(
                 "training",
                 training=training.with_defaults(**settings.training_defaults),
                 progress=progress,
                 executor=self._surroundings.executor(),
+                cache=self._surroundings.cache(),
             )
+
+    def _run(self, name: str, **options: Any) -> CheckResult:
+        """Run a check; bad input is shown without the plugin's own frames."""
+        __tracebackhide__ = True
+        if name not in self._entry.ran:
+            self._entry.ran.append(name)
+        try:
+            return self._entry.comparison.check(name, **options)
+        except InputError as error:
+            raise error.with_traceback(None) from error.__cause__
 
     def _demand(self, report: Report) -> None:
         """Turn a verdict into the outcome of the test."""
@@ -179,9 +190,17 @@ class TwinsUnderTest:
             and not broken
             and self._surroundings.settings.inconclusive == "warn"
         ):
-            warnings.warn(InconclusiveWarning(headline(report)), stacklevel=4)
+            warnings.warn(InconclusiveWarning(headline(report)), stacklevel=_level_of_caller())
             return
         raise AssertionError(str(report))
+
+
+def _level_of_caller() -> int:
+    """Return the stack level of the first frame outside the package: the line of the test."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_globals["__name__"].startswith("pytest_kerasequiv."):
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def headline(report: Report) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import keras  # noqa: F401 - pytester forgets what a run imported, but TensorFlow cannot be loaded twice
 import pytest
 
 SCRIPTED_FLOORS = """
+import contextlib
+import importlib.util
 import sys
 import types
 
@@ -13,9 +16,16 @@ from pytest_kerasequiv import CheckResult, Evidence, Finding, InputError, Verdic
 CALLS = []
 
 
+def script_of(reference):
+    if isinstance(reference, dict):
+        return reference
+    module, _, name = reference.partition(":")
+    return getattr(importlib.import_module(module), name) if name else {}
+
+
 class Twins:
     def __init__(self, reference, candidate=None, *, name=None, **options):
-        self.script = reference
+        self.script = script_of(reference)
         self.reference, self.candidate = object(), object()
         self.reference_label, self.candidate_label = "models:reference", "models:candidate"
         self.name, self.weights = name or "pair", "copy"
@@ -27,11 +37,13 @@ class Pair:
 
 
 class Training:
-    def __init__(self, **values):
-        self.values = values
+    def __init__(self, *data, **values):
+        self.data, self.values = data, values
+        if values.get("epochs", 1) < 1:
+            raise InputError(f"epochs={values['epochs']} must be at least 1")
 
     def with_defaults(self, **defaults):
-        return Training(**(defaults | self.values))
+        return Training(*self.data, **(defaults | self.values))
 
 
 def run_of(name):
@@ -80,9 +92,19 @@ def install():
     plan = types.ModuleType("pytest_kerasequiv.training.plan")
     plan.Training = Training
     sys.modules[plan.__name__] = plan
+    install_locate()
     pair = types.ModuleType("pytest_kerasequiv.checks.pair")
     pair.Pair = Pair
     sys.modules[pair.__name__] = pair
+
+
+def install_locate():
+    # The real one, which would import TensorFlow to put back its random state after an import.
+    spec = importlib.util.find_spec("pytest_kerasequiv.models.locate")
+    locate = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(locate)
+    locate.preserved_world = contextlib.nullcontext
+    sys.modules[spec.name] = locate
 
 
 install()

@@ -1,0 +1,76 @@
+"""Collecting declared twins: a ``pyproject.toml`` becomes a file of tests, one per pair and check."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_kerasequiv.declared import DeclaredPair, declares_twins, read_pairs
+from pytest_kerasequiv.errors import InputError
+from pytest_kerasequiv.pair_checks import PairCheck, run_pair_check
+from pytest_kerasequiv.twins_factory import TwinsFactory
+
+
+def collect_declared(path: Path, parent: pytest.Collector) -> DeclaredFile | None:
+    """Return the tests of a ``pyproject.toml`` that declares twins."""
+    if path.name != "pyproject.toml" or not declares_twins(path):
+        return None
+    return DeclaredFile.from_parent(parent, path=path)
+
+
+def add_declaring_file(config: pytest.Config) -> None:
+    """Collect the project's own declaration where ``testpaths`` would leave it out."""
+    path = config.rootpath / "pyproject.toml"
+    if config.args_source is pytest.Config.ArgsSource.TESTPATHS and declares_twins(path):
+        config.args.append(str(path))
+
+
+class DeclaredFile(pytest.File):
+    """A ``pyproject.toml`` with declared twins."""
+
+    def collect(self) -> Iterator[DeclaredItem]:
+        """Yield one test per pair and check; the cheap checks of all pairs come first."""
+        cases = [(pair, name) for pair in read_pairs(self.path) for name in pair.checks]
+        cases.sort(key=lambda case: case[1] == "training")
+        for pair, name in cases:
+            check = PairCheck(pair.name, name, pair.plan if name == "training" else None)
+            item = DeclaredItem.from_parent(self, name=repr(check), callobj=_test(check, pair))
+            item.pair_check, item.line = check, pair.line
+            if name == "training":
+                item.add_marker(pytest.mark.kerasequiv)
+            yield item
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        """Show what is wrong with the declaration without the plugin's traceback."""
+        if isinstance(excinfo.value, InputError | tomllib.TOMLDecodeError):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo, *([style] if style else []))
+
+
+class DeclaredItem(pytest.Function):
+    """One check of one declared pair."""
+
+    pair_check: PairCheck
+    line: int
+
+    def reportinfo(self) -> tuple[Path, int, str]:
+        """Point to the declaration."""
+        return self.path, self.line, self.name
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        """Show a verdict or bad input without the plugin's traceback."""
+        if isinstance(excinfo.value, AssertionError | InputError):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo, *([style] if style else []))
+
+
+def _test(check: PairCheck, pair: DeclaredPair) -> Callable[..., None]:
+    def test(request: pytest.FixtureRequest, keras_twins: TwinsFactory) -> None:
+        __tracebackhide__ = True
+        run_pair_check(request.node, keras_twins, check, pair.twins)
+
+    return test

@@ -1,0 +1,266 @@
+from __future__ import annotations
+
+import fnmatch
+import pathlib
+import sys
+
+import pytest
+
+from pytest_kerasequiv import InputError
+
+WORKERS = pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["one-process", "two-workers"])
+
+MODELS = """
+good = {}
+bad = {"outputs": "DIFFERENT"}
+number = 3
+
+def load():
+    return ("train x", "train y"), ("test x", "test y")
+
+def load_one():
+    return "everything"
+"""
+PAIR = """
+[[tool.kerasequiv.twins]]
+name = "forecaster"
+reference = "my_models:good"
+candidate = "my_models:bad"
+"""
+TRAINED = PAIR + 'data = "my_models:load"\nepochs = 5\nmargin = "10%"\n'
+
+
+@pytest.fixture
+def project(scripted: pytest.Pytester) -> pytest.Pytester:
+    """A project that has models and no test code."""
+    scripted.makepyfile(my_models=MODELS)
+    return scripted
+
+
+def test_cheap_checks_become_tests_with_the_flag_only(project: pytest.Pytester) -> None:
+    project.makepyprojecttoml(PAIR)
+    assert project.runpytest().ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    result = project.runpytest("--kerasequiv", "-v")
+    result.assert_outcomes(passed=6, xfailed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "pyproject.toml::forecaster-summary PASSED*",
+            "pyproject.toml::forecaster-program XFAIL*",
+            "pyproject.toml::forecaster-updates PASSED*",
+            "EQUIVALENT (measured)     forecaster *7 checks, *",
+        ]
+    )
+
+
+@WORKERS
+def test_data_adds_the_training(project: pytest.Pytester, workers: list[str]) -> None:
+    project.makepyprojecttoml(TRAINED)
+    result = project.runpytest_subprocess("--kerasequiv", *workers)
+    result.assert_outcomes(passed=7, xfailed=1)
+    result.stdout.fnmatch_lines(["EQUIVALENT (statistical)  forecaster *8 checks, *"])
+
+
+def test_the_plan_holds_data_and_settings(project: pytest.Pytester) -> None:
+    project.makepyprojecttoml(TRAINED)
+    project.makeconftest(
+        """
+        import scripted_floors
+
+        def pytest_sessionfinish():
+            name, options, _ = scripted_floors.CALLS[-1]
+            print("PLAN", name, options["training"].data, options["training"].values)
+        """
+    )
+    text = project.runpytest("-s", "--kerasequiv", "--kerasequiv-seeds=6").stdout.str()
+    assert "PLAN training (('train x', 'train y'), ('test x', 'test y')) " in text
+    assert "{'seeds': 6, 'epochs': 5, 'margin': '10%'}" in text
+
+
+@WORKERS
+def test_a_difference_fails_at_its_declaration(project: pytest.Pytester, workers: list[str]) -> None:
+    project.makepyprojecttoml(PAIR.replace("good", "bad"))
+    result = project.runpytest_subprocess("--kerasequiv", *workers)
+    result.assert_outcomes(passed=5, failed=1, xfailed=1)
+    result.stdout.fnmatch_lines(
+        ["forecaster: DIFFERENT (measured)*", "FAILED pyproject.toml::forecaster-outputs - *"]
+    )
+    assert "declared_items.py" not in result.stdout.str()
+
+
+def test_checks_can_be_chosen_and_selected(project: pytest.Pytester) -> None:
+    project.makepyprojecttoml(TRAINED + 'checks = ["training", "graph", "outputs"]')
+    result = project.runpytest("--kerasequiv", "-k", "not outputs", "-v")
+    result.assert_outcomes(passed=2, deselected=1)
+    project.runpytest("--kerasequiv", "-m", "kerasequiv").assert_outcomes(passed=1, deselected=2)
+
+
+def test_several_pairs_and_a_folder_of_their_own(project: pytest.Pytester) -> None:
+    project.makepyprojecttoml("[tool.pytest.ini_options]")  # so that the root is here
+    folder = project.mkdir("part")
+    second = PAIR.replace('"forecaster"', '"second"')
+    (folder / "pyproject.toml").write_text((PAIR + second).replace("my_models", "part_models"))
+    (folder / "part_models.py").write_text(MODELS)
+    result = project.runpytest("--kerasequiv", "part", "-k", "summary or weights", "-v")
+    result.assert_outcomes(passed=4, deselected=10)
+    result.stdout.fnmatch_lines(["part/pyproject.toml::second-weights PASSED*"])
+
+
+def test_testpaths_do_not_hide_the_declaration(project: pytest.Pytester) -> None:
+    project.makepyprojecttoml('[tool.pytest.ini_options]\ntestpaths = ["tests"]\n' + PAIR)
+    project.mkdir("tests").joinpath("test_other.py").write_text("def test_other(): pass")
+    project.runpytest("--kerasequiv").assert_outcomes(passed=7, xfailed=1)
+    project.runpytest("--kerasequiv", "tests").assert_outcomes(passed=1, failed=1)  # the gate
+    project.runpytest().assert_outcomes(passed=1)
+
+
+def test_a_conftest_rules_over_declared_twins_too(project: pytest.Pytester) -> None:
+    project.makepyprojecttoml(TRAINED)
+    project.makeconftest(
+        """
+        import pytest, scripted_floors
+
+        @pytest.fixture(scope="session")
+        def kerasequiv_settings(kerasequiv_settings):
+            return kerasequiv_settings.with_defaults(alpha=0.01)
+
+        @pytest.fixture(scope="session")
+        def kerasequiv_executor():
+            return "mine"
+
+        def pytest_sessionfinish():
+            _, options, _ = scripted_floors.CALLS[-1]
+            print("GOT", options["executor"], options["training"].values["alpha"])
+        """
+    )
+    assert "GOT mine 0.01" in project.runpytest("-s", "--kerasequiv").stdout.str()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('name = "forecaster"', "", "pair number 1: key 'name' is None"),
+        ('name = "forecaster"', "name = 3", "pair number 1: key 'name' is 3"),
+        ('reference = "declared_models:good"', "", "pair 'forecaster': key 'reference' is missing"),
+        (
+            "declared_models:good",
+            "declared_models:lost",
+            "pair 'forecaster': reference='declared_models:lost': module *no 'lost'*",
+        ),
+        ("declared_models:good", "gone:lost", "pair 'forecaster': reference='gone:lost': *no module 'gone'*"),
+        (
+            "declared_models:good",
+            "model.keras",
+            "pair 'forecaster': reference='model.keras': there is no such file in *",
+        ),
+        (
+            "declared_models:good",
+            "model",
+            "pair 'forecaster': reference='*model' is neither a file ending in*",
+        ),
+        (
+            "reference =",
+            "refrence =",
+            "pair 'forecaster': key 'refrence' is unknown; did you mean 'reference'?",
+        ),
+        ("epochs = 5", "epoch = 5", "pair 'forecaster': key 'epoch' is unknown; did you mean 'epochs'?"),
+        ("epochs = 5", "colour = 5", "pair 'forecaster': key 'colour' is unknown; choose from name, *"),
+        ("epochs = 5", 'epochs = "5"', "pair 'forecaster': key 'epochs' is '5'; it must be a whole number"),
+        ("epochs = 5", "epochs = true", "pair 'forecaster': key 'epochs' is True; it must be a whole number"),
+        ("epochs = 5", "epochs = 0", "pair 'forecaster': epochs=0 must be a whole number of at least 1"),
+        ("epochs = 5", "shuffle = 1", "pair 'forecaster': key 'shuffle' is 1; it must be true or false"),
+        (
+            "epochs = 5",
+            'input_shape = "60"',
+            "pair 'forecaster': key 'input_shape' is '60'; it must be a list*",
+        ),
+        (
+            "epochs = 5",
+            'checks = ["output"]',
+            "pair 'forecaster': checks=*names 'output', which is no check*",
+        ),
+        (
+            "declared_models:load",
+            "declared_models:number",
+            "pair 'forecaster': data='declared_models:number' names 3*",
+        ),
+        ("declared_models:load", "declared_models:lode", "pair 'forecaster': data='declared_models:lode'*"),
+        (
+            'data = "declared_models:load"',
+            "",
+            "pair 'forecaster': key 'epochs' belongs to repeated training*'data' too",
+        ),
+        ("[[tool.kerasequiv.twins]]", "[tool.kerasequiv.twins]", "key 'twins' must be an array of tables*"),
+        (
+            "[[tool.kerasequiv.twins]]",
+            "[[tool.kerasequiv.twin]]",
+            "[tool.kerasequiv]: key 'twin' is unknown; did you mean 'twins'?",
+        ),
+    ],
+)
+def test_a_bad_declaration_names_file_pair_and_key(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, old: str, new: str, message: str
+) -> None:
+    from pytest_kerasequiv.declared import read_pairs
+
+    monkeypatch.setattr("sys.path", [*sys.path])
+    (tmp_path / "declared_models.py").write_text(MODELS)
+    path = tmp_path / "pyproject.toml"
+    text = TRAINED.replace("my_models", "declared_models")
+    assert old in text
+    path.write_text(text.replace(old, new))
+    with pytest.raises(InputError) as caught:
+        read_pairs(path)
+    sys.modules.pop("declared_models", None)
+    pattern = f"{path}: {message}*".replace("[", "[[]")
+    assert fnmatch.fnmatch(str(caught.value), pattern), str(caught.value)
+
+
+def test_a_bad_declaration_is_an_error_of_its_file(project: pytest.Pytester) -> None:
+    project.makepyprojecttoml(TRAINED.replace("epochs = 5", "epoch = 5"))
+    result = project.runpytest("--kerasequiv")
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(
+        [
+            "*ERROR collecting pyproject.toml*",
+            "*pyproject.toml: pair 'forecaster': key 'epoch' is unknown; did you mean 'epochs'?",
+        ]
+    )
+    assert "Traceback" not in result.stdout.str()
+    assert "declared.py" not in result.stdout.str()
+
+
+def test_two_pairs_of_one_name_are_refused(tmp_path: pathlib.Path) -> None:
+    from pytest_kerasequiv.declared import read_pairs
+
+    (tmp_path / "pyproject.toml").write_text(PAIR + PAIR)
+    with pytest.raises(InputError, match=r"two pairs have the name 'forecaster' \(key 'name'\)"):
+        read_pairs(tmp_path / "pyproject.toml")
+
+
+def test_data_of_another_form_is_refused_where_it_is_loaded(project: pytest.Pytester) -> None:
+    project.makepyprojecttoml(TRAINED.replace("my_models:load", "my_models:load_one"))
+    result = project.runpytest("--kerasequiv")
+    result.assert_outcomes(passed=6, xfailed=1, failed=1)
+    result.stdout.fnmatch_lines(["data='my_models:load_one' returned 'everything'; it must return *"])
+
+
+def test_other_pyprojects_are_no_concern(project: pytest.Pytester) -> None:
+    project.makepyprojecttoml("[project]\ndependencies = ['pytest-kerasequiv']")
+    project.mkdir("broken").joinpath("pyproject.toml").write_text("[tool.kerasequiv")
+    project.makepyfile("def test_it(keras_twins): keras_twins({}).assert_same_outputs()")
+    project.runpytest("--kerasequiv").assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize(
+    "options", [["--import-mode=importlib"], ["-p", "no:cacheprovider"], ["--maxfail=1"]]
+)
+def test_other_options(project: pytest.Pytester, options: list[str]) -> None:
+    project.makepyprojecttoml(PAIR)
+    project.runpytest("--kerasequiv", *options).assert_outcomes(passed=6, xfailed=1)
+
+
+def test_last_failed_and_reruns(project: pytest.Pytester) -> None:
+    pytest.importorskip("pytest_rerunfailures")
+    project.makepyprojecttoml(PAIR.replace("good", "bad"))
+    project.runpytest("--kerasequiv", "--reruns=1").assert_outcomes(passed=5, failed=1, xfailed=1)
+    project.runpytest("--kerasequiv", "--lf").assert_outcomes(failed=1)
