@@ -73,6 +73,11 @@ def cell(group: str, family: str, design: Design, setting: str, found: Array | M
     return Cell(group, family, design.label, setting, float(values.mean()), se, len(values), **more)  # type: ignore[arg-type]
 
 
+def thinned(count: int) -> int:
+    """Return fewer experiments for the dear cells of a quick run."""
+    return count if count >= 2000 else max(count // 4, 10)
+
+
 def draw(
     rng: np.random.Generator, count: int, family: str, design: Design, n: int = N
 ) -> tuple[Array, Array]:
@@ -133,7 +138,7 @@ def power_to_pass(rng: np.random.Generator, count: int) -> Iterator[Cell]:
             found = equivalent(x, y, margin, PAIRED_95)
             target = {"at_least": 0.97} if label == "known" else {}
             yield cell(group, family, PAIRED_95, f"{label} margin, n = 20", found, **target)
-        x, _ = draw(rng, count // 4, family, UNPAIRED)
+        x, _ = draw(rng, thinned(count), family, UNPAIRED)
         tests = [equivalence_test(row, row, paired=True) for row in x]
         found = np.array([test.verdict.value == "EQUIVALENT" and test.difference == 0 for test in tests])
         yield cell(group, family, Design("bitwise equal", 1.0), "default margin, n = 20", found, at_least=1.0)
@@ -199,7 +204,7 @@ def early_stopping(rng: np.random.Generator, count: int) -> Iterator[Cell]:
             yield cell("early stopping", family, design, "mean n, identical", spent)
             same, _, _ = sequential(x, y + 1, None, design)
             yield cell("early stopping", family, design, "false EQUIVALENT, +1 sd", same, at_most=0.06)
-            few = slice(0, max(count // 4, 100))
+            few = slice(0, thinned(count))
             _, _, spent = sequential(x[few], y[few] + 2, None, design)
             yield cell("early stopping", family, design, "mean n, +2 sd", spent, at_most=12)
             _, _, spent = sequential(x[few], x[few], None, PAIRED_5)
@@ -210,7 +215,7 @@ def early_stopping(rng: np.random.Generator, count: int) -> Iterator[Cell]:
 def verdict_curve(rng: np.random.Generator, count: int) -> Iterator[Cell]:
     """All three verdicts over the true difference, for the picture."""
     for shift in np.linspace(0, 2, 9).tolist():
-        x, y = draw(rng, max(count // 2, 100), "normal", UNPAIRED)
+        x, y = draw(rng, thinned(count), "normal", UNPAIRED)
         same = equivalent(x, y + shift, None, UNPAIRED)
         other = (difference_p(x, y + shift, UNPAIRED, ~same) <= 0.05) & ~same
         for verdict, found in (("EQUIVALENT", same), ("DIFFERENT", other)):

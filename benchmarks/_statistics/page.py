@@ -35,7 +35,7 @@ def write_page(cells: list[Cell], folder: Path, *, seed: int) -> None:
 
 def tables(cells: list[Cell], seed: int) -> list[str]:
     """Return all tables as Markdown lines."""
-    fewest = min(cell.experiments for cell in cells if cell.at_most is not None and cell.se > 0)
+    fewest = min(cell.experiments for cell in cells if cell.group != "seconds for one decision")
     missed = [cell for cell in cells if not cell.met]
     lines = [
         f"{len(cells)} cells, at least {fewest} simulated experiments for each rate, seed {seed}; n = 20 "

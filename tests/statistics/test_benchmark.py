@@ -56,9 +56,10 @@ def test_same_seed_same_rates(cells, tmp_path):
 
 
 CLAIMS = (
-    "Identical twins are called DIFFERENT with probability at most alpha, whatever the metric's distribution (exact).",
-    "Twins at or beyond the margin are called EQUIVALENT with probability at most alpha for normal metrics, at most "
-    ".06 measured under location shift for the others.",
+    "Identical twins are called DIFFERENT with probability at most alpha, whatever the metric's distribution "
+    "(exact).",
+    "Twins at or beyond the margin are called EQUIVALENT with probability at most alpha for normal metrics, "
+    "at most .06 measured under location shift for the others.",
     "No n runs can exclude an unseen failure mode of rate r: the blind spot is (1-r)^n.",
     "Fix the seeds in the repository: re-rolling until green voids alpha.",
 )
