@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,6 +24,7 @@ NOTHING_DECIDED = (
     "differences that summary, graph or program found were left to numeric checks, but none of these ran:\n"
 )
 GATE = "kerasequiv-gate"
+GOOD_SO_FAR = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
 
 
 class Controller:
@@ -29,6 +33,7 @@ class Controller:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._ledger = Ledger()
+        self._written: list[Path] = []
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -37,13 +42,34 @@ class Controller:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
-        """Fail a session that is good so far but has not shown what it was asked to show."""
-        good = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
-        if exitstatus not in good or session.config.getoption("collectonly"):
+        """Fail a session that is good so far but has not shown what it was asked for; write the report."""
+        if session.config.getoption("collectonly"):
             return
-        why = self._why_shut()
+        why = self._why_shut() if exitstatus in GOOD_SO_FAR else ""
         if why:
             _log_failure(session.config, why)
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        if self._settings.report is not None:
+            self._write(session, self._settings.report)
+
+    def _write(self, session: pytest.Session, folder: Path) -> None:
+        from pytest_kerasequiv.reporting.files import append_summary, write_session
+        from pytest_kerasequiv.reporting.session import SessionReport
+
+        report = SessionReport(
+            pairs=tuple(self._ledger.pairs()),
+            command=shlex.join(["pytest", *map(str, session.config.invocation_params.args)]),
+            outcome="passed" if session.exitstatus == pytest.ExitCode.OK else "failed",
+            settings=self._settings.shown,
+        )
+        try:
+            self._written = write_session(report, session.config.invocation_params.dir / folder)
+            if os.environ.get("GITHUB_STEP_SUMMARY"):
+                append_summary(report, Path(os.environ["GITHUB_STEP_SUMMARY"]))
+        except OSError as error:
+            _log_failure(
+                session.config, f"--kerasequiv-report {folder}: the report cannot be written: {error}"
+            )
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def _why_shut(self) -> str:
@@ -53,17 +79,17 @@ class Controller:
         return NOTHING_DECIDED + "\n".join(str(report) for report in unsettled) if unsettled else ""
 
     def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
-        """Print the section."""
-        if not self._settings.enabled:
+        """Print the section, and where the report was written."""
+        pairs = self._ledger.pairs() if self._settings.enabled else []
+        if not pairs and not self._written:
             return
         from pytest_kerasequiv.terminal import section
 
-        pairs = self._ledger.pairs()
-        if not pairs:
-            return
         terminalreporter.write_sep("=", "equivalence of Keras models")
         for line in section(pairs):
             terminalreporter.write_line(line)
+        for path in self._written:
+            terminalreporter.write_line(f"written: {path}")
 
 
 def _log_failure(config: pytest.Config, why: str) -> None:

@@ -68,6 +68,12 @@ class Settings:
         return replace(self, **{name: value for name, value in values.items() if name not in self.given})
 
     @property
+    def shown(self) -> dict[str, Any]:
+        """What a report tells of the settings."""
+        names = ("enabled", "seeds", "margin", "alpha", "engine", "inconclusive", "workers", "cache")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+
+    @property
     def training_defaults(self) -> dict[str, Any]:
         """The settings that a `Training` takes where it does not say itself."""
         values = {name: getattr(self, name) for name in ("seeds", "margin", "alpha", "engine")}

@@ -9,7 +9,8 @@ from typing import Any
 from pytest_kerasequiv.verdict import NUMERIC_CHECKS, CheckResult, Finding, Report, Verdict
 
 WIDTH = 100
-SHOWN_FINDINGS = 8
+SHOWN_FINDINGS = 5
+SHOWN_LINES = 3
 
 MEANING = (
     "INCONCLUSIVE is neither a pass nor a difference: what was observed does not settle the question "
@@ -67,20 +68,15 @@ def _culprit_lines(report: Report) -> Iterator[str]:
         yield from _finding_lines(first, "  ")
 
 
-def _finding_lines(finding: Finding, indent: str) -> Iterator[str]:
+def _finding_lines(finding: Finding, mark: str) -> Iterator[str]:
+    """Yield a finding behind a mark, its further lines indented."""
     layers = [layer for layer in (finding.reference_layer, finding.candidate_layer) if layer]
     where = f"{finding.check}: "
     if layers and not any(layer in finding.message for layer in layers):
         where += f"{' / '.join(dict.fromkeys(layers))}: "
-    for number, line in enumerate(finding.message.splitlines() or [""]):
-        first = indent if number == 0 else indent + "  "
+    for number, line in enumerate((where + finding.message).splitlines()):
         yield from textwrap.wrap(
-            where + line if number == 0 else line,
-            WIDTH,
-            initial_indent=first,
-            subsequent_indent=indent + "  ",
-            break_long_words=True,
-            drop_whitespace=True,
+            line, WIDTH, initial_indent=mark if number == 0 else "    ", subsequent_indent="    "
         )
 
 
@@ -91,28 +87,32 @@ def _check_lines(results: Iterable[CheckResult]) -> Iterator[str]:
 
 
 def _other_lines(report: Report) -> Iterator[str]:
+    """Yield the beginnings of the other findings, differences before notes."""
     first = culprit(report)
     others = [f for f in report.findings if f is not first]
     for finding in others[:SHOWN_FINDINGS]:
-        mark = "- " if finding.severity == "difference" else "- note, "
-        lines = list(_finding_lines(finding, "  "))
-        yield lines[0].replace("  ", f"  {mark}", 1)
-        yield from lines[1:4]
+        lines = list(_finding_lines(finding, "  - " if finding.severity == "difference" else "  - note, "))
+        yield from lines[:SHOWN_LINES]
+        if len(lines) > SHOWN_LINES:
+            yield "    ..."
     if len(others) > SHOWN_FINDINGS:
         yield f"  and {len(others) - SHOWN_FINDINGS} more: see report.findings, or --kerasequiv-report DIR"
 
 
 def metric_table(figures: Mapping[str, Any]) -> Iterator[str]:
     """Yield the table of metrics: mean ± sd of both, the difference with its interval, the margin."""
-    if not figures:
-        return
-    rows: list[tuple[str, ...]] = [
-        ("metric", "reference", "candidate", "difference [90 % interval]", "margin", "verdict")
-    ]
-    rows += [_metric_row(name, metric) for name, metric in figures.items()]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    rows = metric_rows(figures)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         yield "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def metric_rows(figures: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Return the cells of that table, its header first; nothing where there are no metrics."""
+    if not figures:
+        return []
+    header = ("metric", "reference", "candidate", "difference [90 % interval]", "margin", "verdict")
+    return [header, *(_metric_row(name, metric) for name, metric in figures.items())]
 
 
 def _metric_row(name: str, metric: Mapping[str, Any]) -> tuple[str, ...]:
@@ -163,7 +163,7 @@ def next_step(report: Report) -> str:
 
 _STEPS = {
     "summary": "compare the rows named above in the builders; assert_same_graph names the changed setting.",
-    "graph": "make the named layers agree in the builders, or, if the change is meant, drop this check.",
+    "graph": "give both builders the same layers as named above; if the change is meant, it is another model.",
     "program": "compare the layer named above in the builders.",
     "weights": "compare shape, trainability, sharing and initialiser of the variables named above.",
     "outputs": "compare the settings of the layer named; if the deviation is acceptable, pass rtol/atol.",

@@ -1,0 +1,63 @@
+"""A session as a short Markdown summary, for a pull request's page."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from pytest_kerasequiv.reporting.session import SessionReport
+from pytest_kerasequiv.reporting.text import culprit, metric_rows, metrics, next_step
+from pytest_kerasequiv.verdict import Report, Verdict
+
+
+def render(session: SessionReport) -> str:
+    """Return the summary: a line per pair, then what differs, then the metrics of repeated training."""
+    lines = ["## Equivalence of Keras models", ""]
+    if not session.pairs:
+        return "\n".join([*lines, "No equivalence check ran.", ""])
+    lines += ["| pair | verdict | evidence | checks | seconds |", "|---|---|---|---|---|"]
+    lines += [_pair_row(pair) for pair in session.pairs]
+    for pair in session.pairs:
+        lines += _explained(pair)
+    for pair in session.pairs:
+        lines += _metrics(pair)
+    if session.command:
+        lines += ["", f"Repeat with `{session.command.replace('`', '')}`"]
+    return "\n".join([*lines, ""])
+
+
+def escaped(text: str) -> str:
+    """Return text that Markdown and HTML show as it is, on one line."""
+    return re.sub(r"([\\`*_{}\[\]<>()#+!|~&-])", r"\\\1", " ".join(text.split()))
+
+
+def _pair_row(pair: Report) -> str:
+    seconds = sum(result.seconds for result in pair.checks.values())
+    evidence = pair.evidence.value.lower() if pair.evidence else ""
+    verdict = pair.verdict.value if pair.verdict is Verdict.EQUIVALENT else f"**{pair.verdict.value}**"
+    return f"| {escaped(pair.name)} | {verdict} | {evidence} | {len(pair.checks)} | {seconds:.1f} |"
+
+
+def _explained(pair: Report) -> Iterator[str]:
+    if pair.verdict is Verdict.EQUIVALENT:
+        return
+    yield ""
+    yield f"**{escaped(pair.name)}**"
+    first = culprit(pair)
+    if first is not None:
+        yield f"- {escaped(first.message)}"
+    yield f"- Next: {escaped(next_step(pair))}"
+
+
+def _metrics(pair: Report) -> Iterator[str]:
+    rows = metric_rows(metrics(pair))
+    if not rows:
+        return
+    yield ""
+    yield f"Repeated training of {escaped(pair.name)}:"
+    yield ""
+    header, *body = rows
+    yield f"| {' | '.join(header)} |"
+    yield f"|{'---|' * len(header)}"
+    for row in body:
+        yield f"| {' | '.join(escaped(cell) for cell in row)} |"
