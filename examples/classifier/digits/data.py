@@ -7,7 +7,7 @@ TEST_FROM = 1400
 
 
 def load():
-    """Return ``((x_train, y_train), (x_test, y_test))``: images in [0, 1] of shape ``(n, 8, 8, 1)``, labels."""
+    """Return ``((x_train, y_train), (x_test, y_test))``: images ``(n, 8, 8, 1)`` in [0, 1], and labels."""
     digits = load_digits()
     x = (digits.images[..., None] / 16).astype("float32")
     y = digits.target.astype(np.int32)

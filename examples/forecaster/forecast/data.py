@@ -13,14 +13,14 @@ FIRST_TEST_YEAR = 2015
 def load():
     """Return ``((x_train, y_train), (x_test, y_test))``, split by time.
 
-    ``x`` has shape ``(days, 60, 2)`` and is standardised with the mean and deviation of the training years,
-    ``y`` has shape ``(days, 1, 2)``, in degrees Celsius; both are float32. The forecast days of 2015 are the
-    test, all before are for training; nothing is shuffled or augmented.
+    ``x`` has shape ``(days, 60, 2)``, ``y`` has shape ``(days, 1, 2)``, both float32 and scaled so that the
+    training years lie in [0, 1]. The forecast days of 2015 are the test, all before are for training; nothing
+    is shuffled or augmented.
     """
-    years, series = read()
-    past = series[years < FIRST_TEST_YEAR]
-    scaled = (series - past.mean(axis=0)) / past.std(axis=0)
-    windows = np.lib.stride_tricks.sliding_window_view(scaled, STEPS, axis=0)[:-1]
+    years, degrees = read()
+    past = degrees[years < FIRST_TEST_YEAR]
+    series = (degrees - past.min(axis=0)) / (past.max(axis=0) - past.min(axis=0))
+    windows = np.lib.stride_tricks.sliding_window_view(series, STEPS, axis=0)[:-1]
     x, y, year = windows.swapaxes(1, 2).copy(), series[STEPS:, None, :], years[STEPS:]
     train, test = year < FIRST_TEST_YEAR, year >= FIRST_TEST_YEAR
     return (x[train], y[train]), (x[test], y[test])

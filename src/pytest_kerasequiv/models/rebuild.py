@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from tempfile import TemporaryDirectory
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from pytest_kerasequiv.models.compiling import (
     custom_objects,
     is_from_keras,
 )
-from pytest_kerasequiv.models.specs import build_from, input_specs
+from pytest_kerasequiv.models.specs import build_from, input_specs, is_built
 from pytest_kerasequiv.models.variables import assign, values_of, variables_of
 
 if TYPE_CHECKING:
@@ -35,12 +36,23 @@ def rebuild(model: keras.Model, *, with_weights: bool) -> keras.Model:
 
     with keras.saving.custom_object_scope(custom_objects(model)), _looking_uncompiled(model):
         fresh = _rebuild_structure(model)
-    specs = input_specs(model)
-    if not fresh.built and specs is not None:
-        build_from(fresh, specs)
+    if is_built(model) and not is_built(fresh):
+        _build_like(model, fresh)
     _copy_state(model, fresh, with_weights=with_weights)
     _copy_compilation(model, fresh)
     return fresh
+
+
+def _build_like(model: keras.Model, fresh: keras.Model) -> None:
+    """Build a subclassed model for the inputs that ``model`` was first called with."""
+    try:
+        build_from(fresh, input_specs(model))
+    except Exception as error:
+        raise InputError(
+            f"the model {model.name!r} ({type(model).__name__}) does not tell which inputs it was built for; "
+            "pass a builder, a function that returns a new model each time, and input_shape=(...) instead of "
+            "the model"
+        ) from error
 
 
 def _rebuild_structure(model: keras.Model) -> keras.Model:
@@ -99,7 +111,7 @@ def _rebuild_lambda(layer: Any) -> keras.Layer:
 
 def _copy_state(model: keras.Model, fresh: keras.Model, *, with_weights: bool) -> None:
     old, new = variables_of(model), variables_of(fresh)
-    if [(v.name, v.shape) for v in old] != [(v.name, v.shape) for v in new]:
+    if [(v.shape, v.dtype) for v in old] != [(v.shape, v.dtype) for v in new]:
         raise InputError(
             f"the model {model.name!r} has {len(old)} variables, made again from its config it has "
             f"{len(new)} or others: a layer creates state that its get_config does not tell; pass a builder "
@@ -109,6 +121,20 @@ def _copy_state(model: keras.Model, fresh: keras.Model, *, with_weights: bool) -
         copy.trainable = variable.trainable
     if with_weights:
         assign(fresh, values_of(model))
+    for layer, copied in zip(model._flatten_layers(), fresh._flatten_layers(), strict=True):
+        if hasattr(layer, "adapt"):
+            _copy_adapted(layer, copied)
+
+
+def _copy_adapted(layer: Any, copy: Any) -> None:
+    """Give a preprocessing layer what ``adapt`` learned: statistics or a vocabulary, no initial weights."""
+    learned: dict[str, Any] = {}
+    layer.save_own_variables(learned)
+    copy.load_own_variables(learned)
+    with TemporaryDirectory() as folder:
+        if hasattr(layer, "save_assets"):
+            layer.save_assets(folder)
+            copy.load_assets(folder)
 
 
 def _copy_compilation(model: keras.Model, fresh: keras.Model) -> None:

@@ -15,7 +15,15 @@ from pytest_kerasequiv.models.derive import derive
 from pytest_kerasequiv.models.makers import FromFile, FromImport, Maker, is_model, maker_of
 from pytest_kerasequiv.models.seeds import preserved_world, seeded
 from pytest_kerasequiv.models.shapes import diagnose
-from pytest_kerasequiv.models.specs import Specs, build_from, compatible, flat_specs, input_specs, show
+from pytest_kerasequiv.models.specs import (
+    Specs,
+    build_from,
+    compatible,
+    flat_specs,
+    input_specs,
+    is_built,
+    show,
+)
 
 if TYPE_CHECKING:
     import keras
@@ -95,13 +103,14 @@ class Source:
     def _make_and_build(self, *, as_given: bool) -> keras.Model:
         model = self.make(as_given=as_given)
         if not is_built(model):
-            if self.specs is None:
+            specs = self.specs if self.specs is not None else input_specs(model)
+            if specs is None:
                 raise MissingShapeError(
                     f"{self.argument} {self.label!r} makes a model that is not built, and nothing tells the "
                     "shape of its input; pass input_shape=(...) without the batch axis, or begin the model "
                     "with keras.Input"
                 )
-            build_from(model, self.specs)
+            build_from(model, specs)
         return model
 
     def _refused(self, error: Exception) -> str:
@@ -112,15 +121,6 @@ class Source:
             f"{self.argument} {self.label!r} cannot be built{shape}: it raised {type(error).__name__}: "
             f"{text} (its trace is above; mend it there, or pass another input_shape)"
         )
-
-
-def is_built(model: keras.Model) -> bool:
-    """Whether all variables of a model exist: a Sequential also needs its functional core."""
-    import keras
-
-    if isinstance(model, keras.Sequential):
-        return bool(model.built) and model._functional is not None
-    return bool(model.built)
 
 
 def _check_specs(model: keras.Model, source: Source) -> None:

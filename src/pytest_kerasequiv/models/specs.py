@@ -77,8 +77,29 @@ def input_specs(model: keras.Model) -> Specs | None:
         return stash.specs
     struct = getattr(getattr(model, "_functional", None) or model, "_inputs_struct", None)
     if struct is None:
-        return None
+        return _specs_of_input_layer(model) or _specs_of_first_call(model)
     return keras.tree.map_structure(lambda tensor: Spec(tuple(tensor.shape), str(tensor.dtype)), struct)
+
+
+def _specs_of_input_layer(model: keras.Model) -> Specs | None:
+    import keras
+
+    first = next(iter(getattr(model, "_layers", [])), None)
+    return Spec(first.batch_shape, str(first.dtype)) if isinstance(first, keras.layers.InputLayer) else None
+
+
+def _specs_of_first_call(model: keras.Model) -> Specs | None:
+    """Return the shapes that a subclassed model was first called or built with, if it took one argument."""
+    shapes = getattr(model, "_build_shapes_dict", None) or {}
+    return _as_specs(next(iter(shapes.values()))) if len(shapes) == 1 else None
+
+
+def _as_specs(shapes: Any) -> Specs | None:
+    if isinstance(shapes, Mapping):
+        return {name: _as_specs(shape) for name, shape in shapes.items()}
+    if all(length is None or isinstance(length, int) for length in shapes):
+        return Spec((None, *shapes[1:]))
+    return [_as_specs(shape) for shape in shapes]
 
 
 def flat_specs(specs: Specs) -> list[Spec]:
@@ -100,12 +121,25 @@ def build_from(model: keras.Model, specs: Specs) -> None:
 
     if isinstance(model, keras.Sequential) and isinstance(specs, Spec):
         model.build(specs.shape)
-        return
+        if is_built(model):
+            return
     try:
         outputs = model(_map(_symbolic, specs))
     except (TypeError, NotImplementedError, AttributeError):
         outputs = model(_map(_zeros, specs))  # code that needs real arrays cannot be called symbolically
     setattr(model, _STASH, _Stash(specs, len(keras.tree.flatten(outputs))))
+
+
+def is_built(model: keras.Model) -> bool:
+    """Whether all variables of a model exist.
+
+    A Sequential whose layers cannot infer their shapes says ``built`` although they are not.
+    """
+    import keras
+
+    if isinstance(model, keras.Sequential) and model._functional is None:
+        return bool(model.layers) and all(layer.built for layer in model.layers)
+    return bool(model.built)
 
 
 @dataclass(frozen=True)
