@@ -30,9 +30,9 @@ class Colours:
     """Colours of one graph, by node.
 
     Attributes:
-        label: kind, config and constants.
+        label: kind, config and constants; of an input also its place.
         past: all that a node is computed from.
-        future: all that is computed from it.
+        future: all that is computed from it, and what of that the model returns.
         full: past and future and which calls share a layer, refined until stable.
     """
 
@@ -80,16 +80,11 @@ def calls_of(graph: LayerGraph) -> list[list[int]]:
 
 
 def _labels(graph: LayerGraph, palette: Palette) -> list[int]:
+    """Colour the nodes by what they do; a model input also by which one it is."""
     places: dict[int, list[int]] = defaultdict(list)
     for place, index in enumerate(graph.inputs):
         places[index].append(place)
-    returned: dict[int, list[tuple[str, int]]] = defaultdict(list)
-    for edge in graph.outputs:
-        returned[edge.source].append((edge.slot, edge.output))
-    return [
-        palette(("label", node.label, tuple(places[index]), tuple(sorted(returned[index]))))
-        for index, node in enumerate(graph.nodes)
-    ]
+    return [palette(("label", node.label, tuple(places[index]))) for index, node in enumerate(graph.nodes)]
 
 
 def _past(graph: LayerGraph, labels: Sequence[int], palette: Palette) -> list[int]:
@@ -102,10 +97,13 @@ def _past(graph: LayerGraph, labels: Sequence[int], palette: Palette) -> list[in
 
 def _future(graph: LayerGraph, labels: Sequence[int], palette: Palette) -> list[int]:
     consumers = consumers_of(graph)
+    returned: dict[int, list[tuple[str, int]]] = defaultdict(list)
+    for edge in graph.outputs:
+        returned[edge.source].append((edge.slot, edge.output))
     future = [0] * len(graph.nodes)
     for index in reversed(range(len(graph.nodes))):
         read = sorted((slot, output, future[reader]) for reader, output, slot in consumers[index])
-        future[index] = palette(("future", labels[index], tuple(read)))
+        future[index] = palette(("future", labels[index], tuple(read), tuple(sorted(returned[index]))))
     return future
 
 

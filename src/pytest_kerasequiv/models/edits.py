@@ -69,10 +69,12 @@ def _field_edits(paired: Paired) -> Iterator[Edit]:
 
 def _changed(paired: Paired, mine: LayerNode, its: LayerNode) -> Iterator[tuple[str, Any, Any]]:
     """Yield the changed fields; where a rewrite took one side only, those of the layers as they were read."""
+    ours, theirs = paired.read(mine, 0), paired.read(its, 1)
+    if ours.label == theirs.label:
+        return  # what a rewrite made of them differs only by the shapes that they are given
     if mine.kind == its.kind:
         yield from changed_fields(mine, its)
         return
-    ours, theirs = paired.read(mine, 0), paired.read(its, 1)
     told = [] if mine.part or its.part or ours.kind != theirs.kind else list(changed_fields(ours, theirs))
     yield from told or [("class", _kind(mine, ours), _kind(its, theirs))]
 

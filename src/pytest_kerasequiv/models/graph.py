@@ -62,7 +62,8 @@ class LayerNode:
         inner: ``True`` where its tensors exist only inside the layer at ``home``.
         aliases: what the user calls a field of ``config`` that a rewrite has renamed.
         part: field of the layer at ``home`` that a rewrite laid open as this node, ``"activation"``.
-        rewrites: the benign rewrites that were applied here: name of the rule, path of the layer.
+        rewrites: the benign rewrites that were applied here: name of the rule, path of the layer, its label
+            before.
     """
 
     path: str
@@ -79,7 +80,7 @@ class LayerNode:
     inner: bool = False
     aliases: Mapping[str, str] = field(default_factory=dict)
     part: str = ""
-    rewrites: tuple[tuple[str, str], ...] = ()
+    rewrites: tuple[tuple[str, str, str], ...] = ()
 
     @property
     def label(self) -> str:
@@ -155,7 +156,7 @@ def _node_from_dict(data: Mapping[str, Any]) -> LayerNode:
             "inputs": tuple(Edge(**edge) for edge in data["inputs"]),
             "outputs": tuple((tuple(shape), dtype) for shape, dtype in data["outputs"]),
             "variables": tuple((role, index) for role, index in data["variables"]),
-            "rewrites": tuple((rule, path) for rule, path in data["rewrites"]),
+            "rewrites": tuple((rule, path, before) for rule, path, before in data["rewrites"]),
         }
     )
 

@@ -56,6 +56,7 @@ def match(reference: LayerGraph, candidate: LayerGraph) -> Match:
         return _as_match(ours, theirs, exact.pairing, (), exact.symmetries)
     pairing = align(ours.graph, theirs.graph, *colour([ours.graph, theirs.graph]))
     found = edits(ours.graph, theirs.graph, pairing, as_read=(reference, candidate))
+    found = found or (_unlocated(reference, candidate),)
     return _as_match(ours, theirs, pairing, found, ())
 
 
@@ -76,13 +77,19 @@ def _as_match(
     return Match(
         isomorphic=not found,
         pairs=pairs,
-        rules=rule_uses(reference, candidate, pairing),
+        rules=rule_uses(reference, candidate, pairing, isomorphic=not found),
         edits=found,
         variables=variables_of_pairs(reference, candidate, pairing),
         symmetries=tuple(symmetry for symmetry in in_variables if symmetry[0][0]),
         dead_reference=ours.dead,
         dead_candidate=theirs.dead,
     )
+
+
+def _unlocated(reference: LayerGraph, candidate: LayerGraph) -> Edit:
+    """Say that two graphs are not isomorphic where no single layer shows it."""
+    message = "the layers correspond one by one, but not with all connections and shared layers at once"
+    return Edit(reference.name, candidate.name, "graph", None, None, message)
 
 
 def variables_of_pairs(

@@ -34,25 +34,42 @@ class RuleUse:
 
 
 def rule_uses(
-    reference: LayerGraph, candidate: LayerGraph, pairing: Mapping[int, int]
+    reference: LayerGraph, candidate: LayerGraph, pairing: Mapping[int, int], *, isomorphic: bool
 ) -> tuple[RuleUse, ...]:
-    """List the rules that were applied on one side of a pair only; applied on both, none was needed."""
-    found: list[RuleUse] = []
+    """List the rules that made a pair of nodes equal.
+
+    A rule that was applied to the same layer on both sides was not needed; unless nothing else explains why
+    the graphs are equal, as where two sums are grouped differently.
+    """
+    needed = tuple(_uses(reference, candidate, pairing, all_of_them=False))
+    if needed or not isomorphic:
+        return needed
+    return tuple(_uses(reference, candidate, pairing, all_of_them=True))
+
+
+def _uses(
+    reference: LayerGraph, candidate: LayerGraph, pairing: Mapping[int, int], *, all_of_them: bool
+) -> Iterator[RuleUse]:
     nested: set[tuple[str, str]] = set()
     for index, other in sorted(pairing.items()):
         mine, its = reference.nodes[index], candidate.nodes[other]
-        found += _one_sided(mine, its, "reference")
-        found += _one_sided(its, mine, "candidate")
-        found += _commuted(mine, its, pairing)
-        found += _nested(mine, its, nested)
-    return tuple(found)
+        for side, own, other_side in (("reference", mine, its), ("candidate", its, mine)):
+            not_needed = Counter() if all_of_them else Counter(_without_path(other_side))
+            yield from _one_sided(own, other_side, side, not_needed)
+        yield from _commuted(mine, its, pairing)
+        yield from _nested(mine, its, nested)
 
 
-def _one_sided(mine: LayerNode, its: LayerNode, side: str) -> Iterator[RuleUse]:
-    matched = Counter(rule for rule, _ in its.rewrites)
-    for rule, path in mine.rewrites:
-        if matched[rule] > 0:
-            matched[rule] -= 1
+def _without_path(node: LayerNode) -> list[tuple[str, str]]:
+    return [(rule, before) for rule, _, before in node.rewrites]
+
+
+def _one_sided(
+    mine: LayerNode, its: LayerNode, side: str, not_needed: Counter[tuple[str, str]]
+) -> Iterator[RuleUse]:
+    for rule, path, before in mine.rewrites:
+        if not_needed[rule, before] > 0:
+            not_needed[rule, before] -= 1
         else:
             yield RuleUse(rule, side, path, its.path, REASONS[rule])
 

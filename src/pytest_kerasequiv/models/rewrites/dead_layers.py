@@ -28,7 +28,7 @@ def apply(work: Work, index: int) -> None:
         node = work.nodes[current]
         work.drop([current])
         if not node.kind.startswith("ops."):
-            work.note(sources[0], NAME, node.path)
+            work.note(sources[0], NAME, node)
         work.dead.append(node)
         waiting += sources
 

@@ -61,6 +61,6 @@ def _take_reshape(work: Work, index: int, node: LayerNode) -> None:
         config={**node.config, "keepdims": False},
         layer=node.layer,
         inputs=node.inputs,
-        rewrites=(*node.rewrites, *reshape.rewrites, (NAME, reshape.path)),
+        rewrites=(*node.rewrites, *reshape.rewrites, (NAME, reshape.path, reshape.label)),
     )
     work.drop([index])

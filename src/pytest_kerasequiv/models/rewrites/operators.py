@@ -63,7 +63,7 @@ def _flatten(work: Work, index: int) -> None:
         return
     numbered = tuple(replace(edge, slot=f"inputs.{place}") for place, edge in enumerate(inputs))
     used = [rewrite for source in inner for rewrite in work.nodes[source].rewrites]
-    work.change(index, NAME, inputs=numbered, rewrites=(*node.rewrites, *used, (NAME, node.path)))
+    work.change(index, NAME, inputs=numbered, rewrites=(*node.rewrites, *used, (NAME, node.path, node.label)))
     work.drop(inner)
 
 

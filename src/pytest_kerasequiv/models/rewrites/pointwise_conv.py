@@ -36,10 +36,10 @@ def apply(work: Work, index: int) -> None:
 
 def _is_pointwise(config: Mapping[str, Any]) -> bool:
     return (
-        set(config["kernel_size"]) == {1}
-        and set(config["strides"]) == {1}
-        and config["groups"] == 1
-        and config["data_format"] == "channels_last"
+        set(config.get("kernel_size", ())) == {1}
+        and set(config.get("strides", ())) == {1}
+        and config.get("groups") == 1
+        and config.get("data_format") == "channels_last"
         and "lora_rank" not in config
     )
 

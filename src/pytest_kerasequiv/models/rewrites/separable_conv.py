@@ -18,6 +18,8 @@ KINDS = {
     "SeparableConv1D": ("DepthwiseConv1D", "Conv1D"),
     "SeparableConv2D": ("DepthwiseConv2D", "Conv2D"),
 }
+LAID_OPEN = 1_000_000
+"""Distance of the numbers of layers laid open from those of the layers they come from, to keep sharing."""
 SPATIAL = ("kernel_size", "strides", "padding", "dilation_rate", "depth_multiplier", "data_format")
 
 
@@ -34,6 +36,7 @@ def apply(work: Work, index: int) -> None:
         config=_depthwise(node.config),
         outputs=(_between(work, node),),
         variables=tuple((r, roles[v]) for r, v in (("kernel", "depthwise_kernel"),) if v in roles),
+        layer=node.layer + LAID_OPEN,
         inner=True,
         constants={},
     )

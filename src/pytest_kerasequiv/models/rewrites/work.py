@@ -51,7 +51,7 @@ class Work:
         old = self.nodes[index]
         for edge in old.inputs:
             self._readers[edge.source].discard(index)
-        used = (*old.rewrites, (rule, old.path))
+        used = (*old.rewrites, (rule, old.path, old.label))
         self.nodes[index] = replace(old, **{"rewrites": used, **changes})
         self._read(index, self.nodes[index])
 
@@ -59,10 +59,11 @@ class Work:
         """Replace fields of a node without recording a rule: only the way of writing it changes."""
         self.change(index, "", **{"rewrites": self.nodes[index].rewrites, **changes})
 
-    def note(self, index: int, rule: str, path: str) -> None:
-        """Record at a node that a rule was applied beside it."""
+    def note(self, index: int, rule: str, beside: LayerNode) -> None:
+        """Record at a node that a rule was applied to a node beside it."""
         node = self.nodes[index]
-        self.nodes[index] = replace(node, rewrites=(*node.rewrites, (rule, path)))
+        used = (*node.rewrites, (rule, beside.path, beside.label))
+        self.nodes[index] = replace(node, rewrites=used)
 
     def put_before(self, index: int, inner: LayerNode, slot: str = "inputs") -> int:
         """Put a new node in front of a node: it reads what that one read, which now reads the new node."""
@@ -90,7 +91,7 @@ class Work:
         del self._readers[index]
         self.outputs = [replace(edge, slot=own.slot) if own.source == index else own for own in self.outputs]
         source = self.nodes[edge.source]
-        used = (*source.rewrites, *node.rewrites, (rule, node.path))
+        used = (*source.rewrites, *node.rewrites, (rule, node.path, node.label))
         self.nodes[edge.source] = replace(source, rewrites=used)
 
     def drop(self, indices: Iterable[int]) -> None:
