@@ -52,7 +52,8 @@ def tables(cells: list[Cell], seed: int) -> list[str]:
 
 def _table(of: list[Cell], group: str) -> list[str]:
     if group == "false EQUIVALENT":
-        return _false_equivalent(of)
+        mean = next(cell for cell in of if cell.family == "all")
+        return [*_false_equivalent(of), "", f"Average over all {len(of) - 1} cells: {_rate(mean.rate)}."]
     if group in {"known limits: false EQUIVALENT", "seconds for one decision", "against naive rules"}:
         return _grid(
             of, ("case", lambda c: f"{c.family}, {c.design}: {c.setting}"), ("measured", lambda _: "measured")
@@ -211,7 +212,7 @@ def _draw_verdicts(axes, cells: list[Cell]) -> None:
     )
     axes.stackplot(shifts, same, 1 - same - other, other, colors=("#a8cfa8", "#e9e2c8", "#e5b3ae"))
     axes.text(0.28, 0.3, "EQUIVALENT", ha="center", fontsize=8.5)
-    axes.text(0.57, 0.46, "INCONCLUSIVE", ha="center", va="center", fontsize=8.5, rotation=-42)
+    axes.text(0.53, 0.49, "INCONCLUSIVE", ha="center", va="center", fontsize=7.5, rotation=-43)
     axes.text(1.5, 0.5, "DIFFERENT", ha="center", fontsize=8.5)
     axes.axvline(1, color="#2e7d32", linestyle="--", linewidth=1)
     axes.text(1.02, 0.97, "margin", color="#2e7d32", fontsize=8, va="top")

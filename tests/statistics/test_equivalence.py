@@ -114,6 +114,18 @@ def test_a_detectable_difference_inside_the_margin_is_equivalent():
     assert "detectable" in str(test)
 
 
+def test_says_what_differs():
+    rng = np.random.default_rng(1)
+    x, noise = rng.normal(size=(2, 80))
+    y = np.sign(noise) + 0.01 * noise
+    shape = equivalence_test(x, (y - y.mean()) / y.std() * x.std() + x.mean(), margin="0.01sd")
+    assert shape.verdict is OTHER
+    assert "different shapes" in shape.reasons[0]
+    spread = equivalence_test(x, 4 * (noise - noise.mean()) + x.mean())
+    assert spread.verdict is OTHER
+    assert "standard deviation is" in spread.reasons[0]
+
+
 def test_spread_veto():
     x = runs(6, 30)
     test = equivalence_test(x, 5 + 4 * (runs(7, 30) - 5), margin=6)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from pytest_kerasequiv import Verdict, equivalence_test, required_runs
 from pytest_kerasequiv.statistics.arms import read_arms
 from pytest_kerasequiv.statistics.margin import parse_margin
+from pytest_kerasequiv.statistics.mover import p_values, sd_margin
 from pytest_kerasequiv.statistics.planning import detectable_difference
 from pytest_kerasequiv.statistics.within import mean_test
 
@@ -168,3 +169,13 @@ def test_the_verdict_follows_from_the_figures(experiment, margin):
     assert 0 < test.p_difference <= 1
     assert test.reasons
     assert max(len(line) for line in str(test).splitlines()) <= 100
+
+
+@some
+@given(experiments(), st.floats(0.1, 4.0), st.sampled_from([0.001, 0.005, 0.04, 0.05, 0.3]))
+def test_the_p_of_a_margin_in_sds_agrees_with_its_decision(experiment, k, alpha):
+    x, y, paired = experiment
+    margin = sd_margin(x, y, paired=paired)
+    assume(float(margin.means.se) > 0)
+    assert (max(p_values(margin, k, alpha)) <= alpha) == bool(margin.passes(k, alpha))
+    assert bool(margin.passes(k, alpha)) == (k > float(margin.certified(alpha)))

@@ -202,7 +202,7 @@ def test_unpaired_failure_guard_is_the_plain_unconditional_test(x, y, n, m):
         tables = [(i, j) for i in range(n + 1) for j in range(m + 1) if z(i, j) <= z(low, high) + 1e-9]
         return max(
             sum(stats.binom.pmf(i, n, p) * stats.binom.pmf(j, m, p + 0.3) for i, j in tables)
-            for p in np.linspace(0, 0.7, 71)
+            for p in np.linspace(0, 0.7, 36)
         )
 
     plain = max(side(x, y, n, m), side(y, x, m, n))

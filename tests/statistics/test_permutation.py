@@ -80,9 +80,9 @@ def test_holds_its_level_exactly_where_enumerated(paired):
 @pytest.mark.parametrize("paired", [True, False])
 def test_holds_its_level_where_drawn(paired):
     rng = np.random.default_rng(9)
-    p = np.array([run(*rng.lognormal(0, 1, (2, 16)), paired).difference for _ in range(1500)])
+    p = np.array([run(*rng.lognormal(0, 1, (2, 16)), paired).difference for _ in range(800)])
     for level in (0.005, 0.05, 0.2):
-        assert np.mean(p <= level) == pytest.approx(level, abs=4 * math.sqrt(level / 1500))
+        assert np.mean(p <= level) == pytest.approx(level, abs=4 * math.sqrt(level / 800))
 
 
 @pytest.mark.parametrize("paired", [True, False])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_kerasequiv.errors import InputError
@@ -67,10 +67,6 @@ class Arms:
     def any_failed(self) -> bool:
         """Whether any run of either arm failed."""
         return bool(self.reference_failed.any() or self.candidate_failed.any())
-
-    def mirrored(self) -> Arms:
-        """Return the arms with every value negated."""
-        return replace(self, reference=-self.reference, candidate=-self.candidate)
 
 
 def read_arms(reference: ArrayLike, candidate: ArrayLike, *, paired: bool, fail_value: float | None) -> Arms:

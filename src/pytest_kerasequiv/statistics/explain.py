@@ -103,10 +103,8 @@ def margin_text(test: EquivalenceTest) -> str:
 
 
 def bound_text(test: EquivalenceTest) -> str:
-    """Return the certified bound in units of the metric, with the form of the margin."""
-    if test.certified_bound is None:
-        return "no margin"
-    return _both(test.margin_kind, test.certified_bound, str(test.certified_label))
+    """Return the certified bound, where there is one, in units of the metric, with the form of the margin."""
+    return _both(test.margin_kind, test.certified_bound or 0.0, str(test.certified_label))
 
 
 def _both(kind: str, size: float, label: str) -> str:
