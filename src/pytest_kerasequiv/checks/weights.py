@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_kerasequiv.models.configs import shown
 from pytest_kerasequiv.models.initial import VariableFacts, facts_of
+from pytest_kerasequiv.models.rewrites.initialiser_form import form_of
 from pytest_kerasequiv.models.variables import values_of
 from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Verdict
 
@@ -137,8 +138,8 @@ class _Judge:
             )
         left = [i for i in self.map.unmapped_reference if i not in {index for index, _ in unlike}]
         right = [j for j in self.map.unmapped_candidate if j not in {other for _, other in unlike}]
-        yield from _one_sided(self.reference, left, "reference")
-        yield from _one_sided(self.candidate, right, "candidate")
+        yield from _one_sided(self.reference, left, "reference", self.map.dead_reference)
+        yield from _one_sided(self.candidate, right, "candidate", self.map.dead_candidate)
 
     def setup(self) -> Iterator[Finding]:
         """Dtype and trainability of mapped variables, and the shapes that a rewrite changes."""
@@ -217,9 +218,8 @@ class _Judge:
         if not ours or not theirs:
             return {}
         names = [*ours, *(name for name in theirs if name not in ours)]
-        return {
-            name: (ours.get(name), theirs.get(name)) for name in names if ours.get(name) != theirs.get(name)
-        }
+        pairs = {name: (ours.get(name), theirs.get(name)) for name in names}
+        return {name: pair for name, pair in pairs.items() if form_of(pair[0]) != form_of(pair[1])}
 
     def _initialiser_findings(
         self, pair: tuple[int, int], fields: dict[str, tuple[Any, Any]]
@@ -260,19 +260,22 @@ class _Judge:
         return Finding(NAME, first[0].layer, first[1].layer, first[0].name, None, None, message, "note")
 
 
-def _one_sided(observation: WeightsObservation, indices: Sequence[int], side: str) -> Iterator[Finding]:
-    groups: dict[str, list[VariableFacts]] = defaultdict(list)
+def _one_sided(
+    observation: WeightsObservation, indices: Sequence[int], side: str, dead: Sequence[int]
+) -> Iterator[Finding]:
+    groups: dict[tuple[str, bool], list[VariableFacts]] = defaultdict(list)
     for index in indices:
         if not observation.facts[index].seed:
-            groups[observation.facts[index].layer].append(observation.facts[index])
-    for layer, facts in groups.items():
+            groups[observation.facts[index].layer, index in dead].append(observation.facts[index])
+    for (layer, is_dead), facts in groups.items():
         named = ", ".join(f"{fact.name} {fact.shape}" for fact in facts)
-        message = f"only the {side} has {named} of {layer}"
+        message = f"only the {side} has {named} of {layer}" + (", which no output needs" if is_dead else "")
         names = [fact.name for fact in facts]
+        severity: Literal["difference", "note"] = "note" if is_dead else "difference"
         if side == "reference":
-            yield Finding(NAME, layer, None, "variables", names, None, message)
+            yield Finding(NAME, layer, None, "variables", names, None, message, severity)
         else:
-            yield Finding(NAME, None, layer, "variables", None, names, message)
+            yield Finding(NAME, None, layer, "variables", None, names, message, severity)
 
 
 def _both(ours: VariableFacts, theirs: VariableFacts) -> str:
