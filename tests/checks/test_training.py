@@ -119,7 +119,7 @@ def test_where_every_run_crashes_there_is_no_verdict(data):
 
 
 def test_a_metric_that_evaluate_does_not_return(data):
-    with pytest.raises(InputError, match="metrics names 'rmse'.* it returns loss, mae"):
+    with pytest.raises(InputError, match=r"metrics names 'rmse'.* it returns loss, mae"):
         training.run(pair(sequential, functional), training=Training(*data, metrics=["rmse"]))
 
 

@@ -35,4 +35,4 @@ def source_of():
     """Make the source of one side from a builder."""
     from pytest_kerasequiv.models.sources import source_of
 
-    return lambda builder, side="reference", compile=None: source_of(builder, side, compile=compile)
+    return lambda builder, side="reference": source_of(builder, side, compile=None)

@@ -242,8 +242,8 @@ def test_twins_that_are_not_proved_share_nothing():
 
 
 def test_the_report_says_why_runs_are_not_kept():
-    build = lambda: sequential(metrics=[own_metric])  # noqa: E731
-    result = training.run(Pair(Twins(build, lambda: build())), training=Training(*DATA, seeds=2, epochs=1))
+    one, other = (lambda: sequential(metrics=[own_metric]) for _ in range(2))
+    result = training.run(Pair(Twins(one, other)), training=Training(*DATA, seeds=2, epochs=1))
     assert (
         "runs are neither shared nor kept, since metrics own_metric is your own" in result.figures["reason"]
     )

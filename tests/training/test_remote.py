@@ -3,7 +3,7 @@
 import os
 import signal
 import threading
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -31,7 +31,7 @@ def killing(folder, times):
 
     def fit(model, seed):
         if seed == 2 and len(os.listdir(folder)) < times:  # noqa: PTH208
-            open(f"{folder}/{len(os.listdir(folder))}", "w").close()  # noqa: PTH123, PTH208, SIM115
+            open(f"{folder}/{len(os.listdir(folder))}", "w").close()  # noqa: PTH123, PTH208
             os.kill(os.getpid(), signal.SIGKILL)
         return {"mae": float(seed)}
 
@@ -52,13 +52,13 @@ class Immediate:
         self.tasks.append(arguments[1])
         if self.deaths:
             self.deaths -= 1
-            future.set_exception(BrokenProcessPool("a child process terminated abruptly"))
+            future.set_exception(WorkerLostError("a child process terminated abruptly"))
         else:
             future.set_result(task(*arguments))
         return future
 
 
-class BrokenProcessPool(RuntimeError):
+class WorkerLostError(BrokenExecutor):
     pass
 
 
@@ -86,7 +86,7 @@ def test_a_task_is_sent_again_after_its_worker_died(source_of, deaths):
 
 def test_but_not_for_ever(source_of):
     [run] = arm_on(Immediate(RETRIES + 1), source_of, Training(fit=echo)).train([3])
-    assert run.failure == "the worker died 3 times (BrokenProcessPool)"
+    assert run.failure == "the worker died 3 times (WorkerLostError)"
 
 
 def test_bad_input_found_by_a_worker_is_raised_here(source_of):

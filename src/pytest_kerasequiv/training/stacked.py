@@ -9,6 +9,7 @@ variables, which is exact where it works element by element.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Values = list["NDArray[np.generic]"]
+
+
+class NoGradient(Exception):  # noqa: N818 - an answer, not an error
+    """Keras leaves a weight without a gradient alone, which one matrix of all weights cannot."""
 
 
 class Stacked:
@@ -39,6 +44,7 @@ class Stacked:
         self, model: keras.Model, data: Split, batch_size: int, replicas: int, *, orders: bool
     ) -> None:
         import keras
+        import numpy as np
         import tensorflow as tf
 
         self.replicas = replicas
@@ -48,13 +54,14 @@ class Stacked:
         self._orders = orders
         self._split = replicated_weights(data)
         self._data = [tensor(array) for _, array in leaves(tuple(self._split))]
-        self._weights = [_stacked_variable(v, replicas) for v in model.trainable_variables]
+        self._shapes = [tuple(variable.shape) for variable in model.trainable_variables]
+        self._sizes = [math.prod(shape) for shape in self._shapes]
+        self._weights = keras.Variable(np.zeros((replicas, sum(self._sizes)), "float32"), name="weights")
         self._state = [_stacked_variable(v, replicas) for v in model.non_trainable_variables]
         self._optimizer = keras.optimizers.deserialize(keras.optimizers.serialize(model.optimizer))
-        self._optimizer.build(self._weights)
+        self._optimizer.build([self._weights])
         self._optimizer_start = [v.numpy() for v in self._optimizer.variables]
-        self._full_steps = tf.function(self._loop, autograph=False)
-        self._last_step = tf.function(self._partial, autograph=False)
+        self._run = tf.function(self._loop, autograph=False)
 
     @property
     def steps(self) -> int:
@@ -65,9 +72,11 @@ class Stacked:
         """Put every replica at its start: values of its trainable and non-trainable variables."""
         import numpy as np
 
-        for place, variables in enumerate((self._weights, self._state)):
-            for index, variable in enumerate(variables):
-                variable.assign(np.stack([start[place][index] for start in starts]))
+        self._weights.assign(
+            np.stack([np.concatenate([w.ravel() for w in weights]) for weights, _ in starts])
+        )
+        for index, variable in enumerate(self._state):
+            variable.assign(np.stack([state[index] for _, state in starts]))
         for variable, value in zip(self._optimizer.variables, self._optimizer_start, strict=True):
             variable.assign(value)
 
@@ -81,53 +90,55 @@ class Stacked:
         """
         import tensorflow as tf
 
-        full = self._rows // self._batch
-        rows = tf.constant(order)
-        losses: Any = None
-        if first < full:
-            losses = self._full_steps(rows, tf.constant(first), tf.constant(min(last, full)))
-        if first <= full < last:
-            losses = self._last_step(rows)
-        return losses
+        return self._run(tf.constant(order), tf.constant(first), tf.constant(last))
 
     def all_values(self) -> tuple[Values, Values]:
         """Return the stacked values of the trainable and non-trainable variables, shape (R, ...)."""
-        return [variable.numpy() for variable in self._weights], [
-            variable.numpy() for variable in self._state
-        ]
+        weights = [value.numpy() for value in self._unpacked(self._weights.value)]
+        return weights, [variable.numpy() for variable in self._state]
 
     def _loop(self, order: Any, first: Any, last: Any) -> Any:
         import tensorflow as tf
 
         def body(step: Any, _: Any) -> tuple[Any, Any]:
-            return step + 1, self._step(self._batch_rows(order, step * self._batch, self._batch))
+            return step + 1, self._step(self._batch_rows(order, step * self._batch))
 
         start = first, tf.zeros((self.replicas,))
         return tf.while_loop(lambda step, _: step < last, body, start, parallel_iterations=1)[1]
 
-    def _partial(self, order: Any) -> Any:
-        begin = self._rows // self._batch * self._batch
-        return self._step(self._batch_rows(order, begin, self._rows - begin))
-
-    def _batch_rows(self, order: Any, begin: Any, size: int) -> Any:
+    def _batch_rows(self, order: Any, begin: Any) -> Any:
+        """Return the rows of a step; its size is open only where the last one is partial."""
         import tensorflow as tf
 
+        size = self._batch if self._rows % self._batch == 0 else tf.minimum(self._batch, self._rows - begin)
         if not self._orders:
             return tf.slice(order, [begin], [size])
         return tf.slice(order, [0, begin], [self.replicas, size])
+
+    def _unpacked(self, matrix: Any) -> list[Any]:
+        """Split the matrix of all weights into the weights, shape (R, ...) each."""
+        import tensorflow as tf
+
+        parts = tf.split(matrix, self._sizes, axis=1)
+        return [
+            tf.reshape(part, (self.replicas, *shape)) for part, shape in zip(parts, self._shapes, strict=True)
+        ]
 
     def _step(self, rows: Any) -> Any:
         import tensorflow as tf
 
         batch = [tf.gather(array, rows) for array in self._data]
-        weights = [variable.value for variable in self._weights]
+        weights = self._unpacked(self._weights.value)
         state = [variable.value for variable in self._state]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(weights)
             losses, updated = self._forward(weights, state, batch)
             total = tf.reduce_sum(losses)
         gradients = tape.gradient(total, weights)
-        self._optimizer.apply([_dense(gradient) for gradient in gradients], self._weights)
+        if any(gradient is None for gradient in gradients):
+            raise NoGradient("a weight gets no gradient, and the optimizer would update it all the same")
+        flat = [tf.reshape(tf.convert_to_tensor(gradient), (self.replicas, -1)) for gradient in gradients]
+        self._optimizer.apply([tf.concat(flat, axis=1)], [self._weights])
         for variable, value in zip(self._state, updated, strict=True):
             variable.assign(value)
         return losses
@@ -199,9 +210,3 @@ def _stacked_variable(variable: Any, replicas: int) -> Any:
 
     stacked = np.zeros((replicas, *variable.shape), dtype=variable.dtype)
     return keras.Variable(stacked, trainable=variable.trainable, dtype=variable.dtype, name=variable.name)
-
-
-def _dense(gradient: Any) -> Any:
-    import tensorflow as tf
-
-    return None if gradient is None else tf.convert_to_tensor(gradient)

@@ -8,13 +8,14 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pytest_kerasequiv.errors import InputError
+from pytest_kerasequiv.training.data import leaves
 from pytest_kerasequiv.training.evaluating import Evaluator
 from pytest_kerasequiv.training.fit import FitEngine
 from pytest_kerasequiv.training.fitting import check_fits
 from pytest_kerasequiv.training.memory import most_replicas
 from pytest_kerasequiv.training.reuse import blueprint
 from pytest_kerasequiv.training.runs import Run, failure_of
-from pytest_kerasequiv.training.stacked import Stacked, Values
+from pytest_kerasequiv.training.stacked import NoGradient, Stacked, Values, packed, replicated_weights, tensor
 from pytest_kerasequiv.training.starts import Starts
 from pytest_kerasequiv.training.support import unsupported
 from pytest_kerasequiv.training.worlds import training_world
@@ -99,7 +100,7 @@ class VectorizedEngine:
             self._spare |= {run.seed: run for run in self._train_chunk(chunk)}
         except InputError:
             raise
-        except Unsupported as why:
+        except (Unsupported, NoGradient) as why:
             self._give_up(str(why))
         except Exception as error:  # an operation that cannot be vectorized, or memory
             line = str(error).strip().partition("\n")[0][:160]
@@ -199,7 +200,27 @@ class VectorizedEngine:
 
 
 def first_losses(model: keras.Model, plan: Training) -> list[float]:
-    """Train the first steps with ``Model.fit`` and return the loss of each."""
+    """Train a model for its first steps as ``Model.fit`` does, and return the loss of each."""
+    means = _means_of_fit(model, plan) if plan.shuffle else _means_of_steps(model, plan)
+    rows = [min(plan.batch_size, plan.train.samples - step * plan.batch_size) for step in range(len(means))]
+    sums = [mean * sum(rows[: step + 1]) for step, mean in enumerate(means)]
+    return [(now - before) / size for now, before, size in zip(sums, [0.0, *sums], rows, strict=False)]
+
+
+def _means_of_steps(model: keras.Model, plan: Training) -> list[float]:
+    """Run ``train_step`` as it stands: to trace it, as ``fit`` does, would cost more than all the check."""
+    data = replicated_weights(plan.train)
+    arrays = [array for _, array in leaves(tuple(data))]
+    means = []
+    for begin in range(0, min(CHECKED_STEPS * plan.batch_size, data.samples), plan.batch_size):
+        batch = [tensor(array[begin : begin + plan.batch_size]) for array in arrays]
+        model.train_step(packed(data, batch))
+        means.append(float(model._loss_tracker.result()))
+    return means
+
+
+def _means_of_fit(model: keras.Model, plan: Training) -> list[float]:
+    """Run ``fit``, whose order of rows is to be checked as well, and stop it early."""
     import keras
 
     means: list[float] = []
@@ -215,11 +236,8 @@ def first_losses(model: keras.Model, plan: Training) -> list[float]:
         train.y,
         sample_weight=train.sample_weight,
         batch_size=plan.batch_size,
-        shuffle=plan.shuffle,
+        shuffle=True,
         verbose=0,
         callbacks=[Stop()],
     )
-    sizes = [min(plan.batch_size, train.samples - step * plan.batch_size) for step in range(len(means))]
-    sums = [mean * sum(sizes[: step + 1]) for step, mean in enumerate(means)]
-    before = [0.0, *sums]
-    return [(now - then) / size for now, then, size in zip(sums, before, sizes, strict=False)]
+    return means
