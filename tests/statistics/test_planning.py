@@ -58,7 +58,7 @@ def test_no_spread_takes_the_fewest():
 
 def test_hopeless_margins():
     assert runs_for(1e-5, 1.0) is None
-    with pytest.raises(InputError, match="more than 1,000,000 runs"):
+    with pytest.raises(InputError, match="needs more than 1,000,000 runs"):
         required_runs(1e-5)
 
 

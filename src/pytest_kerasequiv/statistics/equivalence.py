@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import math
 import numbers
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_kerasequiv.errors import InputError
-from pytest_kerasequiv.statistics import means, planning
 from pytest_kerasequiv.statistics.arms import Arms, read_arms
+from pytest_kerasequiv.statistics.description import description, outlook, summary
 from pytest_kerasequiv.statistics.explain import reasons_for
-from pytest_kerasequiv.statistics.failures import failure_p, undetected_rate
+from pytest_kerasequiv.statistics.failures import failure_p
 from pytest_kerasequiv.statistics.looks import Look, parse_looks
 from pytest_kerasequiv.statistics.margin import Margin, parse_margin
 from pytest_kerasequiv.statistics.permutation import permutation_test
-from pytest_kerasequiv.statistics.result import ArmSummary, EquivalenceTest
-from pytest_kerasequiv.statistics.runs import describe_runs
-from pytest_kerasequiv.statistics.within import interval, mean_test
+from pytest_kerasequiv.statistics.result import EquivalenceTest
+from pytest_kerasequiv.statistics.within import mean_test
 from pytest_kerasequiv.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -125,21 +123,20 @@ def decide_arms(
 ) -> EquivalenceTest:
     """Decide on one metric at look ``k``; Holm's adjustment over several metrics comes later."""
     look, alpha = looks[k], float(sum(each.alpha for each in looks))
-    n = min(len(arms.reference), len(arms.candidate))
-    permuted = permutation_test(arms, rng)
-    sides = mean_test(arms, margin, look.alpha)
-    p_failure = failure_p(arms)
-    reference, candidate = _summary(arms, "reference"), _summary(arms, "candidate")
+    permuted, sides, p_failure = (
+        permutation_test(arms, rng),
+        mean_test(arms, margin, look.alpha),
+        failure_p(arms),
+    )
+    reference, candidate = summary(arms, "reference"), summary(arms, "candidate")
     spread_differs = permuted.spread <= look.alpha and not _similar(reference.sd, candidate.sd)
     failures_differ = p_failure > look.failure_level or _mostly_failed(arms)
-    objection = spread_differs or failures_differ
-    scale = _scale(arms, reference, candidate)
-    gap = means.mean_difference(arms.reference, arms.candidate, paired=arms.paired)
-    needs: dict[str, Any] = {"margin": sides.margin, "sd": scale, "paired": arms.paired, "alpha": alpha}
-    needs["estimated"] = reference.sd if sides.kind == "sd" else None
+    certified = (
+        (None, None) if spread_differs or failures_differ else (sides.certified, sides.certified_label)
+    )
     test = EquivalenceTest(
         verdict=Verdict.INCONCLUSIVE,
-        n=n,
+        n=min(len(arms.reference), len(arms.candidate)),
         paired=arms.paired,
         alpha=alpha,
         level=float(look.alpha),
@@ -148,9 +145,6 @@ def decide_arms(
         margin_label=sides.label,
         reference=reference,
         candidate=candidate,
-        difference=float(gap.difference),
-        ci90=interval(gap, 0.90),
-        ci95=interval(gap, 0.95),
         p_lower=sides.lower,
         p_upper=sides.upper,
         p_difference=permuted.difference,
@@ -159,21 +153,14 @@ def decide_arms(
         p_spread=permuted.spread,
         p_failure=p_failure,
         failure_level=float(look.failure_level),
-        effect_size=_over(float(gap.difference), math.hypot(reference.sd, candidate.sd) / math.sqrt(2)),
-        superiority=_superiority(arms),
-        sd_ratio=_over(candidate.sd, reference.sd) if candidate.sd != reference.sd else 1.0,
-        certified_bound=None if objection else sides.certified,
-        certified_label=None if objection or sides.certified is None else sides.certified_label,
-        detectable_difference=planning.detectable_difference(n, paired=arms.paired, alpha=alpha) * scale,
-        recommended_runs=planning.runs_for(**needs),
-        runs_at_difference=planning.runs_for(**needs, difference=float(gap.difference)),
-        undetected_failure_rate=undetected_rate(n, alpha),
+        certified_bound=certified[0],
+        certified_label=certified[1],
         detectable=False,
         spread_differs=spread_differs,
         failures_differ=failures_differ,
-        fail_value=arms.fail_value,
         looks=tuple(each.n for each in looks),
-        unusual=describe_runs(arms.reference_values, arms.candidate_values),
+        **description(arms, reference, candidate),
+        **outlook(arms, sides, reference, candidate, alpha),
     )
     return decided(test, permuted.difference)
 
@@ -187,49 +174,9 @@ def decided(test: EquivalenceTest, p_holm: float) -> EquivalenceTest:
     return replace(test, reasons=reasons_for(test))
 
 
-def _summary(arms: Arms, twin: str) -> ArmSummary:
-    import numpy as np
-
-    values, failed, given = (
-        (arms.reference, arms.reference_failed, arms.reference_values)
-        if twin == "reference"
-        else (arms.candidate, arms.candidate_failed, arms.candidate_values)
-    )
-    return ArmSummary(
-        values=given,
-        mean=float(values.mean()),
-        sd=0.0 if bool(means.constant(values, values)) else float(values.std(ddof=1)),
-        median=float(np.median(values)),
-        min=float(values.min()),
-        max=float(values.max()),
-        failed=int(failed.sum()),
-    )
-
-
 def _similar(x: float, y: float) -> bool:
     return x <= SPREAD_RATIO * y and y <= SPREAD_RATIO * x
 
 
 def _mostly_failed(arms: Arms) -> bool:
     return bool(arms.reference_failed.mean() > 0.5 or arms.candidate_failed.mean() > 0.5)
-
-
-def _scale(arms: Arms, reference: ArmSummary, candidate: ArmSummary) -> float:
-    """Return the deviation that planning works with: of the paired differences, or pooled over the arms."""
-    if not arms.paired:
-        return math.hypot(reference.sd, candidate.sd) / math.sqrt(2)
-    gap = means.mean_difference(arms.reference, arms.candidate, paired=True)
-    return float(gap.se) * math.sqrt(len(arms.reference))
-
-
-def _superiority(arms: Arms) -> float:
-    import numpy as np
-
-    signs = np.sign(arms.candidate[:, None] - arms.reference[None, :])
-    return float((signs.mean() + 1) / 2)
-
-
-def _over(above: float, below: float) -> float:
-    if below > 0:
-        return above / below
-    return 0.0 if above == 0 else math.copysign(math.inf, above)

@@ -123,12 +123,7 @@ def required_runs(
     size = _margin_size(parse_margin(margin), sd, mean)
     _check_share("power", power, 0.0, 1.0)
     _check_share("alpha", alpha, 0.0, 0.5)
-    if not -1 <= correlation < 1:
-        raise InputError(f"correlation={correlation!r} is out of range; give a number from -1 to below 1")
-    if not paired and correlation != 0:
-        raise InputError(
-            f"correlation={correlation!r} means nothing for unpaired runs; give paired=True or leave it out"
-        )
+    _check_correlation(correlation, paired=paired)
     if not abs(difference) < size:
         raise InputError(
             f"difference={difference!r} is not inside the margin of {size:.4g}, so no number of runs shows "
@@ -145,9 +140,7 @@ def required_runs(
         estimated=sd if estimated else None,
     )
     if runs is None:
-        raise InputError(
-            f"margin={margin!r} is so small that more than {MOST_RUNS:,} runs are needed; give a larger one"
-        )
+        raise InputError(f"margin={margin!r} needs more than {MOST_RUNS:,} runs; give a larger one")
     return runs
 
 
@@ -227,3 +220,12 @@ def _margin_size(margin: Margin, sd: float, mean: float | None) -> float:
 def _check_share(name: str, value: float, low: float, high: float) -> None:
     if not low < value < high:
         raise InputError(f"{name}={value!r} is out of range; give a number between {low:g} and {high:g}")
+
+
+def _check_correlation(correlation: float, *, paired: bool) -> None:
+    if not -1 <= correlation < 1:
+        raise InputError(f"correlation={correlation!r} is out of range; give a number from -1 to below 1")
+    if not paired and correlation != 0:
+        raise InputError(
+            f"correlation={correlation!r} means nothing for unpaired runs; give paired=True or leave it out"
+        )
