@@ -107,3 +107,12 @@ def test_inconclusive_says_how_many_runs():
     assert f"true one, with {test.runs_at_difference}" in text
     assert "they do show them to be within" in text
     assert test.runs_at_difference > test.recommended_runs > 12
+
+
+def test_failures_are_the_reason_not_the_mean():
+    x = np.random.default_rng(3).normal(4.66, 0.12, 20)
+    y = x.copy()
+    y[[2, 5, 7]] = np.nan
+    reasons = equivalence_test(x, y, paired=True, margin="5%").reasons
+    assert reasons[0].startswith("failures: 0 reference and 3 candidate runs of 20")
+    assert not any("too near 0" in reason for reason in reasons)

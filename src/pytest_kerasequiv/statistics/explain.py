@@ -60,9 +60,10 @@ def _failures(test: EquivalenceTest) -> str:
             f"{n} runs without a failure cannot exclude that one twin fails 30 % more often than the other; "
             f"EQUIVALENT needs at least {fewest_runs(test.failure_level)} runs"
         )
+    p = f"p = {test.p_failure:.2g}, level {test.failure_level:.2g}"
     return (
         f"failures: {x.failed} reference and {y.failed} candidate runs of {n} failed, so that failure rates "
-        f"30 percentage points apart are not excluded (p = {test.p_failure:.2g})"
+        f"30 percentage points apart are not excluded ({p})"
     )
 
 
@@ -90,7 +91,7 @@ def _margin_not_shown(test: EquivalenceTest) -> str:
     )
     if test.certified_bound is not None:
         return f"{text}; they do show them to be within {bound_text(test)}"
-    if test.margin_kind == "relative":
+    if test.margin_kind == "relative" and not (test.spread_differs or test.failures_differ):
         return (
             f"{text}; the reference mean is too near 0, or the twins too far apart, for any relative margin"
         )
