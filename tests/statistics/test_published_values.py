@@ -67,6 +67,23 @@ def test_sleep_exact_permutation_of_means(monkeypatch):
     assert equivalence_test(SLEEP_1, SLEEP_2, paired=True).p_means == 4 / 1024
 
 
+# Darwin's maize, cross- minus self-fertilised, in eighths of an inch (Fisher 1935, section 21).
+DARWIN = [49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48]
+
+
+def test_fishers_exact_test_of_darwins_maize(monkeypatch):
+    monkeypatch.setattr("pytest_kerasequiv.statistics.permutation.ENUMERATE_UP_TO", 2**15)
+    assert equivalence_test([0] * 15, DARWIN, paired=True).p_means == 1726 / 2**15
+    gap = mean_difference(np.zeros(15), np.array(DARWIN, float), paired=True)
+    assert float(gap.difference / gap.se) == pytest.approx(2.148, abs=5e-4)
+
+
+def test_one_standard_deviation_wins_in_76_of_100_pairs():
+    # The reason for the default margin: Bouthillier et al. 2021 propose P(A > B) = 0.75.
+    quantiles = stats.norm.ppf((np.arange(500) + 0.5) / 500)
+    assert equivalence_test(quantiles, quantiles + 1).superiority == pytest.approx(0.76, abs=0.002)
+
+
 def test_auc_of_wellek_on_logs():
     reference, test_arm = np.log(AUC_REFERENCE), np.log(AUC_TEST)
     gap = mean_difference(reference, test_arm, paired=True)
