@@ -53,6 +53,8 @@ def _uses(
     nested: set[tuple[str, str]] = set()
     for index, other in sorted(pairing.items()):
         mine, its = reference.nodes[index], candidate.nodes[other]
+        if mine.label != its.label:
+            continue  # no rule made these equal
         for side, own, other_side in (("reference", mine, its), ("candidate", its, mine)):
             not_needed = Counter() if all_of_them else Counter(_without_path(other_side))
             yield from _one_sided(own, other_side, side, not_needed)

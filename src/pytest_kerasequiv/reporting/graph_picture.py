@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_kerasequiv.reporting.graph_layout import SIDES, Rows, columns_of, rewired, rows_of
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-ROW_INCHES = 0.34
-COLUMN_INCHES = 2.6
-LARGEST_INCHES = 60.0
+ROW_INCHES = 0.52
+COLUMN_INCHES = 2.7
+HEAD_INCHES = 0.75
+BULGE_INCHES = 1.25
+TALLEST_INCHES = 300.0
 PIXELS_PER_INCH = 100
 LONGEST_TEXT = 34
 
@@ -21,6 +25,7 @@ PLAIN = "#f2f4f7", "#667085"
 CHANGED = "#fff3cd", "#b54708"
 ONE_SIDED = "#fde2e1", "#b42318"
 """Fill and edge of layers that agree, that differ from their partner, that have no partner."""
+LINE, WRONG_LINE = "#98a2b3", "#b42318"
 
 
 @dataclass(frozen=True)
@@ -34,98 +39,84 @@ class Box:
     edge: str
 
 
-def draw_from_figures(figures: Mapping[str, Any], path: str | Path) -> None:
+def draw_from_figures(figures: Mapping[str, Any], path: str | Path, *, fold: bool = True) -> None:
     """Draw both graphs side by side into a file.
 
     Args:
         figures: figures of the check ``graph``, also after a round trip through JSON.
         path: where to, as ``.svg`` or ``.png``.
+        fold: fold away what lies far from every difference in a large graph.
+
+    Raises:
+        ValueError: the suffix is neither.
     """
+    target = Path(path)
+    if target.suffix not in {".svg", ".png"}:
+        raise ValueError(f"path {str(target)!r}: pictures are written as .svg or .png")
+    figure = _figure(figures, fold=fold)
+    figure.savefig(target, metadata={"Date": None} if target.suffix == ".svg" else None)
+
+
+def _figure(figures: Mapping[str, Any], *, fold: bool) -> Figure:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    rows = shared_rows(figures)
-    sides = [_boxes(figures, side, own) for side, own in zip(("reference", "candidate"), rows, strict=True)]
-    widths = [1 + max((box.column for box in boxes.values()), default=0) for boxes in sides]
-    height = 1 + max((box.row for boxes in sides for box in boxes.values()), default=0)
-    figure = Figure(figsize=_size(sum(widths), height), dpi=PIXELS_PER_INCH, layout="constrained")
+    rows = rows_of(figures, fold=fold)
+    sides = {side: _boxes(figures, side, rows) for side in SIDES}
+    widths = {
+        side: 1 + 2 * max((abs(box.column) for box in boxes.values()), default=0)
+        for side, boxes in sides.items()
+    }
+    height = min(TALLEST_INCHES, HEAD_INCHES + ROW_INCHES * max(rows.count, 2))
+    figure = Figure(figsize=(COLUMN_INCHES * sum(widths.values()) + 0.4, height), dpi=PIXELS_PER_INCH)
     FigureCanvasAgg(figure)
-    axes = figure.subplots(1, 2, squeeze=False, width_ratios=widths)[0]
-    for side, boxes, own, width in zip(("reference", "candidate"), sides, axes, widths, strict=True):
-        _draw_side(own, figures[side], boxes, size=(width, height), side=side)
-    figure.savefig(path, metadata={"Date": None} if Path(path).suffix == ".svg" else None)
-
-
-def _size(columns: float, rows: int) -> tuple[float, float]:
-    return (
-        min(LARGEST_INCHES, max(6.0, COLUMN_INCHES * columns)),
-        min(LARGEST_INCHES, 0.8 + ROW_INCHES * max(rows, 3) * 1.6),
+    wrong, left = rewired(figures), 0.0
+    for side in SIDES:
+        share = widths[side] / sum(widths.values())
+        axes = figure.add_axes((left, 0.0, share, 1 - HEAD_INCHES / height))
+        left += share
+        _frame(axes, widths[side], rows, f"{side}: {_short(str(figures[side]['name']))}")
+        _draw(axes, figures[side]["nodes"], sides[side], rows, wrong[side])
+    figure.text(
+        0.5, 1 - 0.18 / height, _caption(figures), ha="center", va="top", fontsize=8, parse_math=False
     )
+    return figure
 
 
-def shared_rows(figures: Mapping[str, Any]) -> tuple[list[int], list[int]]:
-    """Return the row of each node of both graphs: below all it reads, level with its partner if it can be.
-
-    Rows are the longest paths in one graph of both sides in which partners are one node, as long as that
-    graph has no cycle; else each side has rows of its own.
-    """
-    import networkx as nx
-
-    names = [
-        [(side, index) for index in range(len(figures[side]["nodes"]))] for side in ("reference", "candidate")
-    ]
-    partner = {("candidate", other): ("reference", index) for index, other in figures["pairs"]}
-    for merged in (partner, {}):
-        graph = nx.DiGraph()
-        for side, own in zip(("reference", "candidate"), names, strict=True):
-            for name, node in zip(own, figures[side]["nodes"], strict=True):
-                graph.add_node(merged.get(name, name))
-                graph.add_edges_from(
-                    (merged.get((side, source), (side, source)), merged.get(name, name))
-                    for source, _ in node["inputs"]
-                )
-        if nx.is_directed_acyclic_graph(graph):
-            break
-    rows = {name: row for row, layer in enumerate(nx.topological_generations(graph)) for name in layer}
-    ours, theirs = ([rows[merged.get(name, name)] for name in own] for own in names)
-    return ours, theirs
+def _caption(figures: Mapping[str, Any]) -> str:
+    marked = any(node["differs"] for side in SIDES for node in figures[side]["nodes"])
+    if marked:
+        return "yellow: differs from its partner   red: on one side only, or connected otherwise"
+    rules = sorted({use["rule"] for use in figures["rules"]})
+    return f"equivalent up to: {', '.join(rules)}" if rules else "no layer differs"
 
 
-def _boxes(figures: Mapping[str, Any], side: str, rows: Sequence[int]) -> dict[int, Box]:
-    nodes = figures[side]["nodes"]
-    place = 0 if side == "reference" else 1
-    paired = {pair[place] for pair in figures["pairs"]}
-    columns = _columns(nodes, rows)
+def _boxes(figures: Mapping[str, Any], side: str, rows: Rows) -> dict[int, Box]:
+    """Return the boxes of one side; folded nodes have none."""
+    nodes, own = figures[side]["nodes"], rows.of(side)
+    paired = {pair[SIDES.index(side)] for pair in figures["pairs"]}
+    shown = [index for index, row in enumerate(own) if row not in rows.folded]
+    columns = columns_of(nodes, own) if not rows.folded else _columns_of_shown(nodes, own, shown)
     boxes = {}
-    for index, node in enumerate(nodes):
+    for index in shown:
         fill, edge = PLAIN
-        if node["differs"]:
-            fill, edge = ONE_SIDED if index not in paired else CHANGED
-        boxes[index] = Box(columns[index], rows[index], _text(node), fill, edge)
+        if nodes[index]["differs"]:
+            fill, edge = CHANGED if index in paired else ONE_SIDED
+        boxes[index] = Box(columns[index], own[index], _text(nodes[index]), fill, edge)
     return boxes
 
 
-def _columns(nodes: Sequence[Mapping[str, Any]], rows: Sequence[int]) -> list[float]:
-    """Place the nodes of a row side by side, ordered by where their inputs stand."""
-    columns = [0.0] * len(nodes)
-    by_row: dict[int, list[int]] = defaultdict(list)
-    for index, row in enumerate(rows):
-        by_row[row].append(index)
-    for row in sorted(by_row):
-        wanted = {
-            index: _mean([columns[source] for source, _ in nodes[index]["inputs"]]) for index in by_row[row]
-        }
-        for place, index in enumerate(sorted(by_row[row], key=lambda index: (wanted[index], index))):
-            columns[index] = float(place)
-    return columns
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values) if values else 0.0
+def _columns_of_shown(
+    nodes: Sequence[Mapping[str, Any]], rows: Sequence[int], shown: Sequence[int]
+) -> dict[int, float]:
+    place = {index: number for number, index in enumerate(shown)}
+    kept = [
+        {"inputs": [[place[s], slot] for s, slot in nodes[index]["inputs"] if s in place]} for index in shown
+    ]
+    return dict(zip(shown, columns_of(kept, [rows[index] for index in shown]), strict=True))
 
 
 def _text(node: Mapping[str, Any]) -> str:
-    """Return what is written in a box; layer names are the user's, so mathtext is switched off with them."""
     name = str(node["path"]).rsplit("/", 1)[-1]
     lines = [f"{_short(name)} ({node['kind']})" if name != node["kind"] else name]
     if node["differs"]:
@@ -137,17 +128,31 @@ def _short(text: str) -> str:
     return text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "…"
 
 
-def _draw_side(
-    axes: Axes, graph: Mapping[str, Any], boxes: Mapping[int, Box], *, size: tuple[float, int], side: str
-) -> None:
-    width, height = size
+def _frame(axes: Axes, width: float, rows: Rows, title: str) -> None:
+    """Set the scales; layers' names are the user's text, so it is never read as mathematics."""
     axes.set_axis_off()
-    axes.set_xlim(-0.5, width - 0.5)
-    axes.set_ylim(height - 0.4, -0.6)
-    axes.set_title(f"{side}: {_short(str(graph['name']))}", fontsize=9, parse_math=False)
-    for index, node in enumerate(graph["nodes"]):
-        for source, _ in node["inputs"]:
-            _draw_edge(axes, boxes[source], boxes[index])
+    axes.set_xlim(-width / 2, width / 2)
+    axes.set_ylim(rows.count - 0.4, -0.6)
+    axes.set_title(title, fontsize=9, parse_math=False)
+    for row, count in rows.folded.items():
+        text = f"⋮   {count} rows without a difference   ⋮"
+        axes.text(0, row, text, ha="center", va="center", fontsize=7, color=PLAIN[1])
+
+
+def _draw(
+    axes: Axes,
+    nodes: Sequence[Mapping[str, Any]],
+    boxes: Mapping[int, Box],
+    rows: Rows,
+    wrong: Collection[tuple[int, int]],
+) -> None:
+    for index, end in boxes.items():
+        for source in dict.fromkeys(source for source, _ in nodes[index]["inputs"]):
+            if source in boxes:
+                _draw_edge(axes, boxes[source], end, wrong=(source, index) in wrong)
+            elif end.row - 1 in rows.folded:
+                above = Box(end.column, end.row - 1, "", *PLAIN)
+                _draw_edge(axes, above, end, wrong=(source, index) in wrong)
     for box in boxes.values():
         axes.text(
             box.column,
@@ -155,7 +160,7 @@ def _draw_side(
             box.text,
             ha="center",
             va="center",
-            fontsize=6,
+            fontsize=6.5,
             parse_math=False,
             bbox={
                 "boxstyle": "round,pad=0.35",
@@ -167,18 +172,19 @@ def _draw_side(
         )
 
 
-def _draw_edge(axes: Axes, start: Box, end: Box) -> None:
+def _draw_edge(axes: Axes, start: Box, end: Box, *, wrong: bool) -> None:
     """Draw an arrow; one that passes over rows in its own column bends around what stands there."""
-    straight = end.row - start.row == 1 or start.column != end.column
+    passed = end.row - start.row
+    bend = 0.0 if passed == 1 or start.column != end.column else BULGE_INCHES * 2 / (passed * ROW_INCHES)
     axes.annotate(
         "",
-        xy=(end.column, end.row - 0.22),
-        xytext=(start.column, start.row + 0.22),
+        xy=(end.column, end.row - 0.24),
+        xytext=(start.column, start.row + 0.24),
         arrowprops={
             "arrowstyle": "-|>",
-            "linewidth": 0.7,
-            "color": "#98a2b3",
-            "connectionstyle": "arc3,rad=0" if straight else "arc3,rad=0.35",
+            "linewidth": 1.4 if wrong else 0.7,
+            "color": WRONG_LINE if wrong else LINE,
+            "connectionstyle": f"arc3,rad={min(1.0, bend)}",
             "shrinkA": 0,
             "shrinkB": 0,
         },
