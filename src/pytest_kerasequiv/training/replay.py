@@ -1,0 +1,162 @@
+"""Redrawing the start of a model under another seed without building it again.
+
+Keras's layers draw whole numbers from Python's generator when they are made, and nothing else: seeds of
+initialisers
+and of dropout. One build is recorded: which draw went into which variable. If after the build the generators
+of Python,
+NumPy and TensorFlow stand where so many draws put them, another seed's values follow from another seed's
+draws.
+"""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pytest_kerasequiv.models.variables import values_of, variables_of
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from pytest_kerasequiv.models.sources import Source
+
+MOST_DRAWS = 10_000
+
+
+@dataclass(frozen=True, eq=False)
+class Recipe:
+    """How one variable's start follows from the draws.
+
+    Attributes:
+        draw: position of the draw that it depends on; ``None`` where it is the same under every seed.
+        initializer: makes the value from the draw; ``None`` for the state of a seed generator.
+        value: its value under the recorded seed.
+    """
+
+    draw: int | None
+    initializer: Any
+    value: NDArray[np.generic]
+
+
+class Replay:
+    """Makes the start under any seed from one recorded build."""
+
+    def __init__(self, recipes: list[Recipe], draws: int) -> None:
+        self._recipes = recipes
+        self._draws = draws
+
+    def values(self) -> list[NDArray[np.generic]]:
+        """Draw as the build would under the random state in force, and return the values of all variables."""
+        drawn = [_draw() for _ in range(self._draws)]
+        return [_redrawn(recipe, drawn) for recipe in self._recipes]
+
+
+def recorded_build(source: Source, seed: int) -> tuple[keras.Model, Replay | None]:
+    """Build a model under the random state that ``set_random_seed(seed)`` has just set, and record how.
+
+    Returns:
+        The model, and how to redraw it: ``None`` where its start rests on more than the draws of Keras's
+        layers.
+    """
+    import numpy as np
+
+    legacy = str(np.random.get_state())  # noqa: NPY002 - what a builder could have used
+    eager = _tensorflow_state()
+    with _recording() as initializers:
+        model = source.build()
+    if (legacy, eager) != (str(np.random.get_state()), _tensorflow_state()):  # noqa: NPY002
+        return model, None
+    drawn = _draws_since(seed)
+    return model, None if drawn is None else _replay(model, drawn, initializers)
+
+
+def _replay(model: keras.Model, drawn: list[int], initializers: dict[int, Any]) -> Replay | None:
+    place = {number: index for index, number in enumerate(drawn)}
+    recipes = []
+    for variable, value in zip(variables_of(model), values_of(model), strict=True):
+        recipe = _recipe(initializers.get(id(variable)), value, place)
+        if recipe is None or (_redrawn(recipe, drawn) != value).any():
+            return None
+        recipes.append(recipe)
+    return Replay(recipes, len(drawn))
+
+
+def _recipe(initializer: Any, value: NDArray[np.generic], place: dict[int, int]) -> Recipe | None:
+    from pytest_kerasequiv.training.reuse import is_keras
+
+    if initializer is None or not is_keras(initializer):
+        return None
+    seed = getattr(initializer, "seed", None)
+    if isinstance(seed, int) and seed in place:
+        return Recipe(place[seed], initializer, value)
+    if value.shape == (2,) and value.dtype.kind in "iu" and int(value[0]) in place:
+        return Recipe(place[int(value[0])], None, value)
+    return Recipe(None, initializer, value) if seed is None or isinstance(seed, int) else None
+
+
+def _redrawn(recipe: Recipe, drawn: list[int]) -> NDArray[np.generic]:
+    import numpy as np
+
+    if recipe.draw is None:
+        return recipe.value
+    if recipe.initializer is None:
+        return np.array([drawn[recipe.draw], 0], dtype=recipe.value.dtype)
+    initializer = copy.copy(recipe.initializer)
+    initializer.seed = drawn[recipe.draw]
+    value: NDArray[np.generic] = initializer(recipe.value.shape, dtype=str(recipe.value.dtype)).numpy()
+    return value
+
+
+def _draw() -> int:
+    """Draw as ``keras.src.random.seed_generator.make_default_seed`` does."""
+    return random.randint(1, int(1e9))
+
+
+def _draws_since(seed: int) -> list[int] | None:
+    """Return the draws that lead from ``random.seed(seed)`` to the present state, ``None`` where none do."""
+    now = random.getstate()
+    random.seed(seed)
+    drawn: list[int] = []
+    try:
+        while random.getstate() != now:
+            if len(drawn) == MOST_DRAWS:
+                return None
+            drawn.append(_draw())
+        return drawn if len(set(drawn)) == len(drawn) else None
+    finally:
+        random.setstate(now)
+
+
+@contextmanager
+def _recording() -> Iterator[dict[int, Any]]:
+    """Note each variable's initialiser while models are built."""
+    import keras
+
+    kind: Any = keras.Variable
+    original = kind._initialize_with_initializer
+    found: dict[int, Any] = {}
+
+    def noted(variable: Any, initializer: Any) -> None:
+        found[id(variable)] = initializer
+        original(variable, initializer)
+
+    kind._initialize_with_initializer = noted
+    try:
+        yield found
+    finally:
+        kind._initialize_with_initializer = original
+
+
+def _tensorflow_state() -> Any:
+    from keras.src.backend.common import global_state
+    from tensorflow.python.eager import context
+
+    rng = getattr(context.context(), "_rng", None)
+    generator = global_state.get_global_attribute("global_seed_generator")
+    return None if rng is None else rng.getstate(), generator is None
