@@ -114,11 +114,20 @@ def test_compile_settings_of_the_builder_come_along():
     assert twins.candidate.optimizer is not twins.reference.optimizer
 
 
-def test_masks_pass_as_in_the_original():
-    def masked():
-        return keras.Sequential([keras.Input((5,)), layers.Embedding(9, 3, mask_zero=True), layers.LSTM(2)])
+def masked():
+    return keras.Sequential([keras.Input((5,)), layers.Embedding(9, 3, mask_zero=True), layers.LSTM(2)])
 
-    twins = Twins(masked)
+
+def masked_functional():
+    tokens = keras.Input((5,), dtype="int32")
+    x = layers.Embedding(9, 3, mask_zero=True)(tokens)
+    x = layers.Bidirectional(layers.LSTM(2, return_sequences=True))(layers.Dropout(0.5)(x))
+    return keras.Model(tokens, layers.GlobalAveragePooling1D()(x))
+
+
+@pytest.mark.parametrize("builder", [masked, masked_functional])
+def test_masks_pass_as_in_the_original(builder):
+    twins = Twins(builder)
     tokens = np.array([[1, 2, 0, 0, 0], [3, 4, 5, 6, 0]])
     assert np.array_equal(twins.reference(tokens), twins.candidate(tokens))
 
@@ -210,12 +219,23 @@ def test_a_subclassed_model_has_no_twin():
         _ = Twins(Subclassed, input_shape=(2,)).candidate
 
 
-def test_a_layer_after_the_output_is_refused():
+def own_mask():
+    inputs = keras.Input((4, 2))
+    mask = keras.ops.any(keras.ops.not_equal(inputs, 0.0), axis=-1)
+    return keras.Model(inputs, layers.LSTM(2, name="masked")(inputs, mask=mask))
+
+
+def test_a_mask_of_the_users_own_is_an_input():
+    with pytest.raises(InputError, match=r"'input_layer' \(InputLayer\) has 2 consumers"):
+        _ = Twins(own_mask).candidate
+
+
+def test_a_model_without_layers_is_refused():
     inputs = keras.Input((2,))
     hidden = layers.Dense(2)(inputs)
     model = keras.Model(inputs, hidden)
     assert isinstance(derive(model), keras.Sequential)
-    with pytest.raises(InputError, match="none at all"):
+    with pytest.raises(InputError, match="has no layers"):
         derive(keras.Model(inputs, inputs))
 
 

@@ -88,17 +88,36 @@ def _chain(model: keras.Model) -> list[keras.Layer]:
     for what, tensors in (("inputs", model.inputs), ("outputs", model.outputs)):
         if len(tensors) != 1:
             raise InputError(f"reference model {model.name!r} has {len(tensors)} {what}, {REMEDY}")
-    nodes = [n for depth in sorted(model._nodes_by_depth, reverse=True) for n in model._nodes_by_depth[depth]]
-    used = [tensor for node in nodes for tensor in node.input_tensors]
+    nodes = _nodes_behind(model.outputs[0])
+    used = [tensor for node in nodes for tensor in _inputs_of(node)]
     for node in nodes:
         _refuse_branch(node, used)
     layers = [node.operation for node in nodes if not node.is_input]
     _refuse_repeats(layers)
-    if not layers or nodes[-1].output_tensors[0] is not model.outputs[0]:
-        raise InputError(
-            f"reference model {model.name!r} has layers after its output or none at all, {REMEDY}"
-        )
+    if not layers:
+        raise InputError(f"reference model {model.name!r} has no layers, {REMEDY}")
     return layers
+
+
+def _nodes_behind(tensor: Any) -> list[Any]:
+    """Return the calls that a tensor was computed by, first to last, without those that only make masks."""
+    nodes: list[Any] = []
+    waiting = [tensor]
+    while waiting:
+        history = waiting.pop()._keras_history
+        node = history.operation._inbound_nodes[history.node_index]
+        if not any(node is other for other in nodes):
+            nodes.append(node)
+            waiting.extend(_inputs_of(node))
+    return nodes[::-1]
+
+
+def _inputs_of(node: Any) -> list[Any]:
+    """Return the tensors that a layer was called with, without the masks that Keras handed on by itself."""
+    masks = {
+        id(mask) for mask in (getattr(t, "_keras_mask", None) for t in node.input_tensors) if mask is not None
+    }
+    return [tensor for tensor in node.input_tensors if id(tensor) not in masks]
 
 
 def _refuse_branch(node: Any, used: list[Any]) -> None:
@@ -106,11 +125,12 @@ def _refuse_branch(node: Any, used: list[Any]) -> None:
 
     operation = node.operation
     name = f"layer {operation.name!r} ({type(operation).__name__})"
+    inputs = _inputs_of(node)
     consumers = sum(tensor is output for tensor in used for output in node.output_tensors)
     if not isinstance(operation, keras.Layer):
         raise InputError(f"operation {operation.name!r} ({type(operation).__name__}) is no layer, {REMEDY}")
-    if not node.is_input and len(node.input_tensors) != 1:
-        raise InputError(f"{name} has {len(node.input_tensors)} inputs, {REMEDY}")
+    if not node.is_input and len(inputs) != 1:
+        raise InputError(f"{name} has {len(inputs)} inputs, {REMEDY}")
     if len(node.output_tensors) != 1:
         raise InputError(f"{name} has {len(node.output_tensors)} outputs, {REMEDY}")
     if consumers > 1:
@@ -121,12 +141,17 @@ def _refuse_branch(node: Any, used: list[Any]) -> None:
 
 
 def _extra_arguments(node: Any) -> str:
-    """Return the arguments after the input tensor; Keras itself adds ``mask=None`` and ``training=False``."""
-    args, kwargs = node.arguments.args, node.arguments.kwargs
-    named = [
-        f"{name}={value!r}" for name, value in kwargs.items() if value is not None and value is not False
-    ]
-    return ", ".join([*(repr(value) for value in args[1:] if value is not None), *named])
+    """Return the arguments after the input tensor; Keras itself adds masks and ``training=False``."""
+    own = {id(tensor) for tensor in node.input_tensors} - {id(tensor) for tensor in _inputs_of(node)}
+    args = [value for value in node.arguments.args[1:] if value is not None and id(value) not in own]
+    kwargs = {
+        k: v
+        for k, v in node.arguments.kwargs.items()
+        if v is not None and v is not False and id(v) not in own
+    }
+    return ", ".join(
+        [*(repr(value) for value in args), *(f"{name}={value!r}" for name, value in kwargs.items())]
+    )
 
 
 def _refuse_repeats(layers: list[keras.Layer]) -> None:

@@ -133,7 +133,7 @@ def _check_specs(model: keras.Model, source: Source) -> None:
     ):
         raise InputError(
             f"input_shape asks for {show(source.specs)}, but {source.argument} {source.label!r} takes "
-            f"{show(own)}; leave input_shape away, or give the shape that the model was made for"
+            f"{show(own)}; leave input_shape away, or give the model's shape without the batch axis"
         )
 
 

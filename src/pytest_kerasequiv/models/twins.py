@@ -135,7 +135,7 @@ class Twins:
         except MissingShapeError:
             if self.derived:
                 raise
-            candidate = sources[1].build_as_given(BUILD_SEED)
+            candidate = _build_knowing_alone(sources)
             sources = _learn(sources[0], candidate), sources[1]
             models = sources[0].build_as_given(BUILD_SEED), candidate
         else:
@@ -158,6 +158,18 @@ def _build_candidate(
         sources = sources[0], _learn(sources[1], reference)
         candidate = sources[1].build_as_given(BUILD_SEED)
     return (reference, candidate), sources
+
+
+def _build_knowing_alone(sources: tuple[Source, Source]) -> keras.Model:
+    """Build the candidate, which has to tell the input shape since the reference does not."""
+    try:
+        return sources[1].build_as_given(BUILD_SEED)
+    except MissingShapeError:
+        raise MissingShapeError(
+            f"reference {sources[0].label!r} and candidate {sources[1].label!r} both make models that are "
+            "not built, so nothing tells the shape of their input; pass input_shape=(...) without the batch "
+            "axis, or begin one of them with keras.Input"
+        ) from None
 
 
 def _with_specs(reference: Source, candidate: Source, specs: Specs) -> tuple[Source, Source]:
