@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gc
+
 import keras  # noqa: F401 - pytester forgets what a run imported, but TensorFlow cannot be loaded twice
 import pytest
+
+gc.freeze()  # each pytest in pytest collects garbage five times when it ends: not over all of TensorFlow
 
 SCRIPTED_FLOORS = """
 import contextlib

@@ -163,7 +163,7 @@ def next_step(report: Report) -> str:
 
 _STEPS = {
     "summary": "compare the rows named above in the builders; assert_same_graph names the changed setting.",
-    "graph": "give both builders the same layers as named above; if the change is meant, it is another model.",
+    "graph": "give both builders the layers named above alike; if the change is meant, it is another model.",
     "program": "compare the layer named above in the builders.",
     "weights": "compare shape, trainability, sharing and initialiser of the variables named above.",
     "outputs": "compare the settings of the layer named; if the deviation is acceptable, pass rtol/atol.",

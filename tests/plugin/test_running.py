@@ -1,0 +1,102 @@
+"""How trainings are run: executors, the cache of finished runs, the progress."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+
+import pytest
+
+ONE = """
+from scripted_floors import CALLS, Training
+
+def test_it(keras_twins):
+    keras_twins({}).assert_same_training(Training())
+    options = CALLS[-1][1]
+    print("GOT", type(options["executor"]).__name__, getattr(options["executor"], "workers", ""))
+    print("KEPT", options["cache"] and options["cache"]._directory)
+"""
+
+
+def test_in_process_by_default_and_kept_in_the_cache_folder(scripted: pytest.Pytester) -> None:
+    scripted.makepyfile(ONE)
+    text = scripted.runpytest("-s", "--kerasequiv").stdout.str()
+    assert "GOT NoneType" in text
+    assert f"KEPT {scripted.path / '.pytest_cache' / 'd' / 'kerasequiv'}" in text
+
+
+def test_workers_and_no_cache(scripted: pytest.Pytester) -> None:
+    scripted.makepyfile(ONE)
+    text = scripted.runpytest(
+        "-s", "--kerasequiv", "--kerasequiv-workers=2", "--kerasequiv-no-cache"
+    ).stdout.str()
+    assert "GOT LocalProcesses 2" in text
+    assert "KEPT None" in text
+
+
+def test_without_the_cache_provider_runs_are_kept_in_memory(scripted: pytest.Pytester) -> None:
+    scripted.makepyfile(ONE.replace("._directory", ".__class__.__name__"))
+    assert "KEPT RunCache" in scripted.runpytest("-s", "--kerasequiv", "-p", "no:cacheprovider").stdout.str()
+    assert not (scripted.path / ".pytest_cache").exists()
+
+
+@pytest.mark.parametrize("workers", ["0", "many", "http://here"])
+def test_workers_that_are_none(scripted: pytest.Pytester, workers: str) -> None:
+    result = scripted.runpytest(f"--kerasequiv-workers={workers}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"*--kerasequiv-workers: '{workers}' names no workers; give a number*"])
+
+
+def on_a_terminal(*command: str, cwd: os.PathLike[str]) -> str:
+    """Run a command as a terminal sees it."""
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
+    with subprocess.Popen(
+        [sys.executable, *command], cwd=cwd, stdout=theirs, stderr=theirs, env=environment
+    ) as done:
+        os.close(theirs)
+        seen = b""
+        while True:
+            try:
+                part = os.read(ours, 65536)
+            except OSError:  # the other end is closed
+                break
+            if not part:
+                break
+            seen += part
+    os.close(ours)
+    assert done.returncode == 0
+    return seen.decode()
+
+
+def test_a_terminal_shows_a_bar_although_output_is_captured(scripted: pytest.Pytester) -> None:
+    scripted.makepyfile(ONE)
+    seen = on_a_terminal("-m", "pytest", "--kerasequiv", cwd=scripted.path)
+    assert "test_it: reference" in seen
+    assert "2/2" in seen
+    assert "1 passed" in seen
+
+
+def test_quiet_shows_no_bar(scripted: pytest.Pytester) -> None:
+    scripted.makepyfile(ONE)
+    assert "2/2" not in on_a_terminal("-m", "pytest", "-q", "--kerasequiv", cwd=scripted.path)
+
+
+def test_a_file_gets_a_line_now_and_then(scripted: pytest.Pytester) -> None:
+    scripted.makepyfile(ONE)
+    assert "2 of 2 runs" not in scripted.runpytest("--kerasequiv").stdout.str()
+    scripted.makeconftest(
+        "import scripted_floors, pytest_kerasequiv.progress as p\n"
+        "def pytest_configure(): p.SECONDS_BETWEEN_LINES = 0.0\n"
+    )
+    lines = scripted.runpytest_subprocess("--kerasequiv").stdout
+    lines.fnmatch_lines(
+        ["kerasequiv: test_it: 1 of 2 runs in 2 s", "kerasequiv: test_it: 2 of 2 runs in 2 s"]
+    )
+
+
+def test_a_worker_of_xdist_shows_nothing(scripted: pytest.Pytester) -> None:
+    scripted.makepyfile(ONE)
+    assert "2/2" not in on_a_terminal("-m", "pytest", "-n", "1", "--kerasequiv", cwd=scripted.path)

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+from pytest_kerasequiv import Report
+from pytest_kerasequiv.reporting.markdown import escaped, render
+from pytest_kerasequiv.reporting.session import SessionReport
+
+
+def test_a_line_per_pair_then_what_differs_then_metrics(
+    equivalent: Report, different: Report, inconclusive: Report
+) -> None:
+    text = render(SessionReport((equivalent, different, inconclusive), command="pytest --kerasequiv"))
+    lines = text.splitlines()
+    assert "| forecaster | EQUIVALENT | statistical | 3 | 12.8 |" in lines
+    assert "| shy | **INCONCLUSIVE** |  | 1 | 12.5 |" in lines
+    assert any(line.startswith("- layer m/") for line in lines)
+    assert any(line.startswith("| mae |") and line.endswith("| EQUIVALENT |") for line in lines)
+    assert "Repeat with `pytest --kerasequiv`" in lines
+    assert len(lines) < 60
+
+
+def test_names_stay_text(different: Report) -> None:
+    text = render(SessionReport((different,)))
+    assert "<script>" not in text
+    assert "\\<script\\>" in text
+    row = next(line for line in text.splitlines() if line.startswith("| pair "))
+    assert row.replace("\\|", "").count("|") == 6
+
+
+def test_escaping() -> None:
+    assert escaped("a|b\n<i> [x](y) `z`") == "a\\|b \\<i\\> \\[x\\]\\(y\\) \\`z\\`"
+
+
+def test_nothing_ran() -> None:
+    assert "No equivalence check ran." in render(SessionReport(()))

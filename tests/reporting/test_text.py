@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+from pytest_kerasequiv import CheckResult, Evidence, Finding, Report, Verdict
+from pytest_kerasequiv.reporting.text import culprit, headline, metric_table, metrics, next_step, render
+
+
+def test_lines_are_at_most_100_columns(equivalent: Report, different: Report, inconclusive: Report) -> None:
+    for report in (equivalent, different, inconclusive):
+        assert max(len(line) for line in render(report).splitlines()) <= 100
+
+
+def test_a_failure_fits_a_screen(different: Report) -> None:
+    finding = Finding("outputs", "m/a", "m/a", "value", 1, 2, "\n".join(["many"] * 30))
+    findings = tuple(replace(finding, field=f"value {number}") for number in range(40))
+    outputs = replace(different["outputs"], findings=findings)
+    long = replace(different, checks={**different.checks, "outputs": outputs})
+    text = render(long)
+    assert len(text.splitlines()) <= 60
+    assert "and 35 more: see report.findings" in text
+
+
+def test_the_headline_names_pair_verdict_evidence_and_sides(equivalent: Report) -> None:
+    line = "forecaster: EQUIVALENT (statistical) [models:sequential against models:functional]"
+    assert headline(equivalent) == line
+    assert render(equivalent).splitlines()[0] == line
+
+
+def test_a_long_headline_drops_the_sides(equivalent: Report) -> None:
+    assert headline(replace(equivalent, name="x" * 60)) == f"{'x' * 60}: EQUIVALENT (statistical)"
+
+
+def test_the_setting_that_explains_the_numbers_is_the_culprit(different: Report) -> None:
+    first = culprit(different)
+    assert first is not None
+    assert (first.check, first.field) == ("graph", "rate")
+
+
+def test_a_changed_layer_that_no_number_accuses_is_not(different: Report) -> None:
+    elsewhere = replace(different["graph"].findings[0], reference_layer="m/other", candidate_layer="m/other")
+    checks = {**different.checks, "graph": replace(different["graph"], findings=(elsewhere,))}
+    first = culprit(replace(different, checks=checks))
+    assert first is not None
+    assert first.check == "outputs"
+
+
+def test_notes_are_no_culprit(equivalent: Report) -> None:
+    assert culprit(equivalent) is None
+    assert "- note, graph: layer a/relu (ReLU) has no counterpart" in render(equivalent)
+
+
+def test_a_message_without_its_layer_gets_it() -> None:
+    finding = Finding("outputs", "m/a", "m/b", "value", 1, 2, "far off")
+    result = CheckResult("outputs", Verdict.DIFFERENT, Evidence.MEASURED, (finding,))
+    report = Report("pair", Verdict.DIFFERENT, Evidence.MEASURED, {"outputs": result})
+    assert "outputs: m/a / m/b: far off" in render(report)
+
+
+def test_the_table_of_metrics(inconclusive: Report) -> None:
+    head, row = metric_table(metrics(inconclusive))
+    assert head.split() == [
+        "metric",
+        "reference",
+        "candidate",
+        "difference",
+        "[90",
+        "%",
+        "interval]",
+        "margin",
+        "verdict",
+    ]
+    cells = ["loss", "2", "±", "1", "2.5", "±", "1", "0.5", "[-1,", "2]", "±1", "(1", "sd)", "INCONCLUSIVE"]
+    assert row.split() == cells
+
+
+def test_next_steps(equivalent: Report, different: Report, inconclusive: Report) -> None:
+    assert next_step(equivalent) == ""
+    assert next_step(different).startswith("give both builders")
+    assert "neither a pass nor a difference" in next_step(inconclusive)
+    assert "about 18 are recommended" in next_step(inconclusive)
+
+
+def test_what_broke_is_named_in_the_next_step() -> None:
+    finding = Finding("outputs", None, None, "error", None, None, "the check could not run: OSError: gone")
+    result = CheckResult("outputs", Verdict.INCONCLUSIVE, None, (finding,), {"traceback": "..."})
+    report = Report("pair", Verdict.INCONCLUSIVE, None, {"outputs": result})
+    assert "The check outputs could not run" in next_step(report)
+    assert "OSError: gone" in render(report)
