@@ -1,4 +1,4 @@
-"""Blame in training mode, forward: the layers whose training-mode outputs differ on the reference's tensors."""
+"""Blame in training mode, forward: layers whose outputs differ there on the reference's tensors."""
 
 from __future__ import annotations
 

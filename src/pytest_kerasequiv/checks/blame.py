@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pytest_kerasequiv.checks.layer_pairs import CallPair, Calls, call_pairs
+from pytest_kerasequiv.checks.layer_pairs import CallPair, Calls, call_pairs, with_outputs
 from pytest_kerasequiv.checks.naming import at_fault, training_settings, without_partner
 from pytest_kerasequiv.checks.sides import sides_of
 from pytest_kerasequiv.checks.tolerance import largest
@@ -105,7 +105,7 @@ def _follow(
         with runner.holding():
             recordings.append(record(runner.model, runner.pack(probe.inputs), training=training))
     reference, candidate = (Calls(r.calls, r.layers) for r in recordings)
-    pairs = call_pairs(pair, reference, candidate)
+    pairs = with_outputs(call_pairs(pair, reference, candidate), recordings[0].makers, recordings[1].makers)
     rows = tuple(_row(p, reference, candidate, dtype) for p in pairs)
     known = tuple(row for row in rows if row is not None)
     settings = training_settings(check, reference, candidate, pairs)
@@ -196,12 +196,22 @@ class _Court:
             missing = [r for r in self._region(self.reference, pair.reference, back) if r not in back]
             direct = self._differs(pair, self._directly(pair))
             if (extra or missing) and not direct:
-                found += without_partner(self, pair, missing, extra)
+                found += self._between(pair, missing, extra)
             elif direct:
                 found += self._descend(pair)
             else:
                 found += without_partner(self, pair, [], [])
         return list({str(finding): finding for finding in found}.values())
+
+    def _between(self, pair: CallPair, missing: list[int], extra: list[int]) -> list[Finding]:
+        """Blame what stands before a pair that agrees on its own; two of one class are one changed layer."""
+        kinds = [calls.calls[i].kind for calls, side in self._both(missing, extra) for i in side]
+        if len(missing) == len(extra) == 1 and kinds[0] == kinds[1]:
+            return at_fault(self, CallPair(missing[0], extra[0]))
+        return without_partner(self, pair, missing, extra)
+
+    def _both(self, missing: list[int], extra: list[int]) -> list[tuple[Calls, list[int]]]:
+        return [(self.reference, missing), (self.candidate, extra)]
 
     def _differs(self, pair: CallPair, outputs: tuple[Given, ...] | None) -> bool:
         if outputs is None:

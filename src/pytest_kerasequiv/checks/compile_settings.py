@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import keras
 
 ONLY_SPEED = ("run_eagerly", "steps_per_execution", "jit_compile", "auto_scale_loss")
-"""Settings that change how a step is run, not what it computes beyond rounding (but see the note on XLA's seeds)."""
+"""Settings that change how a step is run, not what it computes (beyond rounding)."""
 
 
 def settings_of(model: keras.Model) -> dict[str, Any] | None:
@@ -59,7 +59,7 @@ def _each(values: Any, read: Any) -> Any:
 
 
 def _loss(loss: Any) -> tuple[Any, dict[str, Any]]:
-    """Return name and settings of a loss: the function behind it, so that ``"mse"`` is ``MeanSquaredError()``."""
+    """Return the function behind a loss, so that ``"mse"`` is ``MeanSquaredError()``, and its settings."""
     import keras
 
     if loss is None:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_kerasequiv.checks.backward import blame_training
 from pytest_kerasequiv.checks.blame import layer_table
+from pytest_kerasequiv.checks.compile_settings import compare_settings, settings_of
 from pytest_kerasequiv.checks.judging import Judged, judge, tolerance_figures
 from pytest_kerasequiv.checks.losses import LossPlan, plan_loss
+from pytest_kerasequiv.checks.parts import Part, VariablePairs, explaining, part_of, shortened
 from pytest_kerasequiv.checks.sides import Side, sides_of, unmapped
 from pytest_kerasequiv.checks.training_inputs import training_probes
-from pytest_kerasequiv.checks.variable_labels import Label, both_labels
 from pytest_kerasequiv.models.differentiating import Pass, differentiate
 from pytest_kerasequiv.models.float64 import Float64Unavailable
 from pytest_kerasequiv.models.perturbing import perturbed_inputs, perturbed_values
@@ -30,12 +31,13 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.generic]
 
+
 NAME = "gradients"
 
 
 @dataclass(frozen=True)
 class Observation:
-    """What one model does in training mode on each probe, as plain data; `outputs.Observation` has the same parts."""
+    """What one model does in training mode on each probe, as plain data; see `answers.Observation`."""
 
     names: tuple[str, ...]
     dtype: str
@@ -74,21 +76,6 @@ def run(pair: Pair, *, rtol: float | None = None, atol: float | None = None) -> 
     return _finished(pair, result, probes, plan)
 
 
-@dataclass(frozen=True)
-class VariablePairs:
-    """How the variables correspond, with their labels: what `compare` needs of the models."""
-
-    pairs: tuple[tuple[int, int], ...]
-    reference: tuple[Label, ...]
-    candidate: tuple[Label, ...]
-
-    @classmethod
-    def of(cls, pair: Pair) -> VariablePairs:
-        """Return the mapping of a pair."""
-        ours, theirs = both_labels(pair)
-        return cls(pair.variable_map.pairs, tuple(ours), tuple(theirs))
-
-
 def observe(
     side: Side,
     probes: Sequence[Probe],
@@ -109,32 +96,27 @@ def observe(
         perturb: whether the float64 twin is run under perturbed weights and inputs as well.
     """
     runner = side.runner()
-    passes = _passes(runner, probes, plan, [probe.inputs for probe in probes])
+    passes = _passes(runner, plan, [probe.inputs for probe in probes])
     exact, perturbed, why = None, None, "rtol or atol was given" if not oracle else None
     if oracle:
         try:
             with side.exact_runner() as wide:
-                exact = _passes(wide, probes, plan, [probe.inputs for probe in probes])
+                exact = _passes(wide, plan, [probe.inputs for probe in probes])
                 if perturb:
                     moved = wide.under(perturbed_values(wide.model, side.values, side.dtype, seed))
                     inputs = [perturbed_inputs(probe.inputs, side.dtype, seed) for probe in probes]
-                    perturbed = _passes(moved, probes, plan, inputs)
+                    perturbed = _passes(moved, plan, inputs)
         except Float64Unavailable as reason:
             why = str(reason)
     return Observation(plan.names, side.dtype, passes, exact, perturbed, why)
 
 
-def _passes(
-    runner: Runner, probes: Sequence[Probe], plan: LossPlan, inputs: Sequence[Sequence[Array]]
-) -> tuple[Pass, ...]:
+def _passes(runner: Runner, plan: LossPlan, inputs: Sequence[Sequence[Array]]) -> tuple[Pass, ...]:
     with ExitStack() as stack:
         stack.enter_context(runner.holding())
         stack.enter_context(compiled_for_now(runner.model, plan.settings_of(runner.model)))
         runner.uses_loss = plan.compiled
-        return tuple(
-            differentiate(runner, batch, plan.targets[index])
-            for index, batch in zip(range(len(probes)), inputs)
-        )
+        return tuple(differentiate(runner, batch, plan.targets[index]) for index, batch in enumerate(inputs))
 
 
 def _candidate_fails(error: Exception) -> CheckResult:
@@ -172,7 +154,7 @@ def compare(
     for index, probe in enumerate(probes):
         for part in _parts(reference, candidate, mapping, index):
             if part.shapes_differ():
-                found.append(part.shape_finding(probe))
+                found.append(part.shape_finding(NAME, probe))
                 continue
             one = judge(
                 f"{part.what} on {probe!r}", index, part.arrays, reference.dtype, rtol=rtol, atol=atol
@@ -189,27 +171,6 @@ def compare(
     return _result(reference, candidate, [j for group in judged.values() for j in group], found)
 
 
-@dataclass(frozen=True)
-class Part:
-    """One tensor of a pass on both sides: what it is, which layers it belongs to, and its five arrays (see `judge`)."""
-
-    what: str
-    where: tuple[str | None, str | None, str]
-    arrays: tuple[Array | None, ...]
-
-    def shapes_differ(self) -> bool:
-        """Whether the two cannot be compared element by element."""
-        return (
-            self.arrays[0] is None or self.arrays[1] is None or self.arrays[0].shape != self.arrays[1].shape
-        )
-
-    def shape_finding(self, probe: str) -> Finding:
-        """Return the finding for other shapes."""
-        shapes = [None if array is None else tuple(array.shape) for array in self.arrays[:2]]
-        message = f"{self.what} has other shapes on {probe!r}: {shapes[0]} against {shapes[1]}"
-        return Finding(NAME, self.where[0], self.where[1], "shape", shapes[0], shapes[1], message)
-
-
 def _parts(reference: Observation, candidate: Observation, mapping: VariablePairs, index: int) -> list[Part]:
     passes = [
         None if group is None else group[index]
@@ -223,8 +184,12 @@ def _parts(reference: Observation, candidate: Observation, mapping: VariablePair
     ]
     first = reference.passes[index]
     parts = [
-        _part(
-            f"output {name!r} in training mode", (None, None, "value"), passes, "outputs", position, position
+        part_of(
+            f"output {name!r} in training mode",
+            (None, None, "value"),
+            passes,
+            "outputs",
+            (position, position),
         )
         for position, name in enumerate(reference.names)
     ]
@@ -237,44 +202,11 @@ def _parts(reference: Observation, candidate: Observation, mapping: VariablePair
             if a in getattr(first, field) and b in getattr(candidate.passes[index], field):
                 ours, theirs = mapping.reference[a], mapping.candidate[b]
                 where = (ours.layer, theirs.layer, ours.role)
-                parts.append(_part(f"{what} {str(ours)!r}", where, passes, field, a, b))
+                parts.append(part_of(f"{what} {str(ours)!r}", where, passes, field, (a, b)))
     for position in sorted(first.input_gradients):
         what = f"the gradient of input {position}"
-        parts.append(_part(what, (None, None, "value"), passes, "input_gradients", position, position))
+        parts.append(part_of(what, (None, None, "value"), passes, "input_gradients", (position, position)))
     return parts
-
-
-def _part(
-    what: str,
-    where: tuple[str | None, str | None, str],
-    passes: Sequence[Any],
-    field: str,
-    ours: int,
-    theirs: int,
-) -> Part:
-    keys = (ours, theirs, ours, theirs, ours)
-    arrays = [
-        None if one is None else _item(getattr(one, field), key)
-        for one, key in zip(passes, keys, strict=True)
-    ]
-    shape = None if arrays[0] is None else arrays[0].shape
-    return Part(what, where, tuple(like(array, shape) for array in arrays))
-
-
-def _item(values: Any, key: int) -> Array | None:
-    if isinstance(values, dict):
-        return values.get(key)
-    return values[key] if key < len(values) else None
-
-
-def like(array: Array | None, shape: tuple[int, ...] | None) -> Array | None:
-    """Give a candidate's array the reference's shape where a rewrite only reshapes (Dense as Conv1D)."""
-    import math
-
-    if array is None or shape is None or array.shape == shape or array.size != math.prod(shape):
-        return array
-    squeezed = [size for size in shape if size != 1] == [size for size in array.shape if size != 1]
-    return array.reshape(shape) if squeezed else array
 
 
 def _attribute(passes: Sequence[Any], field: str) -> tuple[Array | None, ...]:
@@ -350,40 +282,21 @@ def _finished(pair: Pair, result: CheckResult, probes: Sequence[Probe], plan: Lo
     """Add the table of layers; in a failure name the layers and settings at fault before what they caused."""
     notes = list(plan.notes(NAME))
     blaming = result.verdict is Verdict.DIFFERENT
-    traced = blame_training(pair, NAME, probes[result.figures.get("worst") or 0], blaming=blaming)
-    figures = {**result.figures, "layers": layer_table(traced)}
     if not blaming:
-        if figures.get("zero_gradients") == 1.0:
+        if result.figures.get("zero_gradients") == 1.0:
             message = (
                 "every gradient is zero on these batches (a dead output?), so agreement says little here"
             )
             notes.append(Finding(NAME, None, None, "value", 0.0, 0.0, message, "note"))
-        return replace(result, findings=(*result.findings, *notes), figures=figures)
-    causes = (*traced.findings, *explaining(traced.settings, result.findings))
+        return replace(result, findings=(*result.findings, *notes))
+    traced = blame_training(pair, NAME, probes[result.figures.get("worst") or 0], blaming=True)
+    figures = {**result.figures, "layers": layer_table(traced)}
+    settings = [
+        finding
+        for finding in compare_settings(NAME, settings_of(pair.reference), settings_of(pair.candidate))
+        if finding.field.startswith("loss")
+    ]
+    causes = (*settings, *traced.findings, *explaining(traced.settings, result.findings))
     return replace(
         result, findings=(*causes, *shortened(NAME, result.findings, causes), *notes), figures=figures
     )
-
-
-def explaining(settings: Sequence[Finding], found: Sequence[Finding]) -> list[Finding]:
-    """Return the differing training settings whose effect was measured."""
-    fields = {finding.field for finding in found}
-    touched = {finding.reference_layer for finding in found}
-    return [
-        setting
-        for setting in settings
-        if ("regularizer" in setting.field and fields & {"losses", "loss"})
-        or (setting.field == "trainable" and "trainable" in fields)
-        or any(layer is not None and layer.startswith(str(setting.reference_layer)) for layer in touched)
-    ]
-
-
-def shortened(check: str, found: Sequence[Finding], causes: Sequence[Finding]) -> list[Finding]:
-    """Return the worst effect and, as one note, how many more there are; all of them where no cause is known."""
-    differences = [finding for finding in found if finding.severity == "difference"]
-    if not any(cause.severity == "difference" for cause in causes) or len(differences) <= 1:
-        return list(found)
-    rest = ", ".join(str(f.message).split(" differs")[0].split(" on '")[0] for f in differences[1:6])
-    more = " ..." if len(differences) > 6 else ""
-    message = f"{len(differences) - 1} more tensors differ as a consequence: {rest}{more}"
-    return [differences[0], Finding(check, None, None, "value", len(differences), None, message, "note")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -59,6 +60,23 @@ def call_pairs(
         return sorted(found, key=lambda p: p.reference)
     first, second = (within.reference, within.candidate) if within is not None else (-1, -1)
     return _by_order(reference, reference.children(first), candidate, candidate.children(second))
+
+
+def with_outputs(pairs: list[CallPair], reference: Sequence[int], candidate: Sequence[int]) -> list[CallPair]:
+    """Add the calls that make the models' outputs, by position, where neither has a partner yet.
+
+    Args:
+        pairs: the pairs so far.
+        reference: for each output of the reference, the recorded call that made it.
+        candidate: the same for the candidate.
+    """
+    paired = [{p.reference for p in pairs}, {p.candidate for p in pairs}]
+    added = [
+        CallPair(ours, theirs)
+        for ours, theirs in zip(reference, candidate, strict=False)
+        if min(ours, theirs) >= 0 and ours not in paired[0] and theirs not in paired[1]
+    ]
+    return sorted([*pairs, *dict.fromkeys(added)], key=lambda p: p.reference)
 
 
 def _by_node(graph: LayerGraph, calls: Calls) -> dict[int, int]:

@@ -47,7 +47,7 @@ class LossPlan:
         return self.reference is not None
 
     def settings_of(self, model: keras.Model) -> Mapping[str, Any] | None:
-        """Return the settings to compile a side (or its float64 twin) with: its own loss, else the other's."""
+        """Return what to compile a side (or its float64 twin) with: its own loss, else the other's."""
         return loss_settings(model) or self.reference
 
     def notes(self, check: str) -> list[Finding]:

@@ -39,7 +39,7 @@ def changed_fields(reference: keras.Layer, candidate: keras.Layer) -> list[tuple
 def training_settings(
     check: str, reference: Calls, candidate: Calls, pairs: Sequence[CallPair]
 ) -> tuple[Finding, ...]:
-    """Return the settings that act on training alone and differ between corresponding layers, each layer once."""
+    """Return settings that act on training alone and differ between corresponding layers."""
     found: dict[str, Finding] = {}
     for pair in pairs:
         paths = reference.calls[pair.reference].path, candidate.calls[pair.candidate].path

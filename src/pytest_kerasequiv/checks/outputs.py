@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pytest_kerasequiv.checks.answers import Answer, Observation, observe
 from pytest_kerasequiv.checks.blame import blame, layer_table
 from pytest_kerasequiv.checks.judging import Judged, judge, judge_masks, tolerance_figures
-from pytest_kerasequiv.checks.sides import Side, sides_of, unmapped
-from pytest_kerasequiv.models.float64 import Float64Unavailable
+from pytest_kerasequiv.checks.sides import sides_of, unmapped
 from pytest_kerasequiv.models.input_layout import checked_inputs, input_layout
-from pytest_kerasequiv.models.perturbing import perturbed_inputs, perturbed_values
 from pytest_kerasequiv.models.probes import NoProbes, Probe, probes_for
-from pytest_kerasequiv.models.running import Outcome, Runner, output_names
-from pytest_kerasequiv.models.variables import variables_of
 from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Verdict
 
 if TYPE_CHECKING:
@@ -25,47 +21,8 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.generic]
 
+
 NAME = "outputs"
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a model returned for one probe.
-
-    Attributes:
-        outcome: outputs and masks; ``None`` where the call raised.
-        second: the same for a second call in a row; ``None`` unless the model carries state from call to
-            call.
-        error: the exception as text, where the call raised.
-    """
-
-    outcome: Outcome | None
-    second: Outcome | None = None
-    error: str | None = None
-
-
-@dataclass(frozen=True)
-class Observation:
-    """The outputs of one model on the probes, as plain data.
-
-    Attributes:
-        names: name of each flattened output.
-        dtype: the coarsest float dtype the model computes in.
-        answers: one for each probe.
-        stochastic: paths of the seed states that inference advanced: the model draws random numbers.
-        unrepeatable: whether the first probe, run twice from the same state, gave clearly different outputs.
-        exact: the answers of the float64 twin; ``None`` where there is none, ``why_no_oracle`` says why.
-        perturbed: its answers under weights and inputs perturbed by one roundoff.
-    """
-
-    names: tuple[str, ...]
-    dtype: str
-    answers: tuple[Answer, ...]
-    stochastic: tuple[str, ...] = ()
-    unrepeatable: bool = False
-    exact: tuple[Answer, ...] | None = None
-    perturbed: tuple[Answer, ...] | None = None
-    why_no_oracle: str | None = None
 
 
 def run(
@@ -105,88 +62,12 @@ def collect_probes(pair: Pair, inputs: Any) -> tuple[Probe, ...] | CheckResult:
     layout = input_layout(pair.reference)
     own = () if inputs is None else (Probe("your inputs", tuple(checked_inputs(inputs, layout))),)
     try:
-        return (*own, *probes_for(pair.reference, pair.seed))
+        return (*own, *probes_for(sides_of(pair)[0].survey(), pair.seed))
     except NoProbes as error:
         if own:
             return own
         finding = Finding(NAME, None, None, "inputs", None, None, f"not compared: {error}")
         return CheckResult(NAME, Verdict.INCONCLUSIVE, None, (finding,))
-
-
-def observe(
-    side: Side, probes: Sequence[Probe], *, seed: int = 0, oracle: bool = True, perturb: bool = False
-) -> Observation:
-    """Run one twin on all probes.
-
-    Args:
-        side: the twin.
-        probes: the batches, in the reference's order of inputs.
-        seed: seed of the perturbation.
-        oracle: whether the float64 twin is run too.
-        perturb: whether the float64 twin is run under perturbed weights and inputs as well.
-    """
-    runner = side.runner()
-    with runner.holding():
-        answers = tuple(_answer(runner, probe.inputs) for probe in probes)
-        stochastic = _advanced_seeds(runner)
-        names = output_names(side.model, runner.sample) if runner.sample is not None else ()
-        unrepeatable = bool(probes) and _unrepeatable(runner, probes[0], answers[0])
-    exact, perturbed, why = None, None, "rtol or atol was given" if not oracle else None
-    if oracle:
-        try:
-            exact, perturbed = _observe_exactly(side, probes, seed, perturb=perturb)
-        except Float64Unavailable as reason:
-            why = str(reason)
-    return Observation(names, side.dtype, answers, stochastic, unrepeatable, exact, perturbed, why)
-
-
-def _observe_exactly(
-    side: Side, probes: Sequence[Probe], seed: int, *, perturb: bool
-) -> tuple[tuple[Answer, ...], tuple[Answer, ...] | None]:
-    with side.exact_runner() as runner:
-        with runner.holding():
-            exact = tuple(_answer(runner, probe.inputs) for probe in probes)
-        if not perturb:
-            return exact, None
-        changed = runner.under(perturbed_values(runner.model, side.values, side.dtype, seed))
-        with changed.holding():
-            moved = [perturbed_inputs(probe.inputs, side.dtype, seed) for probe in probes]
-            return exact, tuple(_answer(changed, inputs) for inputs in moved)
-
-
-def _answer(runner: Runner, inputs: Sequence[Array]) -> Answer:
-    """Call the model from its given state, and once more where the first call left a state behind."""
-    runner.reset()
-    try:
-        outcome = runner.infer(inputs)
-        second = runner.infer(inputs) if runner.carries_state() else None
-    except Exception as error:  # what the model cannot take is compared too: both must refuse it
-        return Answer(None, None, _first_line(error))
-    return Answer(outcome, second)
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0] if lines else ''}"
-
-
-def _advanced_seeds(runner: Runner) -> tuple[str, ...]:
-    return tuple(
-        variables_of(runner.model)[index].path for index in runner.changed_state() if runner.is_seed(index)
-    )
-
-
-def _unrepeatable(runner: Runner, probe: Probe, first: Answer) -> bool:
-    import numpy as np
-
-    again = _answer(runner, probe.inputs)
-    if first.outcome is None or again.outcome is None:
-        return False
-    return not all(
-        np.allclose(a, b, rtol=1e-2, atol=1e-2 * (np.abs(a[np.isfinite(a)]).max(initial=0)), equal_nan=True)
-        for a, b in zip(first.outcome.outputs, again.outcome.outputs, strict=True)
-        if a.dtype.kind == "f"
-    )
 
 
 def compare(
@@ -335,9 +216,9 @@ def _undecided(reference: Observation, candidate: Observation, judged: Sequence[
     if reference.unrepeatable or candidate.unrepeatable:
         side = "reference" if reference.unrepeatable else "candidate"
         message = (
-            f"the {side} gives other outputs when it is run again on the same inputs from the same state: it "
-            "draws random numbers outside Keras's seed generators, so its outputs cannot be compared; draw them with "
-            "keras.random and a keras.random.SeedGenerator"
+            f"the {side} gives other outputs when it is run again on the same inputs from the same state; "
+            "it draws random numbers outside Keras's seed generators, so nothing can be compared; draw them "
+            "with keras.random and a keras.random.SeedGenerator"
         )
         return Finding(
             NAME, None, None, "stochastic", reference.unrepeatable, candidate.unrepeatable, message

@@ -12,6 +12,7 @@ from pytest_kerasequiv.models.dtypes import least_precise_dtype
 from pytest_kerasequiv.models.float64 import Float64Unavailable, build_float64
 from pytest_kerasequiv.models.input_layout import InputLayout, input_layout
 from pytest_kerasequiv.models.narrowing import narrowing_step
+from pytest_kerasequiv.models.probes import Survey, survey
 from pytest_kerasequiv.models.running import Runner
 from pytest_kerasequiv.verdict import CheckResult, Finding, Verdict
 
@@ -58,6 +59,18 @@ class Side:
             self._kept["runner"] = Runner(self.model, self.values, given=self.given)
         runner: Runner = self._kept["runner"]
         return runner
+
+    def survey(self) -> Survey:
+        """Return what the model takes.
+
+        Raises:
+            NoProbes: it takes nothing that can be generated.
+        """
+        if "survey" not in self._kept:
+            with self.runner().holding():
+                self._kept["survey"] = survey(self.model)
+        found: Survey = self._kept["survey"]
+        return found
 
     @contextmanager
     def exact_runner(self, values: list[Array] | None = None) -> Iterator[Runner]:

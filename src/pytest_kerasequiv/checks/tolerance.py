@@ -44,8 +44,8 @@ DEFAULTS = {
 
 DERIVATION = (
     f"allowed = {SAFETY:g} * S in the model's dtype and {SAFETY:g} * S * u64/u in float64, per tensor and "
-    "probe; S = max(|reference - its float64 result|, |change of its float64 result when weights and inputs are "
-    "perturbed by one roundoff u|, u * |result|), each the largest over the tensor"
+    "probe; S = max(|reference - its float64 result|, |change of its float64 result when weights and inputs "
+    "are perturbed by one roundoff u|, u * |result|), each the largest over the tensor"
 )
 """The derivation in one sentence, for reports."""
 

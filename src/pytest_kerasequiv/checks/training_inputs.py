@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_kerasequiv.checks.sides import sides_of
 from pytest_kerasequiv.models.input_layout import checked_inputs, input_layout
 from pytest_kerasequiv.models.probes import NoProbes, Probe, training_batch
 from pytest_kerasequiv.verdict import CheckResult, Finding, Verdict
@@ -22,7 +23,8 @@ def training_probes(pair: Pair, check: str, count: int = 2) -> tuple[Probe, ...]
         arrays = checked_inputs(pair.inputs, input_layout(pair.reference))
         own = (Probe("your inputs", tuple(array[:USER_ROWS] for array in arrays)),)
     try:
-        return (*own, *(_numbered(training_batch(pair.reference, pair.seed + k), k) for k in range(count)))
+        found = sides_of(pair)[0].survey()
+        return (*own, *(_numbered(training_batch(found, pair.seed + k), k) for k in range(count)))
     except NoProbes as error:
         if own:
             return own

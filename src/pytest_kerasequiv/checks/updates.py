@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_kerasequiv.checks.backward import blame_training
 from pytest_kerasequiv.checks.compile_settings import compare_settings, settings_of
-from pytest_kerasequiv.checks.gradients import Part, VariablePairs, explaining, like
 from pytest_kerasequiv.checks.judging import Judged, judge, tolerance_figures
-from pytest_kerasequiv.checks.losses import LossPlan, plan_loss
-from pytest_kerasequiv.checks.sides import Side, sides_of, unmapped
-from pytest_kerasequiv.checks.tolerance import largest
+from pytest_kerasequiv.checks.lessons import Lesson, Observation, compile_plan, observe, rate_for
+from pytest_kerasequiv.checks.losses import plan_loss
+from pytest_kerasequiv.checks.parts import Part, VariablePairs, explaining, like
+from pytest_kerasequiv.checks.sides import sides_of, unmapped
 from pytest_kerasequiv.checks.training_inputs import training_probes
+from pytest_kerasequiv.checks.variable_labels import Label
 from pytest_kerasequiv.errors import InputError
-from pytest_kerasequiv.models.compiling import compile_settings
-from pytest_kerasequiv.models.differentiating import differentiate
-from pytest_kerasequiv.models.float64 import Float64Unavailable
-from pytest_kerasequiv.models.lockstep import Step, compiled_steps, sgd_steps
-from pytest_kerasequiv.models.perturbing import perturbed_inputs, perturbed_values
 from pytest_kerasequiv.models.probes import Probe
-from pytest_kerasequiv.models.running import Runner
-from pytest_kerasequiv.models.workbench import compiled_for_now
 from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Verdict
 
 if TYPE_CHECKING:
@@ -34,33 +27,11 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.generic]
 
+
 NAME = "updates"
 
-SGD_RATE = 0.01
-"""Learning rate of the plain descent; lowered where a weight would move by over 0.1 in the first step."""
 
 PHASES = ("sgd", "compiled")
-
-
-@dataclass(frozen=True)
-class Observation:
-    """The steps of one model, phase by phase, as plain data.
-
-    Attributes:
-        dtype: the coarsest float dtype the model computes in.
-        settings: its compile settings, see `compile_settings.settings_of`.
-        steps: phase -> the state after each step.
-        exact: the same of the float64 twin.
-        perturbed: the same of the float64 twin under perturbed weights and inputs.
-        why_no_oracle: why there is none.
-    """
-
-    dtype: str
-    settings: Mapping[str, Any] | None
-    steps: Mapping[str, tuple[Step, ...]]
-    exact: Mapping[str, tuple[Step, ...]] | None = None
-    perturbed: Mapping[str, tuple[Step, ...]] | None = None
-    why_no_oracle: str | None = None
 
 
 def run(pair: Pair, *, steps: int = 5, rtol: float | None = None, atol: float | None = None) -> CheckResult:
@@ -87,7 +58,7 @@ def run(pair: Pair, *, steps: int = 5, rtol: float | None = None, atol: float | 
     probes = probes[:steps]
     plan = plan_loss(pair, probes)
     sides = sides_of(pair)
-    lesson = Lesson(probes, plan, *_compile_plan(pair), rate=_rate(sides[0], probes, plan))
+    lesson = Lesson(probes, plan, *compile_plan(pair), rate=rate_for(sides[0], probes, plan))
     oracle = rtol is None and atol is None
     reference = observe(sides[0], lesson, seed=pair.seed, oracle=oracle, perturb=True)
     candidate = observe(sides[1], lesson, seed=pair.seed, oracle=oracle and reference.exact is not None)
@@ -108,101 +79,12 @@ def _explained(pair: Pair, result: CheckResult, probes: Sequence[Probe]) -> Chec
 _LOSS_TOUCHED = (Finding(NAME, None, None, "loss", None, None, "weights differ, so regularisers may be why"),)
 
 
-@dataclass(frozen=True)
-class Lesson:
-    """What both twins are trained on.
-
-    Attributes:
-        probes: one batch for each step.
-        plan: loss and targets.
-        reference: compile settings of the reference; ``None`` where neither side is compiled.
-        candidate: those of the candidate; the reference's where it has none, and the other way round.
-        rate: learning rate of the plain descent.
-    """
-
-    probes: Sequence[Probe]
-    plan: LossPlan
-    reference: Mapping[str, Any] | None
-    candidate: Mapping[str, Any] | None
-    rate: float = SGD_RATE
-
-
-def _rate(side: Side, probes: Sequence[Probe], plan: LossPlan) -> float:
-    """Return a learning rate at which the first step moves no weight by more than 0.1."""
-    runner = side.runner()
-    with runner.holding(), compiled_for_now(runner.model, plan.settings_of(runner.model)):
-        runner.uses_loss = plan.compiled
-        first = differentiate(runner, probes[0].inputs, plan.targets[0])
-    steepest = max((largest(gradient) for gradient in first.gradients.values()), default=0.0)
-    return min(SGD_RATE, 0.1 / steepest) if steepest > 0 else SGD_RATE
-
-
-def _compile_plan(pair: Pair) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]:
-    own = [_with_loss(compile_settings(model)) for model in (pair.reference, pair.candidate)]
-    return own[0] or own[1], own[1] or own[0]
-
-
-def _with_loss(settings: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Return settings that can train: with a loss, and without XLA, which draws other dropout masks."""
-    if settings is None or settings.get("loss") is None:
-        return None
-    return {**settings, "jit_compile": False}
-
-
 def _with_settings(pair: Pair, result: CheckResult) -> CheckResult:
     found = compare_settings(NAME, settings_of(pair.reference), settings_of(pair.candidate))
     decides = any(finding.severity == "difference" for finding in found)
     verdict = Verdict.DIFFERENT if decides else result.verdict
     evidence = Evidence.MEASURED if decides else None
     return replace(result, verdict=verdict, evidence=evidence, findings=(*found, *result.findings))
-
-
-def observe(
-    side: Side, lesson: Lesson, *, seed: int = 0, oracle: bool = True, perturb: bool = False
-) -> Observation:
-    """Train one twin, from its given values, once by plain SGD and once as compiled; it is left as it was.
-
-    Args:
-        side: the twin.
-        lesson: what it is trained on.
-        seed: seed of the perturbation.
-        oracle: whether the float64 twin is trained too.
-        perturb: whether the float64 twin is trained from perturbed weights as well.
-    """
-    settings = lesson.reference if side.first else lesson.candidate
-    inputs = [probe.inputs for probe in lesson.probes]
-    steps = _train(side.runner(), lesson, settings, inputs)
-    exact, perturbed, why = None, None, "rtol or atol was given" if not oracle else None
-    if oracle:
-        try:
-            with side.exact_runner() as wide:
-                exact = _train(wide, lesson, settings, inputs)
-                if perturb:
-                    moved = wide.under(perturbed_values(wide.model, side.values, side.dtype, seed))
-                    changed = [perturbed_inputs(batch, side.dtype, seed) for batch in inputs]
-                    perturbed = _train(moved, lesson, settings, changed)
-        except Float64Unavailable as reason:
-            why = str(reason)
-    return Observation(side.dtype, settings_of(side.model), steps, exact, perturbed, why)
-
-
-def _train(
-    runner: Runner,
-    lesson: Lesson,
-    settings: Mapping[str, Any] | None,
-    inputs: Sequence[Sequence[Array]],
-) -> dict[str, tuple[Step, ...]]:
-    batches = list(zip(inputs, lesson.plan.targets, strict=True))
-    found = {}
-    with ExitStack() as stack:
-        stack.enter_context(runner.holding())
-        with compiled_for_now(runner.model, lesson.plan.settings_of(runner.model)):
-            runner.uses_loss = lesson.plan.compiled
-            found["sgd"] = sgd_steps(runner, batches, lesson.rate)
-        if settings is not None:
-            with compiled_for_now(runner.model, settings):
-                found["compiled"] = compiled_steps(runner, batches)
-    return found
 
 
 def compare(
@@ -229,11 +111,11 @@ def compare(
     """
     found = compare_settings(NAME, reference.settings, candidate.settings)
     masked = _masked(reference)
+    race = _Race(reference, candidate, mapping, masked, rtol, atol)
     judged: list[Judged] = []
     for phase in PHASES:
         if phase in reference.steps and phase in candidate.steps:
-            first = _first_difference(reference, candidate, mapping, phase, masked, judged, (rtol, atol))
-            found += first
+            found += race.first_difference(phase, judged)
     figures = _figures(reference, candidate, mapping, masked, judged)
     findings = (*sorted(found, key=lambda f: f.severity != "difference"), *notes)
     if any(finding.severity == "difference" for finding in found):
@@ -258,39 +140,47 @@ def _masked(reference: Observation) -> frozenset[int]:
     )
 
 
-def _first_difference(
-    reference: Observation,
-    candidate: Observation,
-    mapping: VariablePairs,
-    phase: str,
-    masked: frozenset[int],
-    judged: list[Judged],
-    given: tuple[float | None, float | None],
-) -> list[Finding]:
-    """Judge step by step, into ``judged``; return the findings of the first step that differs."""
-    for number in range(min(len(reference.steps[phase]), len(candidate.steps[phase]))):
-        parts = _step_parts(reference, candidate, mapping, phase, number, masked)
-        failing = []
-        for part in parts:
-            one = _judge(part, number, phase, reference, candidate, given)
-            judged.append(one)
-            if _fails(one):
-                failing.append((part, one))
-        if failing:
-            return _as_findings(failing)
-    return []
+@dataclass(frozen=True)
+class _Race:
+    """The two observations side by side, to be judged step by step."""
 
+    reference: Observation
+    candidate: Observation
+    mapping: VariablePairs
+    masked: frozenset[int]
+    rtol: float | None
+    atol: float | None
 
-def _judge(
-    part: Part,
-    number: int,
-    phase: str,
-    reference: Observation,
-    candidate: Observation,
-    given: tuple[float | None, float | None],
-) -> Judged:
-    what = f"{part.what} after step {number + 1} ({_PHASE_NAMES[phase]})"
-    return judge(what, number, part.arrays, reference.dtype, rtol=given[0], atol=given[1])
+    def first_difference(self, phase: str, judged: list[Judged]) -> list[Finding]:
+        """Judge step by step, into ``judged``; return the findings of the first step that differs."""
+        for number in range(min(len(side.steps[phase]) for side in (self.reference, self.candidate))):
+            failing = []
+            for part in self._parts(phase, number):
+                what = f"{part.what} after step {number + 1} ({_PHASE_NAMES[phase]})"
+                one = judge(what, number, part.arrays, self.reference.dtype, rtol=self.rtol, atol=self.atol)
+                judged.append(one)
+                if _fails(one):
+                    failing.append((part, one))
+            if failing:
+                return _as_findings(failing)
+        return []
+
+    def _parts(self, phase: str, number: int) -> list[Part]:
+        groups = (
+            self.reference.steps,
+            self.candidate.steps,
+            self.reference.exact,
+            self.candidate.exact,
+            self.reference.perturbed,
+        )
+        steps: list[Any] = [None if g is None or phase not in g else g[phase][number] for g in groups]
+        parts = []
+        for a, b in self.mapping.pairs:
+            if phase == "compiled" and a in self.masked:
+                continue
+            labels = self.mapping.reference[a], self.mapping.candidate[b]
+            parts += _weight_and_slots(steps, a, b, labels)
+        return [*parts, *_metric_parts(steps)]
 
 
 _PHASE_NAMES = {"sgd": "plain SGD", "compiled": "compiled optimizer"}
@@ -302,32 +192,19 @@ def _fails(judged: Judged) -> bool:
     return not decisive.agrees or judged.stored.split > 0
 
 
-def _step_parts(
-    reference: Observation,
-    candidate: Observation,
-    mapping: VariablePairs,
-    phase: str,
-    number: int,
-    masked: frozenset[int],
-) -> list[Part]:
-    steps = [
-        None if group is None or phase not in group else group[phase][number]
-        for group in (reference.steps, candidate.steps, reference.exact, candidate.exact, reference.perturbed)
-    ]
+def _weight_and_slots(steps: Sequence[Any], a: int, b: int, labels: tuple[Label, Label]) -> list[Part]:
+    """Return the parts of one weight: its value, and its slots in the optimizer."""
+    ours, theirs = labels
     parts = []
-    for a, b in mapping.pairs:
-        if phase == "compiled" and a in masked:
-            continue
-        ours, theirs = mapping.reference[a], mapping.candidate[b]
-        if a in steps[0].weights and b in steps[1].weights:
-            arrays = _arrays(steps, "weights", a, b)
-            parts.append(Part(f"weight {str(ours)!r}", (ours.layer, theirs.layer, ours.role), arrays))
-        for slot, index in steps[0].slots:
-            if index == a and (slot, b) in steps[1].slots:
-                arrays = _arrays(steps, "slots", (slot, a), (slot, b))
-                what = f"optimizer slot {slot!r} of {str(ours)!r}"
-                parts.append(Part(what, (ours.layer, theirs.layer, f"optimizer.{slot}"), arrays))
-    return [*parts, *_metric_parts(steps)]
+    if a in steps[0].weights and b in steps[1].weights:
+        where = (ours.layer, theirs.layer, ours.role)
+        parts.append(Part(f"weight {str(ours)!r}", where, _arrays(steps, "weights", a, b)))
+    for slot, index in steps[0].slots:
+        if index == a and (slot, b) in steps[1].slots:
+            where = (ours.layer, theirs.layer, f"optimizer.{slot}")
+            what = f"optimizer slot {slot!r} of {str(ours)!r}"
+            parts.append(Part(what, where, _arrays(steps, "slots", (slot, a), (slot, b))))
+    return parts
 
 
 def _metric_parts(steps: Sequence[Any]) -> list[Part]:
@@ -344,7 +221,7 @@ def _metric_parts(steps: Sequence[Any]) -> list[Part]:
 def _arrays(steps: Sequence[Any], field: str, ours: Any, theirs: Any) -> tuple[Array | None, ...]:
     keys = (ours, theirs, ours, theirs, ours)
     arrays = [None if s is None else getattr(s, field).get(key) for s, key in zip(steps, keys, strict=True)]
-    shape = arrays[0].shape
+    shape = None if arrays[0] is None else arrays[0].shape
     return tuple(like(array, shape) for array in arrays)
 
 

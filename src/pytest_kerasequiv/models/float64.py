@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pytest_kerasequiv.models.compiling import compile_fresh, compile_settings, custom_objects
+from pytest_kerasequiv.models.rebuild import _copy_adapted, _live_config, _rebuild_lambda
 from pytest_kerasequiv.models.seeds import preserved_world
 from pytest_kerasequiv.models.specs import build_from, input_specs
 from pytest_kerasequiv.models.variables import variables_of
@@ -63,7 +64,17 @@ def build_float64(source: Source, seed: int, *, like: keras.Model | None = None)
     reason = _why_unlike(original, model)
     if reason is not None:
         raise Float64Unavailable(reason)
+    _copy_learned(original, model)
     return model
+
+
+def _copy_learned(original: keras.Model, model: keras.Model) -> None:
+    """Copy what a config does not tell: frozen variables, and what preprocessing layers have learned."""
+    for variable, copy in zip(variables_of(original), variables_of(model), strict=True):
+        copy.trainable = variable.trainable
+    for layer, copied in zip(original._flatten_layers(), model._flatten_layers(), strict=True):
+        if hasattr(layer, "adapt"):
+            _copy_adapted(layer, copied)
 
 
 def _refuse_quantised(model: keras.Model) -> None:
@@ -119,8 +130,6 @@ def _from_config(model: keras.Model) -> keras.Model:
 
 def _layer_in_float64(layer: keras.Layer) -> keras.Layer:
     import keras
-
-    from pytest_kerasequiv.models.rebuild import _live_config, _rebuild_lambda
 
     if type(layer) is keras.layers.Lambda:
         return _rebuild_lambda(layer)

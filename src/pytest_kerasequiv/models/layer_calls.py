@@ -81,7 +81,8 @@ class _Recorder:
             self.stack.pop()
             self.parents.pop()
         if slot >= 0:
-            self._close(slot, path, layer, entered, _tensors((args, kwargs)), outputs)
+            self._adopt(slot, _tensors((args, kwargs)), _tensors(outputs))
+            self._close(slot, path, entered, outputs)
         return outputs
 
     def kept(self) -> list[tuple[LayerCall, Any]]:
@@ -96,25 +97,25 @@ class _Recorder:
     def _sources(self, structure: Any) -> tuple[tuple[int, int], ...]:
         return tuple(self.makers.get(id(leaf), (-1, 0)) for leaf in _tensors(structure))
 
-    def _close(
-        self, slot: int, path: str, layer: Any, entered: tuple[Any, ...], given: list[Any], outputs: Any
-    ) -> None:
-        args, kwargs, masks, sources = entered
-        tensors = _tensors(outputs)
-        self.alive.extend(tensors)  # an id may be used again once its tensor is gone
-        passed = {id(tensor) for tensor in given}  # a Dropout at rest returns what it was given
-        for position, tensor in enumerate(tensors):
+    def _adopt(self, slot: int, given: list[Any], made: list[Any]) -> None:
+        """Note which call made a tensor: the innermost, but a call that hands on what it was given counts."""
+        self.alive.extend(made)  # an id may be used again once its tensor is gone
+        passed = {id(tensor) for tensor in given}  # a Dropout at rest
+        for position, tensor in enumerate(made):
             if id(tensor) in passed or id(tensor) not in self.makers:
                 self.makers[id(tensor)] = slot, position
+
+    def _close(self, slot: int, path: str, entered: tuple[Any, ...], outputs: Any) -> None:
+        args, kwargs, masks, sources = entered
         self.calls[slot] = LayerCall(
             path=path,
             call=self.seen[path] - 1,
-            kind=type(layer).__name__,
+            kind=type(self.layers[slot]).__name__,
             parent=self.parents[-1] if self.parents else -1,
             args=args,
             kwargs=kwargs,
             masks=masks,
-            outputs=tuple(_to_array(tensor) for tensor in tensors),
+            outputs=tuple(_to_array(tensor) for tensor in _tensors(outputs)),
             output_masks=_masks(outputs),
             sources=sources,
         )
@@ -135,6 +136,7 @@ class Recording:
     layers: tuple[keras.Layer, ...]
     outputs: Any
     consumers: tuple[tuple[keras.Layer, ...], ...]
+    makers: tuple[int, ...] = ()
 
 
 def record(model: keras.Model, inputs: Any, *, training: bool = False) -> Recording:
@@ -160,7 +162,8 @@ def record(model: keras.Model, inputs: Any, *, training: bool = False) -> Record
         for j in range(len(keras.tree.flatten(inputs)))
     )
     kept = recorder.kept()
-    return Recording(tuple(c for c, _ in kept), tuple(layer for _, layer in kept), outputs, consumers)
+    makers = tuple(recorder.makers.get(id(leaf), (-1, 0))[0] for leaf in _tensors(outputs))
+    return Recording(tuple(c for c, _ in kept), tuple(layer for _, layer in kept), outputs, consumers, makers)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_kerasequiv.models.differentiating import run_pass
 from pytest_kerasequiv.models.running import Runner
+from pytest_kerasequiv.models.sketch import sketch
 from pytest_kerasequiv.models.variables import variables_of
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def sgd_steps(
         found = run_pass(runner, inputs, targets, np.asarray)
         for index, gradient in found.gradients.items():
             variable = variables[index]
-            variable.assign(variable - rate * gradient)
+            variable.assign(variable - rate * np.asarray(gradient, float))
             if variable.constraint is not None:
                 variable.assign(variable.constraint(variable.value))
         magnitudes = {i: float(np.abs(g).max(initial=0)) for i, g in found.gradients.items()}
@@ -62,34 +63,52 @@ def sgd_steps(
 
 
 def compiled_steps(
-    runner: Runner, batches: Sequence[tuple[Sequence[Array], Sequence[Array]]]
-) -> tuple[Step, ...]:
+    runner: Runner,
+    lessons: Sequence[tuple[Sequence[Array], Sequence[tuple[Sequence[Array], Sequence[Array]]]]],
+) -> list[tuple[Step, ...]]:
     """Run the model's own ``train_step`` with the optimizer it is compiled with.
 
     Args:
         runner: a runner that holds its values; its model is compiled.
-        batches: (inputs, targets) of each step.
+        lessons: for each run, the values to begin with and the (inputs, targets) of each step. Every run
+            begins with a fresh optimizer.
     """
-    import keras
+    import numpy as np
 
-    runner.reset_all()
-    model = runner.model
-    step = _train_step(runner)
-    steps = []
-    for inputs, targets in batches:
-        y = keras.tree.pack_sequence_as(runner.sample, runner.targets(targets))
-        logs = step((runner.pack(inputs), y))
-        metrics = {name: float(value) for name, value in _flat(logs).items()}
-        steps.append(Step(_weights(runner), _slots(runner), metrics))
-    model.reset_metrics()
-    return tuple(steps)
+    step = _train_step(runner, *lessons[0][1][0])
+    fresh = [np.asarray(variable).copy() for variable in runner.model.optimizer.variables]
+    found = []
+    for values, batches in lessons:
+        runner.under(values).reset_all()
+        for variable, value in zip(runner.model.optimizer.variables, fresh, strict=True):
+            variable.assign(value)
+        runner.model.reset_metrics()
+        found.append(tuple(_one_step(runner, step, *batch) for batch in batches))
+    return found
 
 
-def _train_step(runner: Runner) -> Callable[[Any], Any]:
+def _one_step(
+    runner: Runner, step: Callable[[Any], Any], inputs: Sequence[Array], targets: Sequence[Array]
+) -> Step:
+    logs = step((runner.pack(inputs), runner.target_structure(targets)))
+    metrics = {name: float(value) for name, value in _flat(logs).items()}
+    return Step(_weights(runner), _slots(runner), metrics)
+
+
+def _train_step(runner: Runner, inputs: Sequence[Array], targets: Sequence[Array]) -> Callable[[Any], Any]:
+    """Return the train step, traced where the model has an RNN; all its variables are made beforehand.
+
+    Variables made inside would have TensorFlow trace it twice.
+    """
     import tensorflow as tf
 
     model = runner.model
+    outcome = runner.infer(inputs)
+    x, y = runner.pack(inputs), runner.target_structure(targets)
+    y_pred = runner.structured([tf.constant(output) for output in outcome.outputs])
     model.optimizer.build(model.trainable_variables)
+    model.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=None, training=True)
+    model.compute_metrics(x, y, y_pred, sample_weight=None)
     if not runner.in_graph():
         step: Callable[[Any], Any] = model.train_step
         return step
@@ -105,10 +124,8 @@ def _flat(logs: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def _weights(runner: Runner) -> dict[int, Array]:
-    import numpy as np
-
     return {
-        index: np.array(variable)
+        index: sketch(variable)
         for index, variable in enumerate(variables_of(runner.model))
         if not runner.is_seed(index)
     }
@@ -122,9 +139,9 @@ def _slots(runner: Runner) -> dict[tuple[str, int], Array]:
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)
     positions = {id(variable): index for index, variable in enumerate(variables_of(runner.model))}
     trained = [positions[id(variable)] for variable in runner.model.trainable_variables]
-    found: dict[tuple[str, int], Array] = {("iterations", -1): np.array(optimizer.iterations)}
+    found: dict[tuple[str, int], Array] = {("iterations", -1): np.asarray(optimizer.iterations).copy()}
     for name, values in vars(optimizer).items():
         if isinstance(values, list) and len(values) == len(trained) and name != "_trainable_variables":
             pairs = [(i, v) for i, v in zip(trained, values, strict=True) if hasattr(v, "assign")]
-            found |= {(name.strip("_"), index): np.array(value) for index, value in pairs}
+            found |= {(name.strip("_"), index): sketch(value) for index, value in pairs}
     return found

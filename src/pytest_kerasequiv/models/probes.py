@@ -52,7 +52,32 @@ class NoProbes(Exception):  # noqa: N818 - an answer, not a fault
     """No input could be generated that the model takes; the message says what to pass."""
 
 
-def probes_for(model: keras.Model, seed: int) -> tuple[Probe, ...]:
+@dataclass(frozen=True)
+class Survey:
+    """What a model takes, found out by running it once: inputs with all axes settled, and what each feeds."""
+
+    layout: InputLayout
+    consumers: tuple[Consumer, ...]
+
+
+def survey(model: keras.Model) -> Survey:
+    """Run a model once on zeros, on the smallest inputs it takes, and look at who consumes them.
+
+    The run may advance the model's seed states; it is for the caller to put them back.
+
+    Raises:
+        NoProbes: the model's inputs are not known, or it takes none that can be generated.
+    """
+    layout = input_layout(model)
+    if not layout.known:
+        raise NoProbes(
+            "the model does not know the shape of its inputs: pass inputs=, a batch as Model.predict takes it"
+        )
+    sized, recording = _first_that_runs(model, layout)
+    return Survey(sized, tuple(_consumers(recording, sized)))
+
+
+def probes_for(found: Survey, seed: int) -> tuple[Probe, ...]:
     """Return generated batches that cover what a model's inputs can be.
 
     Floats: normal at the scales 1, 0.1, 10 and 100 and zeros; images (four axes, 1, 3 or 4 channels) also
@@ -61,38 +86,21 @@ def probes_for(model: keras.Model, seed: int) -> tuple[Probe, ...]:
     sizes 1, 2 and odd ones.
 
     Args:
-        model: a built model.
+        found: what the model takes.
         seed: equal seeds give equal probes.
-
-    Raises:
-        NoProbes: the model's inputs are not known, or it accepts none of the generated batches.
     """
-    layout = input_layout(model)
-    if not layout.known:
-        raise NoProbes(
-            "the model does not know the shape of its inputs: pass inputs=, a batch as Model.predict takes it"
-        )
-    sized, recording = _first_that_runs(model, layout)
-    consumers = _consumers(recording, sized)
-    plans = [plan for plan in _PLANS if plan.fits(sized.specs, consumers)]
-    large = max(prod(_sample_shape(spec)) for spec in sized.specs) > LARGE_SAMPLE
-    return tuple(_draw(plan, sized.specs, consumers, _random(seed, plan.name), large=large) for plan in plans)
+    specs, consumers = found.layout.specs, found.consumers
+    large = max(prod(_sample_shape(spec)) for spec in specs) > LARGE_SAMPLE
+    plans = [plan for plan in _PLANS if plan.fits(specs, consumers)]
+    return tuple(_draw(plan, specs, consumers, _random(seed, plan.name), large=large) for plan in plans)
 
 
-def training_batch(model: keras.Model, seed: int, *, size: int = 6) -> Probe:
-    """Return one generic batch for training mode: standard normal floats and valid ids, drawn from ``seed``.
-
-    Raises:
-        NoProbes: as `probes_for`.
-    """
-    layout = input_layout(model)
-    if not layout.known:
-        raise NoProbes(
-            "the model does not know the shape of its inputs: pass inputs=, a batch as Model.predict takes it"
-        )
-    sized, recording = _first_that_runs(model, layout)
+def training_batch(found: Survey, seed: int, *, size: int = 6) -> Probe:
+    """Return one generic batch for training mode: standard normal floats and valid ids."""
     plan = _Plan("normal, scale 1", size, _normal(1.0))
-    return _draw(plan, sized.specs, _consumers(recording, sized), _random(seed, "training"), large=False)
+    large = max(prod(_sample_shape(spec)) for spec in found.layout.specs) > LARGE_SAMPLE
+    rng = _random(seed, "training")
+    return _draw(plan, found.layout.specs, found.consumers, rng, large=large)
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,7 @@ class Runner:
         self.sample: Any = None
         self.traced: dict[str, Any] = {}
         self.uses_loss = False
+        self._graph: bool | None = None
 
     @contextmanager
     def holding(self) -> Iterator[Runner]:
@@ -147,6 +148,16 @@ class Runner:
         wide = "float64" if self.wide else "float32"
         return [tf.constant(t, wide) if t.dtype.kind == "f" else tf.constant(t) for t in arrays]
 
+    def structured(self, leaves: Sequence[Any]) -> Any:
+        """Put flattened outputs into the structure that the model returns; it must have been called."""
+        import keras
+
+        return keras.tree.pack_sequence_as(self.sample, list(leaves))
+
+    def target_structure(self, arrays: Sequence[Array]) -> Any:
+        """Return targets as tensors in the structure that the model returns; it must have been called."""
+        return self.structured(self.targets(arrays))
+
     def changed_state(self) -> list[int]:
         """Return the indices of the non-trainable variables that no longer hold their given value."""
         import numpy as np
@@ -179,7 +190,9 @@ class Runner:
 
     def in_graph(self) -> bool:
         """Whether the model runs in a traced function."""
-        return has_rnn(self.model) and not getattr(self.model, "run_eagerly", False)
+        if self._graph is None:
+            self._graph = loops_long(self.model) and not getattr(self.model, "run_eagerly", False)
+        return self._graph
 
     def _concrete(self, packed: Any) -> Callable[[Any], Any]:
         """Return the traced function for inputs of this shape and any batch size."""
@@ -223,8 +236,15 @@ def output_names(model: keras.Model, outputs: Any) -> tuple[str, ...]:
     return names if len(names) == count else tuple(f"output {position}" for position in range(count))
 
 
-def has_rnn(model: keras.Model) -> bool:
-    """Whether some layer loops over time."""
+LONG_LOOP = 30
+"""Time steps, over all RNNs of a model, from which on tracing is cheaper than looping eagerly a few times."""
+
+
+def loops_long(model: keras.Model) -> bool:
+    """Whether the RNNs of a model loop over many steps in all, or over an unknown number."""
     import keras
 
-    return any(isinstance(layer, keras.layers.RNN) for layer in model._flatten_layers())
+    rnns = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.RNN)]
+    shapes = [(layer.get_build_config() or {}).get("input_shape") for layer in rnns]
+    steps = [shape[1] if shape is not None and len(shape) > 1 else None for shape in shapes]
+    return any(count is None for count in steps) or sum(count or 0 for count in steps) >= LONG_LOOP

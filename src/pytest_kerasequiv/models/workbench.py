@@ -1,4 +1,4 @@
-"""Compiling a model for a while: the caller's optimizer, losses, metrics and functions come back untouched."""
+"""Compiling a model for a while: the caller's optimizer, losses and metrics come back untouched."""
 
 from __future__ import annotations
 

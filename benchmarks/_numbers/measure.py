@@ -1,0 +1,76 @@
+"""How much of the tolerance a pair of twins uses, with the variables mapped by order."""
+
+import numpy as np
+
+from pytest_kerasequiv.checks import gradients, outputs
+from pytest_kerasequiv.checks.losses import LossPlan
+from pytest_kerasequiv.checks.sides import Side
+from pytest_kerasequiv.checks.tolerance import SAFETY
+from pytest_kerasequiv.checks.variable_labels import labels
+from pytest_kerasequiv.models.dtypes import least_precise_dtype
+from pytest_kerasequiv.models.input_layout import input_layout
+from pytest_kerasequiv.models.probes import Probe, probes_for, training_batch
+from pytest_kerasequiv.models.running import output_names
+from pytest_kerasequiv.models.sources import source_of
+from pytest_kerasequiv.models.targets import targets_for
+from pytest_kerasequiv.models.variables import values_of
+
+
+def sides(reference, candidate, *, change=None):
+    """Return both sides under the reference's weights, carried by order; `change` edits the candidate's values."""
+    sources = source_of(reference, "reference", compile=None), source_of(candidate, "candidate", compile=None)
+    models = [source.build_as_given(0) for source in sources]
+    values = values_of(models[0])
+    carried = [v.reshape(own.shape) for v, own in zip(values, values_of(models[1]), strict=True)]
+    if change is not None:
+        carried = change([value.copy() for value in carried])
+    given = input_layout(models[0])
+    dtype = least_precise_dtype(models[0])
+    return (
+        Side(models[0], values, given, sources[0], dtype),
+        Side(models[1], carried, given, sources[1], dtype, first=False),
+    )
+
+
+def outputs_used(reference, candidate, seed=0):
+    """Return the verdict of `outputs`, and the largest multiple of S as stored and in float64."""
+    probes = probes_for(reference.survey(), seed)
+    first = outputs.observe(reference, probes, seed=seed, perturb=True)
+    second = outputs.observe(candidate, probes, seed=seed)
+    result = outputs.compare(first, second, [(p.name, p.batch_size) for p in probes])
+    return result.verdict, *_multiples(result.figures["outputs"])
+
+
+def gradients_used(reference, candidate, seed=0):
+    """Return the same for `gradients`."""
+    probes = [Probe(str(k), training_batch(reference.survey(), seed + k, size=4).inputs) for k in range(2)]
+    runner = reference.runner()
+    with runner.holding():
+        answers = [runner.infer(probe.inputs).outputs for probe in probes]
+    names = output_names(reference.model, runner.sample)
+    targets = tuple(tuple(targets_for(answer, names, None, seed)) for answer in answers)
+    plan = LossPlan(names, targets, None, None)
+    first = gradients.observe(reference, probes, plan, seed=seed, perturb=True)
+    second = gradients.observe(candidate, probes, plan, seed=seed)
+    pairs = tuple((k, k) for k in range(len(reference.values)))
+    mapping = gradients.VariablePairs(
+        pairs, tuple(labels(reference.model, None)), tuple(labels(candidate.model, None))
+    )
+    result = gradients.compare(first, second, mapping, [probe.name for probe in probes])
+    return result.verdict, *_multiples(result.figures["tensors"])
+
+
+def _multiples(judged):
+    stored = max((j["stored"]["used"] for j in judged), default=0.0)
+    exact = max((j["float64"]["used"] for j in judged if j["float64"]), default=float("nan"))
+    return stored * SAFETY, exact * SAFETY
+
+
+def one_weight_changed(values, relative=1e-6):
+    """Change the largest element of the largest kernel by a relative amount."""
+    index = int(np.argmax([v.size if v.ndim > 1 else 0 for v in values]))
+    kernel = values[index].astype(np.float64)
+    place = np.unravel_index(int(np.abs(kernel).argmax()), kernel.shape)
+    kernel[place] *= 1 + relative
+    values[index] = kernel.astype(values[index].dtype)
+    return values

@@ -1,0 +1,186 @@
+"""The numbers behind the numeric checks: false alarms, detection, time and memory.
+
+    python benchmarks/numbers.py tolerance --seeds 20   # benign rewrites: multiples of S used, false alarms
+    python benchmarks/numbers.py deep                   # deep models: the same, and the small faults in them
+    python benchmarks/numbers.py cost                   # seven checks on the question's twins and on ResNet50
+
+Run it on an otherwise idle machine. `tolerance` and `deep` end with status 1 on any false alarm or miss.
+"""
+
+import argparse
+import os
+import resource
+import runpy
+import sys
+import time
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+HERE = Path(__file__).resolve().parent
+sys.path[0] = str(HERE / "_numbers")  # this folder has a numbers.py and a statistics.py of its own
+
+
+def tolerance(seeds):
+    """Print, for each benign rewrite, the largest multiple of S that any seed used; 64 is allowed."""
+    import keras
+    from measure import gradients_used, outputs_used
+
+    from pytest_kerasequiv.checks.pair import Pair
+    from pytest_kerasequiv.checks.sides import sides_of
+    from pytest_kerasequiv.models.twins import Twins
+    from pytest_kerasequiv.verdict import Verdict
+
+    rewrites = runpy.run_path(str(HERE.parent / "tests" / "faults" / "rewrites.py"))["REWRITES"]
+    alarms = 0
+    print(f"{'rewrite':52} {'outputs':>8} {'float64':>8} {'gradients':>9} {'float64':>8} alarms")
+    for name, builders in rewrites.items():
+        worst, wrong = [0.0] * 4, 0
+        for seed in range(seeds):
+
+            def build(builder, seed=seed):
+                keras.utils.set_random_seed(seed)
+                return builder()
+
+            pair = Pair(Twins(*[lambda b=b: build(b) for b in builders]), seed=seed)
+            both = [_with_oracle(side) for side in sides_of(pair)]
+            out, grad = outputs_used(*both, seed), (Verdict.EQUIVALENT, 0.0, 0.0)
+            if [v.shape for v in both[0].values] == [v.shape for v in both[1].values]:
+                grad = gradients_used(*both, seed)
+            found = [*out[1:], *grad[1:]]
+            worst = [max(a, b) for a, b in zip(worst, found, strict=True)]
+            wrong += (out[0] is Verdict.DIFFERENT) + (grad[0] is Verdict.DIFFERENT)
+        alarms += wrong
+        print(
+            f"{name:52} {worst[0]:8.2f} {worst[1]:8.2f} {worst[2]:9.2f} {worst[3]:8.2f} {wrong}", flush=True
+        )
+    return alarms
+
+
+def _with_oracle(side):
+    from dataclasses import replace
+
+    return replace(side, why_no_oracle=None)
+
+
+def deep():
+    """Print the same for the deep models, and what becomes of small faults in them."""
+    from deep import DEEP, gelu_tanh, resnet50, transformer
+    from measure import gradients_used, one_weight_changed, outputs_used, sides
+
+    from pytest_kerasequiv.verdict import Verdict
+
+    failures = 0
+    for name, builders in DEEP.items():
+        both = sides(*builders)
+        for check, used in (("outputs", outputs_used), ("gradients", gradients_used)):
+            started = time.perf_counter()
+            verdict, stored, exact = used(*both)
+            failures += verdict is not Verdict.EQUIVALENT
+            seconds = time.perf_counter() - started
+            print(
+                f"{name:24} {check:10} {verdict:12} stored {stored:6.2f} S, float64 {exact:6.2f} S, {seconds:.1f} s",
+                flush=True,
+            )
+    faults = {
+        "LayerNorm epsilon +0.01 %": sides(transformer, lambda: transformer(epsilon=1.0001e-3)),
+        "gelu by tanh": sides(transformer, lambda: transformer(activation=gelu_tanh)),
+        "one weight +1e-6": sides(transformer, transformer, change=one_weight_changed),
+        "BatchNorm epsilon +0.01 %": sides(resnet50, _resnet_with_epsilon),
+        "one weight +1e-6 (ResNet50)": sides(resnet50, resnet50, change=one_weight_changed),
+    }
+    for name, both in faults.items():
+        verdict, stored, exact = outputs_used(*both)
+        failures += verdict is not Verdict.DIFFERENT
+        print(f"{name:35} {verdict:12} stored {stored:10.3g} S, float64 {exact:10.3g} S", flush=True)
+    return failures
+
+
+def _resnet_with_epsilon():
+    import keras
+    from deep import resnet50
+
+    def clone(layer):
+        config = layer.get_config()
+        if isinstance(layer, keras.layers.BatchNormalization):
+            config["epsilon"] *= 1.0001
+        return type(layer).from_config(config)
+
+    return keras.models.clone_model(resnet50(), clone_function=clone)
+
+
+def cost():
+    """Print the time of each check and the peak memory, for the question's twins and for ResNet50."""
+    import keras
+    from keras import layers
+
+    def stack():
+        return [
+            layers.Conv1D(4, 7, activation="relu"),
+            layers.Conv1D(6, 11, activation="relu"),
+            layers.LSTM(100, activation="relu", return_sequences=True),
+            layers.Dropout(0.2),
+            layers.LSTM(100, activation="relu"),
+            layers.Dense(2, activation="relu"),
+            layers.Reshape((1, 2)),
+        ]
+
+    def functional():
+        inputs = x = keras.Input((60, 2))
+        for layer in stack():
+            x = layer(x)
+        return keras.Model(inputs, x)
+
+    def resnet():
+        return keras.applications.ResNet50(weights=None)
+
+    _cost(
+        "the question's twins", lambda: keras.Sequential(stack()), functional, input_shape=(60, 2), loss="mse"
+    )
+    _cost("ResNet50 against itself", resnet, lambda: resnet(), loss="categorical_crossentropy")
+    return 0
+
+
+def _cost(name, reference, candidate, *, loss, **options):
+    from pytest_kerasequiv.comparison import LADDER, Comparison
+    from pytest_kerasequiv.models.twins import Twins
+
+    started = time.perf_counter()
+    before = _peak()
+    comparison = Comparison(
+        Twins(reference, candidate, compile={"optimizer": "adam", "loss": loss}, **options)
+    )
+    weights = sum(v.size for v in comparison.twins.reference.variables) * 4 / 2**20
+    built = time.perf_counter() - started
+    results = [comparison.check(check) for check in LADDER[:-1]]
+    total = time.perf_counter() - started
+    print(
+        f"{name}: {total:.1f} s in all, building {built:.1f} s; one copy of the variables is {weights:.0f} MB"
+    )
+    for result in results:
+        share = 100 * result.seconds / total
+        print(f"  {result.name:10} {result.verdict:12} {result.seconds:6.2f} s {share:5.1f} %")
+    print(
+        f"  peak memory grew by {_peak() - before:.0f} MB, {(_peak() - before) / max(weights, 1):.1f} copies",
+        flush=True,
+    )
+
+
+def _peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def main():
+    """Run the part that is asked for."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("part", choices=["tolerance", "deep", "cost"])
+    parser.add_argument("--seeds", type=int, default=20)
+    asked = parser.parse_args()
+    failed = {"tolerance": lambda: tolerance(asked.seeds), "deep": deep, "cost": cost}[asked.part]()
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,154 @@
+"""Training one twin for a few steps, plain SGD first, then as compiled; it is left as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pytest_kerasequiv.checks.compile_settings import settings_of
+from pytest_kerasequiv.checks.losses import LossPlan
+from pytest_kerasequiv.checks.sides import Side
+from pytest_kerasequiv.checks.tolerance import largest
+from pytest_kerasequiv.models.compiling import compile_settings
+from pytest_kerasequiv.models.differentiating import differentiate
+from pytest_kerasequiv.models.float64 import Float64Unavailable
+from pytest_kerasequiv.models.lockstep import Step, compiled_steps, sgd_steps
+from pytest_kerasequiv.models.perturbing import perturbed_inputs, perturbed_values
+from pytest_kerasequiv.models.probes import Probe
+from pytest_kerasequiv.models.running import Runner
+from pytest_kerasequiv.models.workbench import compiled_for_now
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from pytest_kerasequiv.checks.pair import Pair
+
+    Array = NDArray[np.generic]
+
+
+SGD_RATE = 0.01
+"""Learning rate of the plain descent; lowered where a weight would move by over 0.1 in the first step."""
+
+
+@dataclass(frozen=True)
+class Observation:
+    """The steps of one model, phase by phase, as plain data.
+
+    Attributes:
+        dtype: the coarsest float dtype the model computes in.
+        settings: its compile settings, see `compile_settings.settings_of`.
+        steps: phase -> the state after each step.
+        exact: the same of the float64 twin.
+        perturbed: the same of the float64 twin under perturbed weights and inputs.
+        why_no_oracle: why there is none.
+    """
+
+    dtype: str
+    settings: Mapping[str, Any] | None
+    steps: Mapping[str, tuple[Step, ...]]
+    exact: Mapping[str, tuple[Step, ...]] | None = None
+    perturbed: Mapping[str, tuple[Step, ...]] | None = None
+    why_no_oracle: str | None = None
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What both twins are trained on.
+
+    Attributes:
+        probes: one batch for each step.
+        plan: loss and targets.
+        reference: compile settings of the reference; ``None`` where neither side is compiled.
+        candidate: those of the candidate; the reference's where it has none, and the other way round.
+        rate: learning rate of the plain descent.
+    """
+
+    probes: Sequence[Probe]
+    plan: LossPlan
+    reference: Mapping[str, Any] | None
+    candidate: Mapping[str, Any] | None
+    rate: float = SGD_RATE
+
+
+def rate_for(side: Side, probes: Sequence[Probe], plan: LossPlan) -> float:
+    """Return a learning rate at which the first step moves no weight by more than 0.1."""
+    runner = side.runner()
+    with runner.holding(), compiled_for_now(runner.model, plan.settings_of(runner.model)):
+        runner.uses_loss = plan.compiled
+        first = differentiate(runner, probes[0].inputs, plan.targets[0])
+    steepest = max((largest(gradient) for gradient in first.gradients.values()), default=0.0)
+    return min(SGD_RATE, 0.1 / steepest) if steepest > 0 else SGD_RATE
+
+
+def compile_plan(pair: Pair) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]:
+    """Return the settings to compile each side with: its own, else the other's; ``None`` without any."""
+    own = [_with_loss(compile_settings(model)) for model in (pair.reference, pair.candidate)]
+    return own[0] or own[1], own[1] or own[0]
+
+
+def _with_loss(settings: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return settings that can train: with a loss, and without XLA, which draws other dropout masks."""
+    if settings is None or settings.get("loss") is None:
+        return None
+    return {**settings, "jit_compile": False}
+
+
+def observe(
+    side: Side, lesson: Lesson, *, seed: int = 0, oracle: bool = True, perturb: bool = False
+) -> Observation:
+    """Train one twin, from its given values, once by plain SGD and once as compiled; it is left as it was.
+
+    Args:
+        side: the twin.
+        lesson: what it is trained on.
+        seed: seed of the perturbation.
+        oracle: whether the float64 twin is trained too.
+        perturb: whether the float64 twin is trained from perturbed weights as well.
+    """
+    settings = lesson.reference if side.first else lesson.candidate
+    start = Start(side.values, [probe.inputs for probe in lesson.probes])
+    steps = _train(side.runner(), lesson, settings, [start])[0]
+    exact, perturbed, why = None, None, "rtol or atol was given" if not oracle else None
+    if oracle:
+        try:
+            with side.exact_runner() as wide:
+                starts = [start, *([_moved(wide, side, start, seed)] if perturb else [])]
+                exact, *rest = _train(wide, lesson, settings, starts)
+                perturbed = rest[0] if rest else None
+        except Float64Unavailable as reason:
+            why = str(reason)
+    return Observation(side.dtype, settings_of(side.model), steps, exact, perturbed, why)
+
+
+@dataclass(frozen=True)
+class Start:
+    """What one course of training begins with: the values, and the inputs of each step."""
+
+    values: Sequence[Array]
+    inputs: Sequence[Sequence[Array]]
+
+
+def _moved(runner: Runner, side: Side, start: Start, seed: int) -> Start:
+    values = perturbed_values(runner.model, start.values, side.dtype, seed)
+    return Start(values, [perturbed_inputs(batch, side.dtype, seed) for batch in start.inputs])
+
+
+def _train(
+    runner: Runner, lesson: Lesson, settings: Mapping[str, Any] | None, starts: Sequence[Start]
+) -> list[dict[str, tuple[Step, ...]]]:
+    """Return, for each start, the steps of both phases."""
+    batches = [list(zip(start.inputs, lesson.plan.targets, strict=True)) for start in starts]
+    found: list[dict[str, tuple[Step, ...]]] = []
+    with runner.holding():
+        with compiled_for_now(runner.model, lesson.plan.settings_of(runner.model)):
+            runner.uses_loss = lesson.plan.compiled
+            for start, pairs in zip(starts, batches, strict=True):
+                found.append({"sgd": sgd_steps(runner.under(start.values), pairs, lesson.rate)})
+        if settings is not None:
+            with compiled_for_now(runner.model, settings):
+                runs = [(start.values, pairs) for start, pairs in zip(starts, batches, strict=True)]
+                for phases, steps in zip(found, compiled_steps(runner, runs), strict=True):
+                    phases["compiled"] = steps
+    return found
