@@ -14,9 +14,10 @@ def epoch_orders(rows: int, epochs: int) -> list[NDArray[np.int64]]:
 
     It runs Keras's own pipeline, with row numbers as the data and one batch an epoch.
     """
+    import keras
     import numpy as np
     from keras.src.trainers.data_adapters.array_data_adapter import ArrayDataAdapter
 
     adapter = ArrayDataAdapter(np.arange(rows), batch_size=rows, shuffle=True)
     dataset = adapter.get_tf_dataset()
-    return [next(iter(dataset))[0].numpy() for _ in range(epochs)]
+    return [keras.tree.flatten(next(iter(dataset)))[0].numpy() for _ in range(epochs)]

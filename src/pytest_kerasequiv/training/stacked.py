@@ -153,20 +153,18 @@ class Stacked:
         return tf.vectorized_map(lambda one: self._one(one[0], one[1], batch), (weights, state))
 
     def _one(self, weights: list[Any], state: list[Any], batch: list[Any]) -> Any:
-        """One replica's forward pass and loss, as Keras's train_step computes them."""
+        """One replica's forward pass and loss, as Keras's ``train_step`` writes them."""
+        import keras
+
         model = self._model
         x, y, sample_weight = packed(self._split, batch)
         training = {"training": True} if model._call_has_training_arg else {}
-        y_pred, state, losses = model.stateless_call(weights, state, x, return_losses=True, **training)
-        model._losses_override = losses
-        try:
-            metrics = [variable.value for variable in model.metrics_variables]
-            loss, _ = model.stateless_compute_loss(
-                weights, state, metrics, x=x, y=y, y_pred=y_pred, sample_weight=sample_weight
-            )
-        finally:
-            model._losses_override = []
-        return loss, state
+        variables = (*model.trainable_variables, *model.non_trainable_variables)
+        mapping = list(zip(variables, (*weights, *state), strict=True))
+        with keras.StatelessScope(state_mapping=mapping, collect_losses=True) as scope:
+            y_pred = model(x, **training)
+            loss = model._compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True)
+            return loss, [scope.get_current_value(variable) for variable in model.non_trainable_variables]
 
 
 def replicated_weights(data: Split) -> Split:
