@@ -125,7 +125,10 @@ def build_from(model: keras.Model, specs: Specs) -> None:
             return
     try:
         outputs = model(_map(_symbolic, specs))
+        done = all(layer.built for layer in model._flatten_layers())
     except (TypeError, NotImplementedError, AttributeError):
+        done = False
+    if not done:
         outputs = model(_map(_zeros, specs))  # code that needs real arrays cannot be called symbolically
     setattr(model, _STASH, _Stash(specs, len(keras.tree.flatten(outputs))))
 
