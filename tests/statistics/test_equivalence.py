@@ -306,3 +306,15 @@ def test_takes_less_than_a_third_of_a_second():
             started = time.process_time()
             equivalence_test(x, y, margin=margin, paired=paired)
             assert time.process_time() - started < 0.3
+
+
+def test_values_near_the_limits_of_floats():
+    tiny = np.linspace(1, 2, 12) * 1e-200
+    assert equivalence_test(tiny, -tiny, paired=True).difference == 0
+    small = np.linspace(1, 2, 12) * 1e-140
+    assert equivalence_test(small, small + 3e-140, paired=True).verdict is OTHER
+    large = np.linspace(1, 2, 12) * 1e38
+    assert (
+        equivalence_test(large, large[::-1]).verdict
+        is equivalence_test(large / 1e38, large[::-1] / 1e38).verdict
+    )

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from pytest_kerasequiv.statistics.arms import read_arms
-from pytest_kerasequiv.statistics.permutation import DRAWS, permutation_test
+from pytest_kerasequiv.statistics.arrangements import DRAWS
+from pytest_kerasequiv.statistics.permutation import permutation_test
 
 
 def run(x, y, paired=False, rng=None):
@@ -91,3 +92,38 @@ def test_ties_by_rounding_count(paired):
     x, y = np.array([0.1, 0.2, 0.3, 0.1]), np.array([0.3, 0.1, 0.2, 0.2])
     assert run(x, y, paired).difference == run(10 * x, 10 * y, paired).difference
     assert run(x + 1e6, y + 1e6, paired).difference == run(10 * x, 10 * y, paired).difference
+
+
+@pytest.mark.parametrize("paired", [True, False])
+def test_many_runs_are_looked_at_in_blocks(paired, monkeypatch):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2, 300))
+    whole = run(x, y + 0.2, paired)
+    monkeypatch.setattr("pytest_kerasequiv.statistics.arrangements._BLOCK", 300_000)
+    assert run(x, y + 0.2, paired) == whole
+    assert whole.arrangements == DRAWS + 1
+    assert whole.means == pytest.approx(
+        2 * (1 - _normal_cdf(abs(y.mean() + 0.2 - x.mean()) / math.sqrt(2 / 300))), abs=0.01
+    )
+
+
+def _normal_cdf(z):
+    return 0.5 * (1 + math.erf(z / math.sqrt(2)))
+
+
+def test_energy_of_many_pairs_is_that_of_few(monkeypatch):
+    rng = np.random.default_rng(1)
+    x, y = rng.normal(size=(2, 30))
+    form = run(x, y + 0.3, paired=True)
+    monkeypatch.setattr("pytest_kerasequiv.statistics.permutation._LARGEST_FORM", 10)
+    assert run(x, y + 0.3, paired=True).difference == pytest.approx(form.difference, abs=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("paired", [True, False])
+def test_thousands_of_runs_fit_in_memory(paired):
+    from pytest_kerasequiv import Verdict, equivalence_test
+
+    x, y = np.random.default_rng(0).normal(size=(2, 3000))
+    test = equivalence_test(x, y, paired=paired, margin="0.2sd")
+    assert test.verdict is Verdict.EQUIVALENT

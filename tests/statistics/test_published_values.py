@@ -61,8 +61,13 @@ def test_sleep_paired():
     assert 2 * stats.t.sf(abs(float(gap.difference / gap.se)), 9) == pytest.approx(0.0028329, abs=5e-8)
 
 
+def enumerate_up_to(monkeypatch, count):
+    for module in ("permutation", "arrangements"):
+        monkeypatch.setattr(f"pytest_kerasequiv.statistics.{module}.ENUMERATE_UP_TO", count)
+
+
 def test_sleep_exact_permutation_of_means(monkeypatch):
-    monkeypatch.setattr("pytest_kerasequiv.statistics.permutation.ENUMERATE_UP_TO", 200_000)
+    enumerate_up_to(monkeypatch, 200_000)
     assert equivalence_test(SLEEP_1, SLEEP_2).p_means == pytest.approx(0.0814480, abs=5e-8)
     assert equivalence_test(SLEEP_1, SLEEP_2, paired=True).p_means == 4 / 1024
 
@@ -72,7 +77,7 @@ DARWIN = [49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48]
 
 
 def test_fishers_exact_test_of_darwins_maize(monkeypatch):
-    monkeypatch.setattr("pytest_kerasequiv.statistics.permutation.ENUMERATE_UP_TO", 2**15)
+    enumerate_up_to(monkeypatch, 2**15)
     assert equivalence_test([0] * 15, DARWIN, paired=True).p_means == 1726 / 2**15
     gap = mean_difference(np.zeros(15), np.array(DARWIN, float), paired=True)
     assert float(gap.difference / gap.se) == pytest.approx(2.148, abs=5e-4)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 # Metrics are computed in float32, where anything larger is infinite; it also keeps squares finite in float64.
 LARGEST = 3.4028234663852886e38
+# The square of anything smaller is no longer a normal float64.
+SMALLEST = 1e-150
 
 # Keras metric names in which a larger value is better, so that the worst value is the smallest.
 _LARGER_IS_BETTER = (
@@ -118,6 +120,7 @@ def _read(name: str, values: Any) -> Array:
         raise InputError(
             f"{name}={_shown(values)} is not a row of numbers ({error}); give one metric value per run"
         ) from error
+    array[np.abs(array) < SMALLEST] = 0.0
     if array.ndim != 1:
         raise InputError(
             f"{name} has shape {array.shape}; give a one-dimensional array, one metric value per run"

@@ -82,8 +82,9 @@ def _pooled(reference: ArmSummary, candidate: ArmSummary) -> float:
 def _superiority(arms: Arms) -> float:
     import numpy as np
 
-    signs = np.sign(arms.candidate[:, None] - arms.reference[None, :])
-    return float((signs.mean() + 1) / 2)
+    reference = np.sort(arms.reference)
+    below, reached = (np.searchsorted(reference, arms.candidate, side=side) for side in ("left", "right"))
+    return float((below.mean() + reached.mean()) / (2 * len(reference)))
 
 
 def _over(above: float, below: float) -> float:

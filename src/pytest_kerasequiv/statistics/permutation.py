@@ -10,12 +10,12 @@ one is added (Phipson and Smyth 2010).
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING
+
+from pytest_kerasequiv.statistics.arrangements import ENUMERATE_UP_TO, label_blocks, sign_blocks, squared_gaps
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,9 +25,8 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-ENUMERATE_UP_TO = 20_000
-DRAWS = 9_999
-_DEFAULT_SEED = 20_231_105
+_LARGEST_FORM = 256
+"""Pairs up to which the energy distance is taken as a quadratic form, which needs their square in memory."""
 
 
 @dataclass(frozen=True)
@@ -58,22 +57,18 @@ def permutation_test(arms: Arms, rng: np.random.Generator | None = None) -> Perm
             draws, so that the same data always get the same p.
     """
     n, m = len(arms.reference), len(arms.candidate)
-    if arms.paired:
-        statistics, spread, means = _paired_statistics(arms, _signs(n, rng))
-    else:
-        statistics, spread, means = _unpaired_statistics(arms, _labels(n, m, rng))
+    statistics, spread, means = (_paired_statistics if arms.paired else _unpaired_statistics)(arms, rng)
     total = 2**n if arms.paired else math.comb(n + m, n)
-    count = len(spread)
     return PermutationTest(
         difference=_min_p(statistics),
         spread=_share_as_extreme(spread),
         means=_share_as_extreme(means),
-        arrangements=count,
+        arrangements=len(spread),
         enumerated=total <= ENUMERATE_UP_TO,
     )
 
 
-def _unpaired_statistics(arms: Arms, labels: _Labels) -> tuple[list[Array], Array, Array]:
+def _unpaired_statistics(arms: Arms, rng: np.random.Generator | None) -> tuple[list[Array], Array, Array]:
     """Return the statistics per arrangement, the observed one first."""
     import numpy as np
 
@@ -82,38 +77,67 @@ def _unpaired_statistics(arms: Arms, labels: _Labels) -> tuple[list[Array], Arra
     order = np.argsort(pooled, kind="stable")
     z = pooled[order] - pooled.mean()
     failed = np.concatenate([arms.reference_failed, arms.candidate_failed])[order].astype(np.float64)
-    observed, columns = (order >= n).astype(np.float64), np.stack([z, z**2, failed], axis=1)
-    sums = labels.over_runs(observed, columns)
-    rest = columns.sum(axis=0) - sums
-    vy, vx = _variance(sums, m), _variance(rest, n)
-    means = np.abs(sums[:, 0] / m - rest[:, 0] / n)
+    observed, columns, widths = (
+        (order >= n).astype(np.float64),
+        np.stack([z, z**2, failed], axis=1),
+        np.diff(z),
+    )
     # Both distribution functions, arrangement by arrangement: energy distance = 2 integral of (F - G)^2.
-    statistics = [_ratio(means, np.sqrt(vy / m + vx / n)), labels.over_gaps(observed, np.diff(z))]
+    sums, energies = [(observed @ columns)[None]], [squared_gaps(observed[None]) @ widths]
+    for block in label_blocks(n, m, rng):
+        keep = block.other_than(observed)
+        sums.append((block.chosen @ columns)[keep])
+        energies.append((block.gaps @ widths)[keep])
+    mine = np.concatenate(sums)
+    rest = columns.sum(axis=0) - mine
+    vy, vx = _variance(mine, m), _variance(rest, n)
+    means = np.abs(mine[:, 0] / m - rest[:, 0] / n)
+    statistics = [_ratio(means, np.sqrt(vy / m + vx / n)), np.concatenate(energies)]
     if arms.any_failed:
-        statistics.append(np.abs(sums[:, 2] / m - rest[:, 2] / n))
+        statistics.append(np.abs(mine[:, 2] / m - rest[:, 2] / n))
     return statistics, _log_ratio(vy, vx), means
 
 
-def _paired_statistics(arms: Arms, signs: Array) -> tuple[list[Array], Array, Array]:
-    """Return the statistics per arrangement: -1 in ``signs`` swaps that pair, the first row swaps none."""
+def _paired_statistics(arms: Arms, rng: np.random.Generator | None) -> tuple[list[Array], Array, Array]:
+    """Return the statistics per arrangement, the observed one, which swaps no pair, first."""
     import numpy as np
 
     n = len(arms.reference)
     centre = (arms.reference.mean() + arms.candidate.mean()) / 2
     x, y = arms.reference - centre, arms.candidate - centre
     gap = arms.candidate_failed.astype(np.float64) - arms.reference_failed
-    w, w2 = y - x, y**2 - x**2
-    products = signs @ np.column_stack([_energy_form(x, y), w, w2, gap])
-    energy = np.einsum("pi,pi->p", products[:, :n], signs)
-    mean, squares = products[:, n] / n, float((w**2).sum())
+    w, columns = y - x, np.column_stack([y - x, y**2 - x**2, gap])
+    energy_of = _paired_energy(x, y)
+    parts = [(signs @ columns, energy_of(signs)) for signs in sign_blocks(n, rng)]
+    products, energy = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    mean, squares = products[:, 0] / n, float((w**2).sum())
     scatter = np.maximum(squares / n - mean**2, 0)
     scatter[scatter <= 1e-14 * squares / n] = 0
     statistics = [_ratio(np.abs(mean), np.sqrt(scatter / (n - 1))), energy]
     if arms.any_failed:
-        statistics.append(np.abs(products[:, n + 2]) / n)
+        statistics.append(np.abs(products[:, 2]) / n)
     total = np.array([(x + y).sum(), (x**2 + y**2).sum()])
-    sums = (total + products[:, n : n + 2]) / 2
+    sums = (total + products[:, :2]) / 2
     return statistics, _log_ratio(_variance(sums, n), _variance(total - sums, n)), np.abs(mean)
+
+
+def _paired_energy(x: Array, y: Array) -> Callable[[Array], Array]:
+    """Return what gives the energy distance (up to a factor) of each row of signs."""
+    import numpy as np
+
+    n = len(x)
+    if n <= _LARGEST_FORM:
+        form = _energy_form(x, y)
+        return lambda signs: np.einsum("pi,pi->p", signs @ form, signs)
+    pooled = np.concatenate([x, y])
+    order = np.argsort(pooled, kind="stable")
+    widths, side, pair = np.diff(pooled[order]), np.where(order < n, -1.0, 1.0) / n, order % n
+
+    def by_order(signs: Array) -> Array:
+        energy: Array = 2 * np.cumsum(signs[:, pair] * side, axis=1)[:, :-1] ** 2 @ widths
+        return energy
+
+    return by_order
 
 
 def _energy_form(x: Array, y: Array) -> Array:
@@ -185,103 +209,3 @@ def _rounding(statistic: Array) -> float:
     import numpy as np
 
     return 1e-11 * float(np.max(np.abs(statistic), where=np.isfinite(statistic), initial=0.0))
-
-
-@dataclass(frozen=True)
-class _Labels:
-    """Arrangements of two unpaired arms over the sorted pooled runs.
-
-    Attributes:
-        chosen: 1 where the candidate's run stands, shape (arrangements, n + m).
-        gaps: squared gap of both distribution functions behind each but the last run.
-        complete: whether these are all arrangements, the observed one among them.
-    """
-
-    chosen: Array
-    gaps: Array
-    complete: bool
-
-    def over_runs(self, observed: Array, columns: Array) -> Array:
-        """Return the candidate's sums of ``columns`` per arrangement, the observed one first, once."""
-        return self._in_front(observed, observed @ columns, self.chosen @ columns)
-
-    def over_gaps(self, observed: Array, widths: Array) -> Array:
-        """Return the integral of the squared gap per arrangement, the observed one first, once."""
-        return self._in_front(observed, _squared_gaps(observed[None, :])[0] @ widths, self.gaps @ widths)
-
-    def _in_front(self, observed: Array, first: Array, others: Array) -> Array:
-        import numpy as np
-
-        if self.complete:
-            others = others[(self.chosen != observed).any(axis=1)]
-        return np.concatenate([np.asarray(first)[None], others])
-
-
-def _squared_gaps(chosen: Array) -> Array:
-    import numpy as np
-
-    m = chosen[0].sum()
-    n = chosen.shape[1] - m
-    gaps: Array = np.cumsum(chosen * (1 / m + 1 / n) - 1 / n, axis=1)[:, :-1] ** 2
-    return gaps
-
-
-def _labels(n: int, m: int, rng: np.random.Generator | None) -> _Labels:
-    """Return all arrangements of n and m runs, or draws."""
-    if math.comb(n + m, n) <= ENUMERATE_UP_TO:
-        return _all_labels(n, m)
-    return _fixed_labels(n, m) if rng is None else _drawn_labels(n, m, rng)
-
-
-@lru_cache(maxsize=8)
-def _all_labels(n: int, m: int) -> _Labels:
-    import numpy as np
-
-    places = np.array(list(itertools.combinations(range(n + m), m)))
-    chosen = np.zeros((len(places), n + m))
-    np.put_along_axis(chosen, places, 1.0, axis=1)
-    return _Labels(chosen, _squared_gaps(chosen), complete=True)
-
-
-@lru_cache(maxsize=8)
-def _fixed_labels(n: int, m: int) -> _Labels:
-    import numpy as np
-
-    return _drawn_labels(n, m, np.random.default_rng(_DEFAULT_SEED))
-
-
-def _drawn_labels(n: int, m: int, rng: np.random.Generator) -> _Labels:
-    import numpy as np
-
-    first = np.zeros((DRAWS, n + m))
-    first[:, :m] = 1.0
-    chosen = rng.permuted(first, axis=1)
-    return _Labels(chosen, _squared_gaps(chosen), complete=False)
-
-
-def _signs(n: int, rng: np.random.Generator | None) -> Array:
-    """Return rows of +-1, the observed arrangement (all +1) first."""
-    if 2**n <= ENUMERATE_UP_TO:
-        return _all_signs(n)
-    return _fixed_signs(n) if rng is None else _drawn_signs(n, rng)
-
-
-@lru_cache(maxsize=8)
-def _all_signs(n: int) -> Array:
-    import numpy as np
-
-    return np.array(list(itertools.product((1.0, -1.0), repeat=n)))
-
-
-@lru_cache(maxsize=8)
-def _fixed_signs(n: int) -> Array:
-    import numpy as np
-
-    return _drawn_signs(n, np.random.default_rng(_DEFAULT_SEED))
-
-
-def _drawn_signs(n: int, rng: np.random.Generator) -> Array:
-
-    signs = rng.choice((-1.0, 1.0), size=(DRAWS + 1, n))
-    signs[0] = 1.0
-    return signs
