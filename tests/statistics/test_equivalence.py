@@ -313,8 +313,5 @@ def test_values_near_the_limits_of_floats():
     assert equivalence_test(tiny, -tiny, paired=True).difference == 0
     small = np.linspace(1, 2, 12) * 1e-140
     assert equivalence_test(small, small + 3e-140, paired=True).verdict is OTHER
-    large = np.linspace(1, 2, 12) * 1e38
-    assert (
-        equivalence_test(large, large[::-1]).verdict
-        is equivalence_test(large / 1e38, large[::-1] / 1e38).verdict
-    )
+    x = np.linspace(1, 2, 12)
+    assert equivalence_test(x * 1e38, x[::-1] * 1e38).verdict is equivalence_test(x, x[::-1]).verdict

@@ -77,11 +77,8 @@ def _unpaired_statistics(arms: Arms, rng: np.random.Generator | None) -> tuple[l
     order = np.argsort(pooled, kind="stable")
     z = pooled[order] - pooled.mean()
     failed = np.concatenate([arms.reference_failed, arms.candidate_failed])[order].astype(np.float64)
-    observed, columns, widths = (
-        (order >= n).astype(np.float64),
-        np.stack([z, z**2, failed], axis=1),
-        np.diff(z),
-    )
+    observed, widths = (order >= n).astype(np.float64), np.diff(z)
+    columns = np.stack([z, z**2, failed], axis=1)
     # Both distribution functions, arrangement by arrangement: energy distance = 2 integral of (F - G)^2.
     sums, energies = [(observed @ columns)[None]], [squared_gaps(observed[None]) @ widths]
     for block in label_blocks(n, m, rng):
