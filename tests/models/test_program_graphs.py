@@ -13,7 +13,7 @@ from keras import layers  # noqa: E402
 from pytest_kerasequiv.models.program import match_programs, trace  # noqa: E402
 from pytest_kerasequiv.models.program.assembling import Assembly, Traced  # noqa: E402
 from pytest_kerasequiv.models.program.attributes import DROPPED  # noqa: E402
-from pytest_kerasequiv.models.program.ir import Unprovable  # noqa: E402
+from pytest_kerasequiv.models.program.nodes import Unprovable  # noqa: E402
 
 
 def build():

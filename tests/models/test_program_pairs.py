@@ -328,6 +328,10 @@ UNPROVED = {
         lambda: (flow(layers.Lambda(lambda x: x + EIGHT)), flow(layers.Lambda(lambda x: x + (EIGHT + 1e-6)))),
         "Const float32",
     ),
+    "a function compiled by XLA": (
+        lambda: tuple(flow(layers.Lambda(tf.function(tf.tanh, jit_compile=jit))) for jit in (True, False)),
+        "another f|f function",
+    ),
     "negative zero": (
         lambda: (flow(layers.Lambda(lambda x: x + 0.0)), flow(layers.Lambda(lambda x: x + -0.0))),
         "Const float32",

@@ -141,7 +141,8 @@ def test_a_model_never_called_can_still_be_nested():
         ),
         pytest.param(lambda: OwnStep(*ends()), "OwnStep.train_step is overridden", id="train_step"),
         pytest.param(lambda: OwnLoss(*ends()), "OwnLoss.compute_loss is overridden", id="compute_loss"),
-        pytest.param(lambda: called(Subclassed()), "are not known", id="unknown inputs"),
+        pytest.param(lambda: Subclassed(), "are not known", id="unknown inputs"),  # noqa: PLW0108 - defined below
+        pytest.param(lambda: called(Paired(), 1.0), "missing a required argument", id="two arguments"),
     ],
 )
 def test_says_why_nothing_can_be_proved(make, says):
@@ -151,6 +152,7 @@ def test_says_why_nothing_can_be_proved(make, says):
     match = match_programs(program, program)
     assert not match.proved
     assert program.reason in match.reason
+    assert match.difference is None
 
 
 FOREIGN = tf.Variable(1.0)
@@ -175,23 +177,40 @@ class Subclassed(keras.Model):
         return self.dense(inputs)
 
 
+class Paired(Subclassed):
+    def call(self, first, second):
+        return self.dense(first + second)
+
+
 def ends():
     inputs = keras.Input((8,))
     return inputs, layers.Dense(2)(inputs)
 
 
-def called(model):
-    model(np.zeros((2, 8), "float32"))
+def called(model, *more):
+    model(np.zeros((2, 8), "float32"), *more)
     return model
 
 
 def test_a_subclassed_model_is_proved_where_its_inputs_are_known():
-    from pytest_kerasequiv.models.specs import Spec, build_from
-
-    model = Subclassed()
-    build_from(model, Spec((None, 8), "float32"))
-    match = match_programs(trace(flow(layers.Dense(4))), trace(model))
+    match = match_programs(trace(flow(layers.Dense(4))), trace(called(Subclassed())))
     assert match.proved, match.reason
+
+
+def test_the_layer_that_stands_in_the_way_is_named():
+    model = flow(layers.Dense(4), layers.Lambda(lambda x: x + tf.random.uniform((4,)), name="noise"))
+    program = trace(model)
+    assert program.obstacle == f"{model.name}/noise"
+    assert (
+        f"the reference (layer {model.name}/noise)"
+        in match_programs(program, trace(flow(layers.Dense(4)))).reason
+    )
+
+
+def test_other_backends_are_not_traced(monkeypatch):
+    model = flow(layers.Dense(4))
+    monkeypatch.setattr(keras.config, "backend", lambda: "jax")
+    assert "runs on jax" in trace(model).reason
 
 
 def test_what_a_layer_draws_from_numpy_while_traced_is_never_proved():

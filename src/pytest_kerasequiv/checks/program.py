@@ -39,7 +39,8 @@ def result(reference: Program, candidate: Program, match: ProgramMatch) -> Check
     if match.proved:
         figures["variables"] = [list(pair) for pair in match.variables]
         return CheckResult("program", Verdict.EQUIVALENT, Evidence.PROVED, (), figures)
-    return CheckResult("program", Verdict.INCONCLUSIVE, None, tuple(_findings(match)), figures)
+    findings = _findings(reference, candidate, match)
+    return CheckResult("program", Verdict.INCONCLUSIVE, None, tuple(findings), figures)
 
 
 def run(pair: Pair) -> CheckResult:
@@ -47,12 +48,15 @@ def run(pair: Pair) -> CheckResult:
     return result(pair.reference_program, pair.candidate_program, pair.program_match)
 
 
-def _findings(match: ProgramMatch) -> list[Finding]:
+def _findings(reference: Program, candidate: Program, match: ProgramMatch) -> list[Finding]:
     found = []
     difference = match.difference
     if difference is None or match.reason != difference.message:
         message = f"no proof that the programs are the same: {match.reason}"
-        found.append(Finding("program", None, None, "program", None, None, message, "note"))
+        layers = reference.obstacle, candidate.obstacle
+        found.append(
+            Finding("program", *layers, "program", reference.reason, candidate.reason, message, "note")
+        )
     if difference is not None:
         found.append(
             Finding(

@@ -8,7 +8,8 @@ What is in the program
     input, what weight constraints make of each variable, and the new value of every variable that the step
     itself changes (moving statistics, seed states, states of recurrent layers). Which variables are
     trainable, and which ones are shared between which uses, is part of it. Weights, targets and inputs are
-    symbols.
+    symbols. Variables that no result depends on are paired by shape, dtype and trainability; where one side
+    has more of a kind, nothing is proved.
 
 What "proved" means
     There is a one-to-one map of the variables under which both programs apply the same operations, with the
@@ -20,9 +21,10 @@ What "proved" means
 What it does not say
     Nothing about initial values, the initial seeds of dropout among them: the check ``weights`` compares
     them. Nothing about other input signatures, if the Python code of a layer decides by shape, dtype or its
-    own attributes. Nothing about other versions of TensorFlow or Keras, or other devices. Nothing about the
-    optimizer, metrics, callbacks, sample weights, or a custom ``test_step`` or ``predict_step``. Nothing
-    about the rounding inside one operation or of a compiler that merges several (XLA, Grappler): both
+    own attributes; a subclassed model that does not say what it takes is traced as it was first called, with
+    floating-point inputs. Nothing about other versions of TensorFlow or Keras, or other devices. Nothing
+    about the optimizer, metrics, callbacks, sample weights, or a custom ``test_step`` or ``predict_step``.
+    Nothing about the rounding inside one operation or of a compiler that merges several (XLA, Grappler): both
     programs ask for the same, and on one machine get the same.
 
 What is never proved
@@ -33,8 +35,8 @@ What is never proved
 
 from __future__ import annotations
 
-from pytest_kerasequiv.models.program.ir import Program, ProgramDifference, ProgramMatch
 from pytest_kerasequiv.models.program.matching import match_programs
+from pytest_kerasequiv.models.program.nodes import Program, ProgramDifference, ProgramMatch
 from pytest_kerasequiv.models.program.tracing import trace
 
 __all__ = ["Program", "ProgramDifference", "ProgramMatch", "match_programs", "trace"]

@@ -16,7 +16,8 @@ from pytest_kerasequiv.models.program.facts import (
     unlisted_states,
     variable_facts,
 )
-from pytest_kerasequiv.models.program.ir import RESULT, Body, Node, Program, Ref, Unprovable
+from pytest_kerasequiv.models.program.naming import layer_path, layer_tree
+from pytest_kerasequiv.models.program.nodes import RESULT, Body, Node, Program, Ref, Unprovable
 from pytest_kerasequiv.models.program.reading import Builder, Library
 from pytest_kerasequiv.models.program.refining import Refiner, alive, number
 from pytest_kerasequiv.models.variables import variables_of
@@ -81,12 +82,18 @@ class Assembly:
             self._bodies.update(library.by_digest)
         self._take_results(builder, part, traced)
 
-    def program(self, reason: str | None) -> Program:
-        """Return what was collected, without the nodes that no result depends on."""
+    def program(self, reason: str | None, op: str = "") -> Program:
+        """Return what was collected, without the nodes that no result depends on.
+
+        Args:
+            reason: why no proof can rest on it.
+            op: name of the op to blame for that.
+        """
         nodes, results = alive(self._nodes, self._results, len(self.variables))
         if any(node.op.startswith(BYSTANDER) for node in nodes):
             reason = reason or "its loss depends on the metrics of the loss"
         steering = settings(self.model)
+        layers = tuple(layer_paths(self.model))
         numbering = None if reason else number(Refiner(nodes, self.facts, results))
         content = None if numbering is None else digest(numbering.content, repr(steering).encode()).hex()
         return Program(
@@ -94,9 +101,10 @@ class Assembly:
             variables=tuple(self.facts),
             results=tuple(results),
             bodies=self._bodies,
-            layers=tuple(layer_paths(self.model)),
+            layers=layers,
             settings=steering,
             reason=reason,
+            obstacle=layer_path(op, layer_tree(layers)),
             fingerprint=content,
             numbering=numbering.order if numbering else (),
             unique=numbering.unique if numbering else True,
@@ -128,8 +136,9 @@ class Assembly:
                 builder.bind(name, builder.leaf(node, handle=True))
             elif outer.dtype in (tf.resource, tf.variant):
                 raise Unprovable(
-                    f"it uses a {outer.dtype.name} that is no variable of the model ({name}): "
-                    "a lookup table, an iterator, or a variable that Keras does not know of"
+                    f"it uses a {outer.dtype.name} that is no variable of the model: a lookup table, an "
+                    "iterator, or a variable that Keras does not know of",
+                    name,
                 )
             else:
                 text = array_text(outer.numpy(), outer.dtype.name)

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from pytest_kerasequiv.models.program.ir import Node, Ref
+from pytest_kerasequiv.models.program.nodes import Node, Ref
 
 Colour = bytes
 Key = TypeVar("Key", bytes, int)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from pytest_kerasequiv.models.program.colours import Colour, forward_colours, own_colours
-from pytest_kerasequiv.models.program.ir import RESULT, Node, Program, ProgramDifference
+from pytest_kerasequiv.models.program.naming import layer_path, layer_tree
+from pytest_kerasequiv.models.program.nodes import RESULT, Node, Program, ProgramDifference
 from pytest_kerasequiv.models.program.refining import alive, refiner_of
 
 SEARCHED_PRODUCERS = 64
@@ -33,13 +33,9 @@ class _Side:
         return forward_colours(self.program.nodes, own_colours(self.program.nodes), refiner.kinds)[0]
 
     @cached_property
-    def tree(self) -> dict[str, frozenset[str]]:
+    def tree(self) -> Mapping[str, frozenset[str]]:
         """The names of the layers below each path."""
-        below: dict[str, set[str]] = {}
-        for path in self.program.layers:
-            parent, _, name = path.rpartition("/")
-            below.setdefault(parent, set()).add(name)
-        return {parent: frozenset(names) for parent, names in below.items()}
+        return layer_tree(self.program.layers)
 
     def layer(self, index: int) -> str | None:
         """Return the Keras path of the layer that made an op, or that made what it is computed from."""
@@ -66,23 +62,6 @@ def first_difference(reference: Program, candidate: Program) -> ProgramDifferenc
         if found is not None:
             return _describe(ours, theirs, *found)
     return None
-
-
-def layer_path(name: str, tree: Mapping[str, frozenset[str]]) -> str | None:
-    """Map an op's name to the Keras path of the layer in whose scope it was made.
-
-    TensorFlow makes scope names unique by a suffix. Keras opens a layer's scope once before each call, so
-    that the ops of layer ``dense`` stand below ``dense_1``, ``dense_3`` …: one suffix is taken off before the
-    bare name is tried.
-    """
-    path = ""
-    for component in name.split("/")[:-1]:
-        below = tree.get(path, frozenset())
-        bare = re.sub(r"_\d+$", "", component)
-        found = bare if bare != component and bare in below else component if component in below else None
-        if found is not None:
-            path = f"{path}/{found}" if path else found
-    return path or None
 
 
 def describe(node: Node) -> str:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pytest_kerasequiv.models.program.attributes import array_text
-from pytest_kerasequiv.models.program.ir import ProgramVariable, Unprovable
+from pytest_kerasequiv.models.program.nodes import ProgramVariable, Unprovable
 from pytest_kerasequiv.models.specs import Spec, input_specs
 
 if TYPE_CHECKING:
@@ -79,9 +79,15 @@ def handles(variables: Sequence[Any]) -> dict[int, int]:
 
 
 def settings(model: keras.Model) -> tuple[tuple[str, str], ...]:
-    """Return what steers execution from outside the ops."""
+    """Return what steers execution from outside the ops, as pairs of name and value."""
+    import tensorflow as tf
+
     compiled = bool(model.compiled)
-    return (("compiled", str(compiled)), ("jit_compile", str(bool(compiled and model.jit_compile))))
+    return (
+        ("compiled", str(compiled)),
+        ("jit_compile", str(bool(compiled and model.jit_compile))),
+        ("the version of TensorFlow", str(tf.__version__)),
+    )
 
 
 def input_signature(model: keras.Model) -> Any:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pytest_kerasequiv.models.program.ir import Unprovable
+from pytest_kerasequiv.models.program.nodes import Unprovable
 
 if TYPE_CHECKING:
     import keras

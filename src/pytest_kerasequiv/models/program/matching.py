@@ -9,7 +9,7 @@ from typing import Any
 
 from pytest_kerasequiv.models.program.colours import fold
 from pytest_kerasequiv.models.program.explaining import first_difference
-from pytest_kerasequiv.models.program.ir import Program, ProgramMatch, ProgramVariable
+from pytest_kerasequiv.models.program.nodes import Program, ProgramMatch, ProgramVariable
 from pytest_kerasequiv.models.program.refining import refiner_of, search
 
 Pairs = tuple[tuple[int, int], ...]
@@ -20,6 +20,9 @@ def match_programs(reference: Program, candidate: Program) -> ProgramMatch:
 
     The proof is `verified`, which trusts neither colours nor fingerprints.
     """
+    reasons = _reasons(reference, candidate)
+    if reasons:
+        return ProgramMatch(False, reason=reasons)
     obstacle = _obstacle(reference, candidate)
     if obstacle:
         return ProgramMatch(False, difference=first_difference(reference, candidate), reason=obstacle)
@@ -67,10 +70,17 @@ def _numbers(program: Program, leaves: Sequence[int], table: dict[Any, int]) -> 
     return [numbers[index] for index in program.results]
 
 
-def _obstacle(reference: Program, candidate: Program) -> str:
+def _reasons(reference: Program, candidate: Program) -> str:
+    """Say why either program can prove nothing, once where both have one reason."""
+    found: dict[str, list[str]] = {}
     for side, program in (("reference", reference), ("candidate", candidate)):
         if program.reason is not None:
-            return f"the program of the {side} cannot be proved: {program.reason}"
+            where = f" (layer {program.obstacle})" if program.obstacle else ""
+            found.setdefault(program.reason, []).append(f"the {side}{where}")
+    return "; ".join(f"{' and '.join(sides)} cannot be proved: {reason}" for reason, sides in found.items())
+
+
+def _obstacle(reference: Program, candidate: Program) -> str:
     for (name, ours), (_, theirs) in zip(reference.settings, candidate.settings, strict=True):
         if ours != theirs:
             return f"{name} is {ours} for the reference and {theirs} for the candidate"

@@ -8,76 +8,23 @@ force the order of two accesses of one variable, one of them a write, nothing is
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pytest_kerasequiv.models.program.attributes import DROPPED_OF_FUNCTIONS, attribute_texts
 from pytest_kerasequiv.models.program.colours import Colour, digest, forward_colours, own_colours
-from pytest_kerasequiv.models.program.ir import Body, Node, Ref, Unprovable
-
-READS = frozenset(
-    {"ReadVariableOp", "ResourceGather", "ResourceGatherNd", "VariableShape", "VarIsInitializedOp"}
+from pytest_kerasequiv.models.program.nodes import Body, Node, Ref, Unprovable
+from pytest_kerasequiv.models.program.ops import (
+    CALLS,
+    EFFECTS,
+    IDENTITIES,
+    LOOPS,
+    OPAQUE,
+    READS,
+    WRITES,
+    is_stateful,
 )
-"""Ops that look at a variable's value and leave it as it is."""
-
-WRITES = frozenset(
-    {
-        "AssignVariableOp",
-        "AssignAddVariableOp",
-        "AssignSubVariableOp",
-        "ResourceScatterAdd",
-        "ResourceScatterSub",
-        "ResourceScatterUpdate",
-        "ResourceScatterNdUpdate",
-    }
-)
-"""Ops that change a variable's value and touch nothing else."""
-
-CALLS = {
-    "While": (("body", "cond"), 0),
-    "StatelessWhile": (("body", "cond"), 0),
-    "If": (("then_branch", "else_branch"), 1),
-    "StatelessIf": (("then_branch", "else_branch"), 1),
-    "Case": (("branches",), 1),
-    "StatelessCase": (("branches",), 1),
-    "PartitionedCall": (("f",), 0),
-    "StatefulPartitionedCall": (("f",), 0),
-}
-"""Ops that run functions: the attributes that name these, and the input that is their first argument."""
-
-LOOPS = frozenset({"While", "StatelessWhile"})
-"""Calls that return their arguments after the last round: a variable's handle comes out as it went in."""
-
-EFFECTS = frozenset({"Assert"})
-"""Ops with an effect of their own that is fully described by their inputs and does not depend on order."""
-
-OPAQUE = {
-    "Placeholder": "it stands for a value from outside",
-    "EagerPyFunc": "it calls back into Python (tf.py_function)",
-    "PyFunc": "it calls back into Python (tf.numpy_function)",
-    "PyFuncStateless": "it calls back into Python (tf.numpy_function)",
-    "XlaCallModule": "it runs a compiled module",
-    "XlaCustomCall": "it runs custom compiled code",
-    "XlaCustomCallV2": "it runs custom compiled code",
-    "XlaHostCompute": "it runs code on the host",
-}
-"""Ops whose attributes do not say what they do."""
-
-IDENTITIES = frozenset({"Identity", "IdentityN"})
-
-
-@dataclass(frozen=True, slots=True)
-class _Raw:
-    """A ``NodeDef`` with its inputs taken apart."""
-
-    name: str
-    op: str
-    device: str
-    attributes: Mapping[str, Any]
-    inputs: tuple[tuple[str, str], ...]
-    controls: tuple[str, ...]
+from pytest_kerasequiv.models.program.raw import Raw, ancestors, in_order, split_name, take_apart
 
 
 class Library:
@@ -131,7 +78,7 @@ class Builder:
         self._aliases: dict[tuple[str, str], Ref] = {}
         self._writers: dict[Ref, str] = {}
         self._readers: dict[Ref, list[str]] = {}
-        self._raws: dict[str, _Raw] = {}
+        self._raws: dict[str, Raw] = {}
 
     def leaf(self, node: Node, *, handle: bool) -> int:
         """Add a leaf; ``handle`` says that it is a variable, which ops reach by its handle."""
@@ -160,14 +107,14 @@ class Builder:
 
     def read(self, nodes: Iterable[Any], certain: Sequence[str]) -> None:
         """Read the nodes; those named in ``certain``, and all that they wait for, are sure to run."""
-        raws = [_take_apart(node) for node in nodes]
+        raws = [take_apart(node) for node in nodes]
         self._raws = {raw.name: raw for raw in raws}
-        running = _ancestors(self._raws, certain)
-        for raw in _sorted(raws):
+        running = ancestors(self._raws, certain)
+        for raw in in_order(raws):
             if raw.op != "NoOp" and raw.name not in self._indices:
                 self._read_one(raw, raw.name in running)
 
-    def _read_one(self, raw: _Raw, runs: bool) -> None:
+    def _read_one(self, raw: Raw, runs: bool) -> None:
         inputs = [self.value(*source) for source in raw.inputs]
         if raw.op in IDENTITIES:
             for position, ref in enumerate(inputs):
@@ -175,7 +122,7 @@ class Builder:
             return
         written, read, effect = self._uses(raw, inputs)
         if (written or effect) and not runs:
-            raise Unprovable(f"op {raw.op} ({raw.name}) has an effect but is not certain to run")
+            raise raw.obstacle("has an effect but is not certain to run")
         index = len(self.nodes)
         seen = [self.versions.get(ref, ref) for ref in inputs]
         self._order(raw, [inputs[i] for i in read], [inputs[i] for i in written])
@@ -197,49 +144,43 @@ class Builder:
         for output in (str(position), f"output:{position}"):
             self._aliases[(name, output)] = ref
 
-    def _uses(self, raw: _Raw, inputs: Sequence[Ref]) -> tuple[list[int], list[int], bool]:
+    def _uses(self, raw: Raw, inputs: Sequence[Ref]) -> tuple[list[int], list[int], bool]:
         """Return the input positions of variables written and read, and whether the op has another effect."""
         if raw.op in OPAQUE:
-            raise Unprovable(f"op {raw.op} ({raw.name}) cannot be compared: {OPAQUE[raw.op]}")
+            raise raw.obstacle(f"cannot be compared: {OPAQUE[raw.op]}")
         handles = [position for position, ref in enumerate(inputs) if ref in self.versions]
         if raw.op in READS or raw.op in WRITES:
             if handles != [0]:
-                raise Unprovable(
-                    f"op {raw.op} ({raw.name}) works on a resource that is no variable of the model"
-                )
+                raise raw.obstacle("works on a resource that is no variable of the model")
             return ([0], [], False) if raw.op in WRITES else ([], [0], False)
         if raw.op in CALLS:
             return self._uses_of_call(raw, inputs, handles)
         if handles:
-            raise Unprovable(
-                f"op {raw.op} ({raw.name}) takes a variable's handle; how it uses it is not known"
-            )
+            raise raw.obstacle("takes a variable's handle; how it uses it is not known")
         if raw.op not in EFFECTS and is_stateful(raw.op):
-            raise Unprovable(f"op {raw.op} ({raw.name}) has state of its own outside the model's variables")
+            raise raw.obstacle("has state of its own outside the model's variables")
         return [], [], raw.op in EFFECTS
 
     def _uses_of_call(
-        self, raw: _Raw, inputs: Sequence[Ref], handles: Sequence[int]
+        self, raw: Raw, inputs: Sequence[Ref], handles: Sequence[int]
     ) -> tuple[list[int], list[int], bool]:
         names, offset = CALLS[raw.op]
         bodies = [
             self._library.body(function) for name in names for function in _functions(raw.attributes[name])
         ]
         if raw.op in LOOPS and not self._library.body(raw.attributes["body"].func.name).in_place:
-            raise Unprovable(f"op {raw.op} ({raw.name}) moves variables' handles between its iterations")
+            raise raw.obstacle("moves variables' handles between its iterations")
         expected = {position + offset for body in bodies for position in body.resources}
         if expected != set(handles):
-            raise Unprovable(
-                f"op {raw.op} ({raw.name}) passes on a resource that is no variable of the model"
-            )
+            raise raw.obstacle("passes on a resource that is no variable of the model")
         written = sorted({position + offset for body in bodies for position in body.written})
         passed = [inputs[position] for position in handles]
         if written and len(set(passed)) < len(passed):
-            raise Unprovable(f"op {raw.op} ({raw.name}) is given one variable twice and writes to it")
+            raise raw.obstacle("is given one variable twice and writes to it")
         read = [position for position in handles if position not in written]
         return written, read, any(body.effects for body in bodies)
 
-    def _order(self, raw: _Raw, read: Sequence[Ref], written: Sequence[Ref]) -> None:
+    def _order(self, raw: Raw, read: Sequence[Ref], written: Sequence[Ref]) -> None:
         """Check that the edges force this op after the accesses before it, and note its own."""
         for ref in (*read, *written):
             before = [self._writers[ref]] if ref in self._writers else []
@@ -252,27 +193,11 @@ class Builder:
             self._writers[ref] = raw.name
             self._readers[ref] = []
 
-    def _require_after(self, raw: _Raw, before: Iterable[str]) -> None:
+    def _require_after(self, raw: Raw, before: Iterable[str]) -> None:
         direct = {*raw.controls, *(name for name, _ in raw.inputs)}
         missing = {name for name in before if name not in direct}
-        if missing and not missing <= _ancestors(self._raws, [raw.name]):
-            raise Unprovable(
-                f"op {raw.op} ({raw.name}) and {sorted(missing)[0]} use one variable in no fixed order"
-            )
-
-
-def is_stateful(op: str) -> bool:
-    """Whether TensorFlow declares an op as having state.
-
-    Raises:
-        Unprovable: the op is not registered.
-    """
-    from tensorflow.python.framework import op_def_registry
-
-    definition = op_def_registry.get(op)
-    if definition is None:
-        raise Unprovable(f"op {op} is not registered, so what it does is not known")
-    return bool(definition.is_stateful)
+        if missing and not missing <= ancestors(self._raws, [raw.name]):
+            raise raw.obstacle(f"and {sorted(missing)[0]} use one variable in no fixed order")
 
 
 def _unknown_call(function: Any) -> str:
@@ -283,7 +208,7 @@ def _read_function(function: Any, library: Library) -> Body:
     """Read a ``FunctionDef``; arguments and results are compared by position."""
     builder = Builder(library)
     resources = frozenset(_bind_arguments(function, builder))
-    results = [_split(function.ret[argument.name]) for argument in function.signature.output_arg]
+    results = [split_name(function.ret[argument.name]) for argument in function.signature.output_arg]
     builder.read(function.node_def, [*(name for name, _ in results), *function.control_ret.values()])
     returned = [builder.value(*result) for result in results]
     settings = attribute_texts(function.attr, library.text, DROPPED_OF_FUNCTIONS)
@@ -322,57 +247,7 @@ def _content(builder: Builder, arguments: int, returned: Sequence[Ref], settings
     return digest(repr(settings).encode(), *own[:arguments], *sorted(colours[len(builder.nodes) :]))
 
 
-def _take_apart(node: Any) -> _Raw:
-    inputs = [_split(text) for text in node.input if not text.startswith("^")]
-    controls = [text[1:] for text in node.input if text.startswith("^")]
-    return _Raw(node.name, node.op, node.device, node.attr, tuple(inputs), tuple(controls))
-
-
-def _split(text: str) -> tuple[str, str]:
-    name, _, output = text.partition(":")
-    return name, output or "0"
-
-
 def _functions(attribute: Any) -> list[str]:
     if attribute.WhichOneof("value") == "func":
         return [attribute.func.name]
     return [function.name for function in attribute.list.func]
-
-
-def _ancestors(raws: Mapping[str, _Raw], names: Iterable[str]) -> set[str]:
-    """Return the named nodes and all that they wait for."""
-    found: set[str] = set()
-    waiting = list(names)
-    while waiting:
-        name = waiting.pop()
-        if name in found or name not in raws:
-            continue
-        found.add(name)
-        raw = raws[name]
-        waiting.extend(raw.controls)
-        waiting.extend(source for source, _ in raw.inputs)
-    return found
-
-
-def _sorted(raws: Sequence[_Raw]) -> list[_Raw]:
-    """Return the nodes with each after all that it waits for, else in the order given."""
-    position = {raw.name: i for i, raw in enumerate(raws)}
-    followers: dict[int, list[int]] = {}
-    waits = [0] * len(raws)
-    for i, raw in enumerate(raws):
-        for name in {*raw.controls, *(source for source, _ in raw.inputs)} & position.keys():
-            followers.setdefault(position[name], []).append(i)
-            waits[i] += 1
-    ready = [i for i, count in enumerate(waits) if count == 0]
-    heapq.heapify(ready)
-    ordered = []
-    while ready:
-        i = heapq.heappop(ready)
-        ordered.append(raws[i])
-        for follower in followers.get(i, ()):
-            waits[follower] -= 1
-            if waits[follower] == 0:
-                heapq.heappush(ready, follower)
-    if len(ordered) < len(raws):
-        raise Unprovable("the graph has a cycle")
-    return ordered

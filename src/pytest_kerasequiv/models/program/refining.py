@@ -20,7 +20,7 @@ from pytest_kerasequiv.models.program.colours import (
     own_colours,
     symmetric,
 )
-from pytest_kerasequiv.models.program.ir import Node, Program, ProgramVariable, Ref
+from pytest_kerasequiv.models.program.nodes import Node, Program, ProgramVariable, Ref
 
 
 def alive(nodes: Sequence[Node], results: Sequence[int], leaves: int) -> tuple[list[Node], list[int]]:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_kerasequiv.models.program.assembling import Assembly, Traced
 from pytest_kerasequiv.models.program.facts import collected_losses, input_signature
-from pytest_kerasequiv.models.program.ir import Program, Unprovable
 from pytest_kerasequiv.models.program.losses import Objective, objective, own_training, total_loss
+from pytest_kerasequiv.models.program.nodes import Program, Unprovable
 from pytest_kerasequiv.models.seeds import preserved_world
 
 if TYPE_CHECKING:
@@ -28,19 +28,27 @@ def trace(model: keras.Model) -> Program:
     it.
     """
     assembly = Assembly(model)
-    reason = None
+    reason, op = None, ""
     with preserved_world(), collected_losses(model), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what Keras warns of, it told when the model was built and called
         _scatter_python_randomness()
         try:
+            _require_tensorflow()
             signature = input_signature(model)
             outputs = _trace_inference(assembly, signature)
             _trace_training(assembly, signature, outputs)
         except Unprovable as obstacle:
-            reason = str(obstacle)
+            reason, op = str(obstacle), obstacle.op
         except Exception as error:  # whatever a layer raises while being traced is the reason
             reason = f"it could not be traced: {type(error).__name__}: {error}"
-    return assembly.program(reason)
+    return assembly.program(reason, op)
+
+
+def _require_tensorflow() -> None:
+    import keras
+
+    if keras.config.backend() != "tensorflow":
+        raise Unprovable(f"Keras runs on {keras.config.backend()}; only TensorFlow's programs are traced")
 
 
 def _scatter_python_randomness() -> None:

@@ -14,7 +14,16 @@ RESULT = "result: "
 
 
 class Unprovable(Exception):  # noqa: N818
-    """The program does something whose sameness cannot be shown; the message is the reason."""
+    """The program does something whose sameness cannot be shown; the message is the reason.
+
+    Args:
+        message: the reason.
+        op: name of the op that is to blame, from which the layer follows.
+    """
+
+    def __init__(self, message: str, op: str = "") -> None:
+        super().__init__(message)
+        self.op = op
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +114,9 @@ class Program:
         results: indices of the nodes that are the program's results (outputs, loss, gradients, new states).
         bodies: nested functions by digest, for messages only.
         layers: Keras paths of the model's layers, for messages only.
-        settings: what steers execution from outside the ops (compiled or not, ``jit_compile``).
-        reason: why no proof can rest on this program, ``None`` where one can.
+        settings: what steers execution from outside the ops: compiled or not, ``jit_compile``, TensorFlow's
+        version. reason: why no proof can rest on this program, ``None`` where one can.
+        obstacle: Keras path of the layer to blame for that, where it is known.
         fingerprint: sha256 over the content with the variables numbered canonically, the same in every
         process with
             the same library versions; two programs with equal fingerprints are the same program. ``None``
@@ -122,6 +132,7 @@ class Program:
     layers: tuple[str, ...] = ()
     settings: tuple[tuple[str, str], ...] = ()
     reason: str | None = None
+    obstacle: str | None = None
     fingerprint: str | None = None
     numbering: tuple[int, ...] = ()
     unique: bool = True
