@@ -438,9 +438,95 @@ def test_a_custom_layer_without_config_is_not_called_equivalent() -> None:
         def call(self, x: Any) -> Any:
             return self._function(x)
 
-    result = compared(vectors(lambda x, L: Opaque(abs)(x)), vectors(lambda x, L: Opaque(lambda y: -y)(x)))
+    result = compared(vectors(lambda x, L: Opaque(abs)(x)), vectors(lambda x, L: Opaque(abs)(x)))
     assert result.verdict is Verdict.INCONCLUSIVE
     assert "get_config" in result.notes[0].message
+    result = compared(vectors(lambda x, L: Opaque(abs)(x)), vectors(lambda x, L: Opaque(lambda y: -y)(x)))
+    assert result.verdict is Verdict.DIFFERENT
+
+
+def test_a_function_that_holds_what_cannot_be_compared() -> None:
+    class Holder:
+        factor = 2
+
+    def build() -> Any:
+        holder = Holder()
+        return vectors(lambda x, L: L.Lambda(lambda y: y * holder.factor)(x))
+
+    assert compared(build(), build()).verdict is Verdict.INCONCLUSIVE
+
+
+def test_a_partial_function_is_compared_with_its_arguments() -> None:
+    import functools
+
+    import keras
+
+    def build(top: float) -> Any:
+        own = functools.partial(keras.activations.relu, max_value=top)
+        return vectors(lambda x, L: L.Lambda(own)(x))
+
+    assert compared(build(1.0), build(1.0)).verdict is Verdict.INCONCLUSIVE, "Keras cannot give its config"
+    assert compared(build(1.0), build(2.0)).verdict is Verdict.DIFFERENT
+
+
+def test_a_replaced_call_is_seen() -> None:
+    ours, theirs = vectors(lambda x, L: L.Dense(2)(x)), vectors(lambda x, L: L.Dense(2)(x))
+    layer = theirs.layers[-1]
+    original = layer.call
+    layer.call = lambda x: original(2 * x)
+    assert compared(ours, theirs).verdict is not Verdict.EQUIVALENT
+
+
+def test_private_attributes_of_custom_layers_count() -> None:
+    import keras
+
+    class Hidden(keras.layers.Layer):
+        def __init__(self, factor: float) -> None:
+            super().__init__()
+            self._factor = factor
+
+        def get_config(self) -> dict[str, Any]:
+            return super().get_config()
+
+        def call(self, x: Any) -> Any:
+            return x * self._factor
+
+    result = compared(vectors(lambda x, L: Hidden(2.0)(x)), vectors(lambda x, L: Hidden(3.0)(x)))
+    assert told(result) == [("attribute _factor", 2, 3)]
+
+
+def test_a_nested_functional_subclass_is_compared_by_its_graph_too() -> None:
+    import keras
+
+    class Doubled(keras.Model):
+        def call(self, inputs: Any, training: Any = None) -> Any:
+            return 2 * super().call(inputs)
+
+    def build(swap: bool) -> Any:
+        inner = keras.Input((4,))
+        a, b = keras.layers.Dense(2, use_bias=False)(inner), keras.layers.Dense(2)(inner)
+        block = Doubled(inner, keras.layers.Subtract()([b, a] if swap else [a, b]))
+        return vectors(lambda x, L: block(x))
+
+    assert compared(build(False), build(False)).verdict is Verdict.EQUIVALENT
+    assert compared(build(False), build(True)).verdict is Verdict.DIFFERENT
+
+
+def test_operations_of_the_user_are_compared_by_code() -> None:
+    import keras
+
+    def build(power: int) -> Any:
+        class Power(keras.Operation):
+            def call(self, x: Any) -> Any:
+                return x**power
+
+            def compute_output_spec(self, x: Any) -> Any:
+                return keras.KerasTensor(x.shape, x.dtype)
+
+        return vectors(lambda x, L: Power()(x))
+
+    assert compared(build(2), build(2)).verdict is Verdict.EQUIVALENT
+    assert compared(build(2), build(3)).verdict is Verdict.DIFFERENT
 
 
 def test_functions_of_the_user_are_compared_by_code() -> None:

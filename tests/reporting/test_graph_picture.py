@@ -135,9 +135,10 @@ def test_pyplot_and_the_backend_are_left_alone(tmp_path: Any) -> None:
     import subprocess
     import sys
 
+    drawn = json.dumps(json.dumps(extra_layer()))
     code = (
         "import sys, json; from pytest_kerasequiv.reporting.graph_picture import draw_from_figures;"
-        f"draw_from_figures(json.loads({json.dumps(json.dumps(extra_layer()))}), {str(tmp_path / 'a.png')!r});"
+        f"draw_from_figures(json.loads({drawn}), {str(tmp_path / 'a.png')!r});"
         "assert 'matplotlib.pyplot' not in sys.modules; assert 'tensorflow' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -80,8 +80,8 @@ def _folded(count: int, changed: set[int]) -> tuple[dict[int, int], dict[int, in
 def shared_rows(figures: Mapping[str, Any]) -> tuple[list[int], list[int]]:
     """Return the row of each node of both graphs: below all it reads, level with its partner if possible.
 
-    Rows are the longest paths in one graph of both sides in which partners are one node, as long as that graph
-    has no cycle; else each side has rows of its own.
+    Rows are the longest paths in one graph of both sides in which partners are one node, as long as that
+    graph has no cycle; else each side has rows of its own.
     """
     import networkx as nx
 
