@@ -216,6 +216,14 @@ def test_the_text_is_at_most_100_columns_wide():
     assert any("trainable parameters" in line and line.startswith("!") for line in lines)
 
 
+def test_the_report_shows_the_rows_side_by_side_where_only_structure_was_compared():
+    report = compare(forecaster, lambda: forecaster(units=5), checks=["summary", "graph"])
+    assert "\n! LSTM (lstm)" in str(report)
+    assert max(len(line) for line in str(report).splitlines()) <= 100
+    report = compare(forecaster, functional, checks=["summary"])
+    assert "LSTM" not in str(report)
+
+
 def test_long_equal_stretches_are_shortened():
     def model(count, last):
         return keras.Sequential([keras.Input((3,)), *[layers.Dense(3) for _ in range(count)], last])

@@ -21,6 +21,7 @@ def check_compile(compile: Any) -> dict[str, Any] | None:  # noqa: A002 - the pu
     Raises:
         InputError: it is not a mapping of argument names, or is empty.
     """
+    __tracebackhide__ = True
     if compile is None:
         return None
     if not isinstance(compile, Mapping) or not compile or not all(isinstance(key, str) for key in compile):
@@ -37,6 +38,7 @@ def compile_fresh(model: keras.Model, settings: Mapping[str, Any]) -> None:
     Raises:
         InputError: Keras refuses the settings, or an object in them cannot be copied from its config.
     """
+    __tracebackhide__ = True
     copies = {name: _fresh(value, f"compile[{name!r}]") for name, value in settings.items()}
     try:
         _refuse_unknown_names(settings)

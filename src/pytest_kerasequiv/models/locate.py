@@ -28,6 +28,7 @@ def resolve(text: str, argument: str) -> Any:
     Raises:
         InputError: the module cannot be imported or has no such name.
     """
+    __tracebackhide__ = True
     module_name, _, name = text.partition(":")
     if not _is_dotted(module_name) or not _is_dotted(name):
         raise InputError(f"{argument}={text!r} is no import string; write it as 'package.module:builder'")
@@ -80,6 +81,7 @@ def check_path(path: Path, argument: str) -> None:
     Raises:
         InputError: a suffix that is no model's.
     """
+    __tracebackhide__ = True
     if path.name.endswith(".weights.h5"):
         raise InputError(
             f"{argument}={str(path)!r} holds weights only, no architecture; save the whole model with "

@@ -35,6 +35,7 @@ class FromBuilder:
 
     def __call__(self, *, as_given: bool) -> keras.Model:  # noqa: ARG002 - each build is as given
         """Return the model that the builder returns."""
+        __tracebackhide__ = True
         import keras
 
         self._refuse_arguments()

@@ -78,6 +78,7 @@ class Source:
         return replace(self, specs=specs)
 
     def _build(self, seed: int | None, *, as_given: bool) -> keras.Model:
+        __tracebackhide__ = True
         if seed is not None:
             with seeded(seed):
                 return self._build(None, as_given=as_given)
@@ -87,6 +88,7 @@ class Source:
         return model
 
     def _built(self, *, as_given: bool) -> keras.Model:
+        __tracebackhide__ = True
         try:
             model = self._make_and_build(as_given=as_given)
         except InputError:
@@ -101,6 +103,7 @@ class Source:
         return model
 
     def _make_and_build(self, *, as_given: bool) -> keras.Model:
+        __tracebackhide__ = True
         model = self.make(as_given=as_given)
         if not is_built(model):
             specs = self.specs if self.specs is not None else input_specs(model)
@@ -114,12 +117,15 @@ class Source:
         return model
 
     def _refused(self, error: Exception) -> str:
-        shape = f" for input_shape={show(self.specs)}" if self.specs is not None else ""
+        known = self.specs is not None
+        shape, remedy = (
+            (f" for input_shape={show(self.specs)}", ", or pass another input_shape") if known else ("", "")
+        )
         text = " ".join(str(error).split())
         text = text if len(text) <= 400 else f"{text[:400]} ..."
         return (
             f"{self.argument} {self.label!r} cannot be built{shape}: it raised {type(error).__name__}: "
-            f"{text} (its trace is above; mend it there, or pass another input_shape)"
+            f"{text} (its trace is above; mend it there{remedy})"
         )
 
 
@@ -160,6 +166,7 @@ def source_of(given: Any, argument: str, *, compile: Mapping[str, Any] | None) -
     Raises:
         InputError: it is no builder, model, file or import string.
     """
+    __tracebackhide__ = True
     if isinstance(given, str | os.PathLike):
         return _named(given, argument, compile)
     if not callable(given):
@@ -178,6 +185,7 @@ def source_of(given: Any, argument: str, *, compile: Mapping[str, Any] | None) -
 
 
 def _named(given: str | os.PathLike[str], argument: str, compile: Mapping[str, Any] | None) -> Source:  # noqa: A002
+    __tracebackhide__ = True
     if isinstance(given, str) and locate.is_import_string(given):
         return Source(argument, given, "builder", FromImport(given, argument), compile=compile)
     path = Path(given)

@@ -34,6 +34,7 @@ def parse_input_shape(input_shape: Any) -> Specs | None:
     Raises:
         InputError: it is no such thing.
     """
+    __tracebackhide__ = True
     if input_shape is None:
         return None
     if isinstance(input_shape, Mapping) and input_shape:
@@ -44,6 +45,7 @@ def parse_input_shape(input_shape: Any) -> Specs | None:
 
 
 def _one_shape(shape: Any, whole: Any) -> Spec:
+    __tracebackhide__ = True
     if not _is_list(shape) or not all(_is_length(length) for length in shape):
         raise InputError(
             f"input_shape={whole!r} is no shape: pass the lengths of the axes without the batch axis, for "

@@ -64,6 +64,7 @@ class Twins:
         weights: Literal["auto", "copy", "own"] = "auto",
         name: str | None = None,
     ) -> None:
+        __tracebackhide__ = True
         settings = check_compile(compile)
         self._specs = parse_input_shape(input_shape)
         self._given_reference = source_of(reference, "reference", compile=settings)
@@ -127,6 +128,7 @@ class Twins:
     @cached_property
     def _resolved(self) -> tuple[tuple[keras.Model, keras.Model], tuple[Source, Source]]:
         """Build both sides; a side that does not know its input shape takes the other's."""
+        __tracebackhide__ = True
         sources = self._given_reference, self._given_candidate
         if self._specs is not None:
             sources = _with_specs(*sources, self._specs)
@@ -185,6 +187,7 @@ def _learn(source: Source, other: keras.Model) -> Source:
 
 
 def _weights(asked: str, kinds: set[str]) -> Literal["copy", "own"]:
+    __tracebackhide__ = True
     if asked not in {"auto", "copy", "own"}:
         raise InputError(
             f"weights={asked!r} is unknown; pass 'copy' (carry the reference's weights to the candidate), "
@@ -196,6 +199,7 @@ def _weights(asked: str, kinds: set[str]) -> Literal["copy", "own"]:
 
 
 def _refuse_same(reference: Source, candidate: Source) -> None:
+    __tracebackhide__ = True
     if isinstance(reference.make, FromModel | FromFile) and reference.make.same_as(candidate.make):
         raise InputError(
             f"reference and candidate are the same {reference.kind} {reference.label!r}; comparing a model "
@@ -205,6 +209,7 @@ def _refuse_same(reference: Source, candidate: Source) -> None:
 
 def _check_pair(models: tuple[keras.Model, keras.Model], sources: tuple[Source, Source]) -> None:
     """Refuse twins that no common input fits or that share variables."""
+    __tracebackhide__ = True
     for what, count in (("inputs", _input_count), ("outputs", output_count)):
         one, other = (count(model) for model in models)
         if one is not None and other is not None and one != other:

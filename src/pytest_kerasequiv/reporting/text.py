@@ -24,6 +24,7 @@ def render(report: Report) -> str:
         [headline(report)],
         list(_culprit_lines(report)),
         list(_check_lines(report.checks.values())),
+        list(_side_by_side_lines(report)),
         list(_other_lines(report)),
         list(metric_table(metrics(report))),
         list(_next_step_lines(report)),
@@ -84,6 +85,13 @@ def _check_lines(results: Iterable[CheckResult]) -> Iterator[str]:
     for result in results:
         evidence = result.evidence.value.lower() if result.evidence else ""
         yield f"  {result.name:<10} {result.verdict.value:<13} {evidence:<12} {result.seconds:>8.2f} s"
+
+
+def _side_by_side_lines(report: Report) -> Iterator[str]:
+    """Yield both summaries side by side where rows differ and nothing but structure was compared."""
+    summary = report.checks.get("summary")
+    if summary is not None and summary.differences and not set(NUMERIC_CHECKS) & set(report.checks):
+        yield from str(summary.figures.get("text", "")).splitlines()
 
 
 def _other_lines(report: Report) -> Iterator[str]:
