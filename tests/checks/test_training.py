@@ -133,11 +133,12 @@ def test_twins_with_different_metrics(data):
         training.run(pair(sequential, other), training=Training(*data))
 
 
-def test_progress_is_told_after_every_pair_of_runs():
+def test_progress_is_told_at_the_start_and_after_every_pair_of_runs():
     seen = []
     plan = Training(seeds=3, fit=lambda model, seed: {"a": seed})
     training.run(pair(sequential, functional), training=plan, progress=seen.append)
-    assert [(step.done, step.total) for step in seen] == [(2, 6), (4, 6), (6, 6)]
+    assert [(step.done, step.total) for step in seen] == [(0, 6), (2, 6), (4, 6), (6, 6)]
+    assert seen[0].message == "next look at 3 runs each"
 
 
 def test_collapsed_runs_are_described():
@@ -162,3 +163,11 @@ def test_too_few_runs_are_inconclusive_and_say_what_to_do():
     assert result.verdict is Verdict.INCONCLUSIVE
     assert result.evidence is None
     assert "runs" in result.notes[0].message
+
+
+def test_the_decision_has_a_picture(tmp_path):
+    rng = np.random.default_rng(1)
+    values = 1 + rng.normal(size=12)
+    result = training.compare(made_up(values), made_up(values + 9), Training(fit=len, seeds=12))
+    assert result.verdict is Verdict.DIFFERENT
+    assert result.plot(tmp_path / "mae.svg").read_text().startswith("<?xml")

@@ -74,7 +74,7 @@ def test_chunks_of_seeds_come_back_in_order(source_of):
     executor = Immediate()
     runs = list(arm_on(executor, source_of, Training(fit=echo)).train([5, 1, 9, 2, 7]))
     assert [run.metrics["mae"] for run in runs] == [5, 1, 9, 2, 7]
-    assert executor.tasks == [(5, 1, 9), (2, 7)]
+    assert executor.tasks == [(5,), (1,), (9,), (2,), (7,)]
 
 
 @pytest.mark.parametrize("deaths", [1, RETRIES])
@@ -178,3 +178,20 @@ def test_a_dask_cluster_trains_and_survives_a_killed_worker(source_of, tmp_path)
             assert len(list(tmp_path.iterdir())) == 1
         finally:
             client.close()
+
+
+def test_threads_of_one_process_take_turns(source_of):
+    plan = Training(*DATA, seeds=4, engine="fit")
+    with ThreadPoolExecutor(2) as executor:
+        runs = list(arm_on(executor, source_of, plan).train(plan.seed_values))
+    expected = [train_fresh(source_of(make), plan, seed).metrics for seed in plan.seed_values]
+    assert [run.metrics for run in runs] == expected
+
+
+def test_fit_gets_small_tasks_and_one_program_large_ones(source_of):
+    small, large = Immediate(), Immediate()
+    list(arm_on(small, source_of, Training(fit=echo, seeds=16)).train(range(16)))
+    assert {len(task) for task in small.tasks} == {2}
+    plan = Training(*DATA, seeds=6, batch_size=8)
+    list(arm_on(large, source_of, plan).train(plan.seed_values))
+    assert [len(task) for task in large.tasks] == [3, 3]

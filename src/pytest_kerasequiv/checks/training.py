@@ -10,6 +10,8 @@ from pytest_kerasequiv.training.runs import ProgressCallback, Runs, listed
 from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Verdict
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pytest_kerasequiv.checks.pair import Pair
     from pytest_kerasequiv.models.sources import Source
     from pytest_kerasequiv.statistics import Decision, EquivalenceTest
@@ -66,6 +68,7 @@ def compare(reference: Runs, candidate: Runs, plan: Training) -> CheckResult:
         evidence,
         findings,
         _figures(reference, candidate, plan, decision),
+        picture=_picture(decision),
     )
 
 
@@ -93,10 +96,11 @@ def run(
 
     arms = Arms(*make_arms(pair, training, executor=executor, cache=cache), training, progress)
     for n in (look.n for look in looks_of(training)):
+        arms.message = f"{arms.message}next look at {n} runs each"
         result = compare(*arms.extend_to(n), training)
         if result.verdict is not Verdict.INCONCLUSIVE:
             break
-        arms.message = f"undecided after {n} runs each"
+        arms.message = f"undecided after {n} runs each, "
     return result
 
 
@@ -107,10 +111,25 @@ def looks_of(plan: Training) -> Any:
     return default_looks(len(plan.seed_values), plan.error_rate)
 
 
-def _metric_findings(decision: Decision) -> list[Finding]:
+def _worst_first(decision: Decision) -> list[tuple[str, EquivalenceTest]]:
     order = {Verdict.DIFFERENT: 0, Verdict.INCONCLUSIVE: 1, Verdict.EQUIVALENT: 2}
-    tests = sorted(decision.metrics.items(), key=lambda item: order[item[1].verdict])
-    return [_metric_finding(name, test) for name, test in tests]
+    return sorted(decision.metrics.items(), key=lambda item: order[item[1].verdict])
+
+
+def _metric_findings(decision: Decision) -> list[Finding]:
+    return [_metric_finding(name, test) for name, test in _worst_first(decision)]
+
+
+def _picture(decision: Decision) -> Any:
+    """Draw the metric that decides."""
+    name, test = _worst_first(decision)[0]
+
+    def draw(path: Path) -> None:
+        from pytest_kerasequiv.reporting.decision_plot import draw as draw_decision
+
+        draw_decision(test, path, title=name)
+
+    return draw
 
 
 def _metric_finding(name: str, test: EquivalenceTest) -> Finding:

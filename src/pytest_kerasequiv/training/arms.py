@@ -53,6 +53,7 @@ class Arms:
             InputError: the plan names a metric that is not returned, or the twins' metrics differ.
         """
         seeds = self._plan.seed_values[len(self._runs[0]) : n]
+        self._tell()
         for pair in zip(*(arm.train(seeds) for arm in self._arms), strict=True):
             for known, run in zip(self._runs, pair, strict=True):
                 known.append(run)

@@ -11,6 +11,7 @@ from pytest_kerasequiv.training.fit import FitEngine
 from pytest_kerasequiv.training.keys import RunKeys
 from pytest_kerasequiv.training.remote import RemoteArm
 from pytest_kerasequiv.training.starts import Starts
+from pytest_kerasequiv.training.support import vectorizes
 from pytest_kerasequiv.training.vectorized import VectorizedEngine
 
 if TYPE_CHECKING:
@@ -18,15 +19,12 @@ if TYPE_CHECKING:
     from pytest_kerasequiv.models.sources import Source
     from pytest_kerasequiv.training.plan import Training
 
-FEW_SEEDS = 3
-"""Below this many seeds one program for all costs more to trace than it saves."""
-
 
 def make_arm(source: Source, plan: Training, side: str, starts: Starts | None = None) -> Arm:
     """Return what trains one twin in this process."""
-    if plan.engine_name == "fit" or plan.fit is not None or len(plan.seed_values) < FEW_SEEDS:
-        return FitEngine(source, plan, side)
-    return VectorizedEngine(source, plan, side, starts=starts)
+    if vectorizes(plan):
+        return VectorizedEngine(source, plan, side, starts=starts)
+    return FitEngine(source, plan, side)
 
 
 def make_arms(pair: Pair, plan: Training, *, executor: Any = None, cache: Any = None) -> tuple[Arm, Arm]:
@@ -55,5 +53,9 @@ def make_arms(pair: Pair, plan: Training, *, executor: Any = None, cache: Any = 
             continue
         model = twins.reference if side == "reference" else twins.candidate
         program = pair.reference_program if side == "reference" else pair.candidate_program
-        arms.append(CachedArm(arm, RunKeys(model, program, plan, starts), runs))
+        arms.append(
+            CachedArm(
+                arm, RunKeys(model, program, plan, starts, keep=isinstance(arm, VectorizedEngine)), runs
+            )
+        )
     return arms[0], arms[1]

@@ -33,13 +33,16 @@ class RunKeys:
         program: its traced program.
         plan: the plan.
         starts: where the twin starts under each seed.
+        keep: whether somebody else will take the starts.
     """
 
-    def __init__(self, model: keras.Model, program: Program, plan: Training, starts: Starts) -> None:
+    def __init__(
+        self, model: keras.Model, program: Program, plan: Training, starts: Starts, *, keep: bool = False
+    ) -> None:
         self._model = model
         self._program = program
         self._plan = plan
-        self._starts = starts
+        self._start = starts.of if keep else starts.take
         self._known: dict[int, str | None] = {}
 
     @cached_property
@@ -65,7 +68,7 @@ class RunKeys:
         return self._known[seed]
 
     def _key(self, seed: int) -> str | None:
-        start = self._starts.of(seed)
+        start = self._start(seed)
         if start.blueprint != self._blueprint or len(start.values) != len(self._program.numbering):
             return None
         digest = hashlib.sha256(self._common)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import math
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pytest_kerasequiv.errors import InputError
+from pytest_kerasequiv.training.arms import Arm
 from pytest_kerasequiv.training.runs import Run
+from pytest_kerasequiv.training.support import vectorizes
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
 RETRIES = 2
 """How often a task is sent again after the worker that held it died."""
 _WORKERS = 4
+_SMALL_TASKS = 4
 _WORKER_LOST = ("BrokenProcessPool", "TerminatedWorkerError", "BrokenExecutor", "KilledWorker", "LostWorker")
 
 
@@ -59,8 +64,13 @@ class RemoteArm:
             yield from self._result(chunk, future)
 
     def _chunks(self, seeds: list[int]) -> list[list[int]]:
-        """Split the seeds into one task a worker: one program for many seeds is cheaper than several."""
-        size = max(math.ceil(len(seeds) / workers_of(self._executor)), 1)
+        """Split the seeds into tasks: one a worker where one program trains them, else several small ones.
+
+        What a worker has finished within a task is lost with it, and one program finishes all its seeds at
+        once.
+        """
+        tasks = workers_of(self._executor) * (1 if vectorizes(self._plan) else _SMALL_TASKS)
+        size = max(math.ceil(len(seeds) / tasks), 1)
         return [seeds[begin : begin + size] for begin in range(0, len(seeds), size)]
 
     def _submit(self, chunk: Sequence[int]) -> Any:
@@ -120,14 +130,23 @@ def packed_task(source: Source, plan: Training, side: str) -> bytes:
 
 def train_task(payload: bytes, seeds: Sequence[int]) -> tuple[list[dict[str, Any]], str]:
     """Train one twin under some seeds, in a worker; return the runs as plain data and the reason."""
+    with _ONE_AT_A_TIME:  # the random state is the process's: threads of one executor take turns
+        arm = _arm(payload)
+        return [run.to_dict() for run in arm.train(seeds)], arm.reason
+
+
+_ONE_AT_A_TIME = threading.Lock()
+
+
+@functools.lru_cache(maxsize=2)
+def _arm(payload: bytes) -> Arm:
+    """Return what trains a twin in this worker; the next task of the same twin traces nothing again."""
     import cloudpickle
 
     from pytest_kerasequiv.training.engines import make_arm
 
     source, plan, side = cloudpickle.loads(payload)
-    arm = make_arm(source, plan, side)
-    runs = [run.to_dict() for run in arm.train(seeds)]
-    return runs, arm.reason
+    return make_arm(source, plan, side)
 
 
 def workers_of(executor: Any) -> int:

@@ -78,6 +78,10 @@ class Starts:
         del self._known[seed]
         return start
 
+    def forget(self) -> None:
+        """Drop the starts that nobody has taken."""
+        self._known.clear()
+
     def _find(self, seed: int) -> Start:
         if self._first is None:
             self._first = self._recorded(seed)

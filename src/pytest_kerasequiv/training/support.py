@@ -14,6 +14,15 @@ ELEMENTWISE = ("SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "Adadelta", "Adamax
 _STEPS = ("train_step", "test_step", "compute_loss", "compute_metrics", "fit", "evaluate")
 
 
+FEW_SEEDS = 3
+"""Below this many seeds one program for all costs more to trace than it saves."""
+
+
+def vectorizes(plan: Training) -> bool:
+    """Tell whether a plan asks for all seeds in one program, as far as the model allows."""
+    return plan.engine_name != "fit" and plan.fit is None and len(plan.seed_values) >= FEW_SEEDS
+
+
 def unsupported(model: keras.Model, plan: Training) -> str | None:
     """Say why a model cannot be trained by all seeds in one program, or ``None``."""
     if plan.fit is not None:

@@ -109,6 +109,7 @@ class VectorizedEngine:
     def _give_up(self, why: str) -> None:
         self._because = why
         self._model = self._stacked = self._evaluator = None
+        self._start_points.forget()
 
     def _chunk(self, asked: Sequence[int]) -> list[int]:
         """Choose the seeds of the next program: a share of those asked for, or as many as were traced for."""
