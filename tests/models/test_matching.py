@@ -222,6 +222,18 @@ def test_all_layers_changed_still_correspond() -> None:
     assert {edit.field for edit in found.edits} == {"dtype"}
 
 
+@pytest.mark.parametrize("length", [100, 1000])
+def test_a_change_of_every_layer_of_a_long_chain(length: int) -> None:
+    def deep(dtype: str) -> LayerGraph:
+        return graph(INPUT, *(dense(i, 1 + i % 3, dtype=dtype) for i in range(length)))
+
+    started = time.perf_counter()
+    found = match(deep("float32"), deep("float64"))
+    assert len(found.pairs) == length + 1
+    assert {edit.field for edit in found.edits} == {"dtype"}
+    assert time.perf_counter() - started < 0.02 * length + 1
+
+
 def test_unlike_models_are_compared_to_the_end() -> None:
     ours = graph(INPUT, node("Conv1D", 0, filters=3), node("LSTM", 1, units=2), node("Flatten", 2))
     theirs = graph(INPUT, node("GRU", 0, units=2), node("Softmax", 1))

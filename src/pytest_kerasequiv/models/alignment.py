@@ -15,7 +15,7 @@ SAME_LABEL = 8.0
 SAME_KIND = 2.0
 EQUAL_FIELDS = 2.0  # shared out over the equal fields of a layer of the same kind
 NEIGHBOUR = 1.5  # for each side, sources and consumers, on which the nodes meet paired nodes
-LARGEST_TABLE = 1_000_000  # cells of the alignment's table; beyond it, only runs of equal labels are aligned
+LARGEST_TABLE = 160_000  # cells of the alignment's table; beyond it, runs of equal tokens are aligned first
 
 
 def align(reference: LayerGraph, candidate: LayerGraph, ours: Colours, theirs: Colours) -> dict[int, int]:
@@ -33,8 +33,7 @@ def align(reference: LayerGraph, candidate: LayerGraph, ours: Colours, theirs: C
     state.spread(ours.label, theirs.label)
     state.sequence(ours.label, theirs.label)
     state.spread(ours.label, theirs.label)
-    kinds = [node.kind for node in reference.nodes], [node.kind for node in candidate.nodes]
-    state.spread(*kinds)
+    state.spread(*state.kinds)
     state.replaced()
     return state.pairing
 
@@ -48,6 +47,7 @@ class _Alignment:
         self.pairing: dict[int, int] = {}
         self._taken: set[int] = set()
         self._readers = consumers_of(reference), consumers_of(candidate)
+        self.kinds = [node.kind for node in reference.nodes], [node.kind for node in candidate.nodes]
         self._orders = depth_first(reference), depth_first(candidate)
 
     def pair(self, index: int, other: int) -> bool:
@@ -57,6 +57,11 @@ class _Alignment:
         self.pairing[index] = other
         self._taken.add(other)
         return True
+
+    def left(self) -> tuple[list[int], list[int]]:
+        """Return the nodes without a partner of both sides, in depth-first order."""
+        mine = [index for index in self._orders[0] if index not in self.pairing]
+        return mine, [other for other in self._orders[1] if other not in self._taken]
 
     def pair_unique(self, ours: Sequence[int], theirs: Sequence[int]) -> None:
         """Pair nodes by a colour that occurs once on each side."""
@@ -88,10 +93,12 @@ class _Alignment:
 
     def sequence(self, ours: Sequence[int], theirs: Sequence[int]) -> None:
         """Align what is left as two sequences, in depth-first order."""
-        left = [index for index in self._orders[0] if index not in self.pairing]
-        right = [other for other in self._orders[1] if other not in self._taken]
+        for tokens in ((ours, theirs), self.kinds):
+            left, right = self.left()
+            if len(left) * len(right) > LARGEST_TABLE:
+                _align_runs(self, *tokens)
+        left, right = self.left()
         if len(left) * len(right) > LARGEST_TABLE:
-            _align_runs(self, left, right, ours, theirs)
             return
         score = [[self._score(index, other, ours, theirs) for other in right] for index in left]
         for row, column in best_path(score):
@@ -163,11 +170,11 @@ def _walk_back(
             j += 1
 
 
-def _align_runs(
-    state: _Alignment, left: Sequence[int], right: Sequence[int], ours: Sequence[int], theirs: Sequence[int]
-) -> None:
+def _align_runs(state: _Alignment, ours: Sequence[object], theirs: Sequence[object]) -> None:
+    """Pair runs of equal tokens: coarse, for what is too large for a table."""
     from difflib import SequenceMatcher
 
+    left, right = state.left()
     tokens = [ours[index] for index in left], [theirs[other] for other in right]
     for block in SequenceMatcher(None, *tokens, autojunk=False).get_matching_blocks():
         for step in range(block.size):

@@ -141,7 +141,7 @@ def _canonical_object(value: Any) -> Any:
 def _canonical_array(value: Any) -> Any:
     import numpy as np
 
-    array = np.asarray(value)
+    array = value.numpy() if hasattr(value, "numpy") else np.asarray(value)
     if array.ndim == 0 and array.dtype.kind in "biuf":
         return _number(array.item()) if array.dtype.kind != "b" else bool(array)
     digest = hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()[:16]

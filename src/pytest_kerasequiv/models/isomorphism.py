@@ -175,6 +175,9 @@ def _vf2(part: nx.DiGraph, other: nx.DiGraph) -> Pairing | None:
 
     if len(part) != len(other):
         return None
+    direct = _by_colour(part, other)
+    if direct is not None:
+        return direct
     with _recursion_limit_kept():
         matcher = DiGraphMatcher(
             part,
@@ -185,6 +188,18 @@ def _vf2(part: nx.DiGraph, other: nx.DiGraph) -> Pairing | None:
         if not matcher.is_isomorphic():
             return None
         return {a: b for a, b in matcher.mapping.items() if isinstance(a, int)}
+
+
+def _by_colour(part: nx.DiGraph, other: nx.DiGraph) -> Pairing | None:
+    """Pair the nodes of two parts by colour where each colour occurs once in them: nothing to search for."""
+    ours, theirs = (
+        {data["colour"]: node for node, data in side.nodes(data=True) if isinstance(node, int)}
+        for side in (part, other)
+    )
+    calls = sum(isinstance(node, int) for node in part)
+    if len(ours) != calls or ours.keys() != theirs.keys():
+        return None
+    return {node: theirs[number] for number, node in ours.items()}
 
 
 @contextmanager
