@@ -142,7 +142,11 @@ def test_a_model_never_called_can_still_be_nested():
         pytest.param(lambda: OwnStep(*ends()), "OwnStep.train_step is overridden", id="train_step"),
         pytest.param(lambda: OwnLoss(*ends()), "OwnLoss.compute_loss is overridden", id="compute_loss"),
         pytest.param(lambda: Subclassed(), "are not known", id="unknown inputs"),  # noqa: PLW0108 - defined below
-        pytest.param(lambda: called(Paired(), 1.0), "missing a required argument", id="two arguments"),
+        pytest.param(
+            lambda: called(Paired(), np.zeros((2, 8), "float32")),
+            "missing a required argument",
+            id="two arguments",
+        ),
     ],
 )
 def test_says_why_nothing_can_be_proved(make, says):

@@ -70,8 +70,8 @@ def fold(
 
 
 def digest(*parts: bytes) -> Colour:
-    """Return a 32-byte digest of the parts, each taken as a whole."""
-    state = hashlib.blake2b(digest_size=32)
+    """Return the sha256 digest of the parts, each taken as a whole."""
+    state = hashlib.sha256()
     for part in parts:
         state.update(len(part).to_bytes(4, "little"))
         state.update(part)

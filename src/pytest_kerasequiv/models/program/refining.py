@@ -42,6 +42,10 @@ def alive(nodes: Sequence[Node], results: Sequence[int], leaves: int) -> tuple[l
     return kept, [place[index] for index in results]
 
 
+COLOURED_NODES = 500_000
+"""How many nodes may be coloured to tell tied variables apart one by one."""
+
+
 class Refiner:
     """Refines the colours of the variables of one program; what does not change is computed once."""
 
@@ -126,16 +130,23 @@ class Numbering:
 def number(refiner: Refiner) -> Numbering:
     """Order the variables canonically.
 
-    Ties are broken by position, all at once. That is canonical where the tied variables are interchangeable;
-    where they are not, two orders of building may get two fingerprints, which costs a proof (or a search),
-    never its truth.
+    While some are tied, the first of a tied class is singled out and the rest refined. Where the tied ones
+    are interchangeable it is all the same which one is taken. Where they are not, two orders of building may
+    get two fingerprints, which costs a search or a proof, never its truth.
     """
     colours = refiner.stable(refiner.kinds)
     ties = refiner.tied(colours)
-    final = refiner.stable(break_ties(colours, ties)) if ties else colours
+    unique = not ties
+    budget = COLOURED_NODES
+    while ties and budget > 0:
+        chosen = ties[0][0]
+        colours = refiner.stable(_marked(colours, chosen, digest(colours[chosen], b"chosen")))
+        ties = refiner.tied(colours)
+        budget -= refiner.size
+    final = break_ties(colours, ties)
     content = digest(*sorted(final), b"|", *refiner.results(final))
     order = sorted(range(len(final)), key=lambda index: (final[index], index))
-    return Numbering(tuple(order), content, not ties)
+    return Numbering(tuple(order), content, unique)
 
 
 def break_ties(colours: Sequence[Colour], ties: Sequence[Sequence[int]]) -> list[Colour]:
@@ -152,10 +163,6 @@ def refiner_of(program: Program) -> Refiner:
     return Refiner(program.nodes, program.variables, program.results)
 
 
-SEARCHED_NODES = 1_000_000
-"""How many nodes a search over tied variables may colour before it gives up."""
-
-
 def search(reference: Refiner, candidate: Refiner) -> list[tuple[int, int]] | None:
     """Find an order of tied variables under which two programs have equal results.
 
@@ -165,7 +172,7 @@ def search(reference: Refiner, candidate: Refiner) -> list[tuple[int, int]] | No
     Returns:
         Pairs of corresponding used variables, ``None`` where there are none or the search took too long.
     """
-    budget = SEARCHED_NODES
+    budget = COLOURED_NODES
     start = (reference.stable(reference.kinds), candidate.stable(candidate.kinds))
     waiting = [start]
     while waiting and budget > 0:
