@@ -13,7 +13,7 @@ TRAIN, TEST = load()
 @pytest.mark.kerasequiv
 def test_tidying_up_kept_the_network(keras_twins):
     twins = keras_twins(original, tidied, compile=COMPILE, name="digits")
-    twins.assert_equivalent(training=Training(TRAIN, TEST, metrics=["accuracy"], epochs=3, seeds=20))
+    twins.assert_equivalent(training=Training(TRAIN, TEST, metrics=["accuracy"], epochs=8, seeds=20))
 
 
 def test_tidying_up_kept_the_outputs_on_real_images(keras_twins):

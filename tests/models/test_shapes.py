@@ -106,6 +106,31 @@ def test_one_axis_of_two():
     assert found.shortest == (None, 30, 16, 3)
 
 
+def test_a_later_layer_may_lack_on_another_axis():
+    def make(height=4, width=6):
+        return keras.Sequential(
+            [
+                keras.Input((height, width, 1)),
+                layers.Conv2D(1, (5, 2)),
+                layers.Conv2D(1, (1, 6)),
+                layers.Flatten(),
+            ]
+        )
+
+    found = diagnose(make)
+    assert found.axes == (1,)
+    assert found.shortest == (None, 5, 7, 1)
+    make(5, 7)
+
+
+def test_an_axis_that_was_moved_is_not_promised():
+    def make():
+        return keras.Sequential([keras.Input((9, 2)), layers.Permute((2, 1)), layers.Conv1D(1, 3)])
+
+    found = diagnose(make)
+    assert (found.gets, found.needs, found.shortest) == ((2,), (3,), None)
+
+
 def test_pooling_and_strides():
     def make(steps=12):
         return keras.Sequential(

@@ -250,7 +250,9 @@ def test_the_same_on_both_sides(tmp_path):
     assert same_values(Twins(functional, functional).reference, Twins(functional, functional).candidate)
 
 
-@pytest.mark.parametrize("given", ["model.onnx", "models.forecaster", "saved_model/", 7, None, [functional]])
+@pytest.mark.parametrize(
+    "given", ["model.onnx", "models.forecaster", "saved_model/", 7, None, [functional], layers.Dense(1)]
+)
 def test_what_is_no_side_at_all(given):
     with pytest.raises(InputError, match=r"reference=.*(package\.module:builder)") as error:
         Twins(given, functional)

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any
 
 from pytest_kerasequiv.models.seeds import fresh_names, preserved_world
+from pytest_kerasequiv.models.shortest import Make, shortest_input
 from pytest_kerasequiv.models.specs import Dims
-
-Make = Callable[[], Any]
-
-_BUDGET_SECONDS = 20.0
-_MAX_LENGTH = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -29,6 +24,7 @@ class TooShort:
         axes: the axes of the layer's input that are too short (the batch axis is 0).
         gets: what the layer gets on these axes.
         needs: the least it needs there.
+        spatial: all the axes that its window slides along.
         input_shape: shape of the model's input with the batch axis, ``None`` where it cannot be told.
         shortest: the same with the least lengths that the whole model can be built for, where they were
             found.
@@ -40,6 +36,7 @@ class TooShort:
     axes: tuple[int, ...]
     gets: tuple[int, ...]
     needs: tuple[int, ...]
+    spatial: tuple[int, ...]
     input_shape: Dims | None = None
     shortest: Dims | None = None
 
@@ -84,7 +81,20 @@ def diagnose(make: Make) -> TooShort | None:
         if len(inputs) != 1 or None in inputs[0][1:]:
             return failure.found
         found = replace(failure.found, input_shape=inputs[0])
-        return replace(found, shortest=_shortest(make, found, rank=len(failure.tensor.shape)))
+        ranks = {len(failure.tensor.shape), len(inputs[0]), len(found.spatial) + 2}
+        if len(ranks) > 1:
+            return found  # a reshape or a wrapper in between: the layer's axes are no axes of the input
+        return replace(found, shortest=_shortest(make, inputs[0], found))
+
+
+def _shortest(make: Make, start: Dims, found: TooShort) -> Dims | None:
+    """Lengthen the axes at fault; where that is not enough, a later layer lacks on another: all."""
+    lacking = max(n - g for n, g in zip(found.needs, found.gets, strict=True))
+    for axes in dict.fromkeys([found.axes, found.spatial]):
+        shape = shortest_input(make, start, axes, lacking)
+        if shape is not None:
+            return shape
+    return None
 
 
 @dataclass(frozen=True)
@@ -152,7 +162,8 @@ def _too_short(layer: Any, shape: Any) -> TooShort | None:
     if not lacking:
         return None
     axes, gets, least = zip(*lacking, strict=True)
-    return TooShort(layer.name, type(layer).__name__, text, axes, gets, least)
+    spatial = tuple(range(first, first + len(needs)))
+    return TooShort(layer.name, type(layer).__name__, text, axes, gets, least, spatial)
 
 
 def _window(layer: Any) -> tuple[str, tuple[int, ...]] | None:
@@ -194,97 +205,6 @@ def _inputs_behind(tensor: Any) -> list[Dims]:
 def _node_of(tensor: Any) -> Any:
     history = getattr(tensor, "_keras_history", None)
     return None if history is None else history.operation._inbound_nodes[history.node_index]
-
-
-def _shortest(make: Make, found: TooShort, *, rank: int) -> Dims | None:
-    """Return the input shape with the least lengths on the axes at fault for which ``make`` succeeds.
-
-    Longer inputs are tried in growing steps, then the gap is bisected, each axis on its own: a window that
-    fits fits a longer input too. Every length named was tried, as was the one below it.
-    """
-    start = found.input_shape
-    if start is None or rank != len(start):
-        return None  # a reshape in between: the layer's axis is no axis of the input
-    axes = found.axes
-    deadline = time.monotonic() + _BUDGET_SECONDS
-
-    def works(shape: Dims) -> bool:
-        if time.monotonic() > deadline:
-            raise TimeoutError
-        return _works(make, start, shape)
-
-    try:
-        enough = _longer(start, axes, max(n - g for n, g in zip(found.needs, found.gets, strict=True)), works)
-        for axis in axes:
-            enough = enough and _shrink(enough, axis, start[axis], works)
-    except TimeoutError:
-        return None
-    return enough
-
-
-def _longer(start: Dims, axes: Sequence[int], step: int, works: Callable[[Dims], bool]) -> Dims | None:
-    """Lengthen all ``axes`` by ``step``, 2 ``step``, 4 ``step`` ... until the model can be built."""
-    while step < _MAX_LENGTH:
-        shape = tuple(d + step if n in axes and d is not None else d for n, d in enumerate(start))
-        if works(shape):
-            return shape
-        step *= 2
-    return None
-
-
-def _shrink(shape: Dims, axis: int, fails: int | None, works: Callable[[Dims], bool]) -> Dims:
-    """Bisect one axis between a length that works and a shorter one that fails."""
-    good, bad = shape[axis], fails
-    while good is not None and bad is not None and good - bad > 1:
-        middle = (good + bad) // 2
-        if works(_with(shape, axis, middle)):
-            good = middle
-        else:
-            bad = middle
-    return _with(shape, axis, good)
-
-
-def _with(shape: Dims, axis: int, length: int | None) -> Dims:
-    return (*shape[:axis], length, *shape[axis + 1 :])
-
-
-def _works(make: Make, old: Dims, new: Dims) -> bool:
-    """Whether ``make`` succeeds when its inputs of shape ``old`` are ``new``; no weights are allocated."""
-    import keras
-    from keras.src.backend.common import global_state
-
-    waiting = global_state.get_global_attribute("uninitialized_variables")
-    global_state.set_global_attribute("uninitialized_variables", [])
-    try:
-        with _stretched_inputs(old, new), keras.StatelessScope(initialize_variables=False):
-            make()
-    except Exception:
-        return False
-    finally:
-        global_state.set_global_attribute("uninitialized_variables", waiting)
-    return True
-
-
-@contextmanager
-def _stretched_inputs(old: Dims, new: Dims) -> Iterator[None]:
-    """Let every ``keras.Input`` of shape ``old`` have shape ``new``, wherever the builder makes it."""
-    from keras.src.layers import InputLayer
-
-    original = InputLayer.__init__
-
-    def stretched(self: Any, shape: Any = None, **kwargs: Any) -> None:
-        if shape is not None and tuple(shape) == old[1:]:
-            shape = new[1:]
-        batch_shape = kwargs.get("batch_shape")
-        if batch_shape is not None and tuple(batch_shape)[1:] == old[1:]:
-            kwargs["batch_shape"] = (batch_shape[0], *new[1:])
-        original(self, shape, **kwargs)
-
-    InputLayer.__init__ = stretched
-    try:
-        yield
-    finally:
-        InputLayer.__init__ = original
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -169,7 +170,7 @@ def source_of(given: Any, argument: str, *, compile: Mapping[str, Any] | None) -
     __tracebackhide__ = True
     if isinstance(given, str | os.PathLike):
         return _named(given, argument, compile)
-    if not callable(given):
+    if not callable(given) or _is_plain_layer(given):
         raise InputError(
             f"{argument}={given!r} is no builder (a function that returns a model), keras.Model, path to a "
             ".keras or .h5 file, or 'package.module:builder'"
@@ -182,6 +183,12 @@ def source_of(given: Any, argument: str, *, compile: Mapping[str, Any] | None) -
         maker_of(given, argument, label),
         compile=compile,
     )
+
+
+def _is_plain_layer(value: Any) -> bool:
+    """Whether ``value`` is a layer but no model: it can be called, but returns no model."""
+    keras = sys.modules.get("keras")
+    return keras is not None and isinstance(value, keras.Layer) and not isinstance(value, keras.Model)
 
 
 def _named(given: str | os.PathLike[str], argument: str, compile: Mapping[str, Any] | None) -> Source:  # noqa: A002
