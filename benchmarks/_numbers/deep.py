@@ -23,7 +23,7 @@ def _as_dense(layer):
 
 
 def transformer(*, blocks=12, epsilon=1e-3, activation="gelu", convolved=False):
-    """Return an encoder of `blocks` blocks over 24 tokens; `convolved`: its Dense layers as Conv1D of kernel 1."""
+    """Return an encoder over 24 tokens; `convolved`: its Dense layers as Conv1D of kernel 1."""
 
     def dense(units, activation=None):
         if convolved:
@@ -41,7 +41,7 @@ def transformer(*, blocks=12, epsilon=1e-3, activation="gelu", convolved=False):
 
 
 def recurrent(*, steps=200, convolved=False):
-    """Return an LSTM over `steps` steps behind a Dense on each step; `convolved`: that as Conv1D of kernel 1."""
+    """Return an LSTM behind a Dense on each step; `convolved`: that as Conv1D of kernel 1."""
     inputs = keras.Input((steps, 3))
     x = (layers.Conv1D(8, 1) if convolved else layers.Dense(8))(inputs)
     return keras.Model(inputs, layers.Dense(2)(layers.LSTM(16)(x)))

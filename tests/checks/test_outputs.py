@@ -67,8 +67,7 @@ def test_relu6_shows_once_inputs_are_large():
 
 def test_incomplete_map_is_inconclusive_and_other_shapes_are_different():
     def wider():
-        model = keras.Sequential([keras.Input((20, 3)), layers.Flatten(), layers.Dense(5), layers.Dense(3)])
-        return model
+        return keras.Sequential([keras.Input((20, 3)), layers.Flatten(), layers.Dense(5), layers.Dense(3)])
 
     result = outputs.run(pair_of(wider))
     assert result.verdict is Verdict.INCONCLUSIVE

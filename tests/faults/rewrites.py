@@ -1,4 +1,4 @@
-"""Rewrites that keep the function: each a pair of builders. Loaded by the fault suite and by benchmarks/numbers.py."""
+"""Rewrites that keep the function, each a pair of builders; benchmarks/numbers.py loads them too."""
 
 import keras
 from keras import layers

@@ -42,6 +42,7 @@ class Observation:
 
     Attributes:
         names: name of each flattened output.
+        keyed: whether callers get the outputs by these names, in a dict.
         dtype: the coarsest float dtype the model computes in.
         answers: one for each probe.
         stochastic: paths of the seed states that inference advanced: the model draws random numbers.
@@ -51,6 +52,7 @@ class Observation:
     """
 
     names: tuple[str, ...]
+    keyed: bool
     dtype: str
     answers: tuple[Answer, ...]
     stochastic: tuple[str, ...] = ()
@@ -84,7 +86,8 @@ def observe(
             exact, perturbed = _observe_exactly(side, probes, seed, perturb=perturb)
         except Float64Unavailable as reason:
             why = str(reason)
-    return Observation(names, side.dtype, answers, stochastic, unrepeatable, exact, perturbed, why)
+    keyed = isinstance(runner.sample, dict)
+    return Observation(names, keyed, side.dtype, answers, stochastic, unrepeatable, exact, perturbed, why)
 
 
 def _observe_exactly(

@@ -119,11 +119,11 @@ def _follow(
 
 def _row(pair: CallPair, reference: Calls, candidate: Calls, dtype: str) -> LayerRow | None:
     ours, theirs = reference.calls[pair.reference], candidate.calls[pair.candidate]
-    apart = _apart(ours.outputs, theirs.outputs)
-    if apart is None:
+    distance = apart(ours.outputs, theirs.outputs)
+    if distance is None:
         return None
     allowed = ROUNDOFFS[dtype] * UNIT_ROUNDOFF[dtype] * _largest(ours.outputs)
-    return LayerRow(ours.path, theirs.path, apart, allowed)
+    return LayerRow(ours.path, theirs.path, distance, allowed)
 
 
 def _largest(outputs: Sequence[Array | None]) -> float:
@@ -132,7 +132,7 @@ def _largest(outputs: Sequence[Array | None]) -> float:
     )
 
 
-def _apart(reference: Sequence[Array | None], candidate: Sequence[Array | None]) -> float | None:
+def apart(reference: Sequence[Array | None], candidate: Sequence[Array | None]) -> float | None:
     """Return the largest difference: infinite where shapes do not fit, ``None`` without any."""
     import numpy as np
 
@@ -217,10 +217,9 @@ class _Court:
         if outputs is None:
             return False
         ours = self.reference.calls[pair.reference].outputs
-        apart = _apart(ours, [given.value for given in outputs])
-        return apart is not None and not apart <= ROUNDOFFS[self.dtype] * UNIT_ROUNDOFF[
-            self.dtype
-        ] * _largest(ours)
+        distance = apart(ours, [given.value for given in outputs])
+        allowed = ROUNDOFFS[self.dtype] * UNIT_ROUNDOFF[self.dtype] * _largest(ours)
+        return distance is not None and not distance <= allowed
 
     def _outcome(self, index: int) -> tuple[Given, ...] | None:
         """Run a candidate call on the reference's tensors where those correspond, else on replayed ones."""

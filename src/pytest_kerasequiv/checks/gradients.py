@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pytest_kerasequiv.checks.backward import blame_training
+from pytest_kerasequiv.checks.backward import blame_backward, blame_training
 from pytest_kerasequiv.checks.blame import layer_table
 from pytest_kerasequiv.checks.compile_settings import compare_settings, settings_of
 from pytest_kerasequiv.checks.judging import Judged, judge, tolerance_figures
@@ -296,7 +296,8 @@ def _finished(pair: Pair, result: CheckResult, probes: Sequence[Probe], plan: Lo
         for finding in compare_settings(NAME, settings_of(pair.reference), settings_of(pair.candidate))
         if finding.field.startswith("loss")
     ]
-    causes = (*settings, *traced.findings, *explaining(traced.settings, result.findings))
+    backward = [] if traced.findings else blame_backward(pair, NAME, probes[result.figures.get("worst") or 0])
+    causes = (*settings, *backward, *traced.findings, *explaining(traced.settings, result.findings))
     return replace(
         result, findings=(*causes, *shortened(NAME, result.findings, causes), *notes), figures=figures
     )

@@ -79,6 +79,13 @@ def with_outputs(pairs: list[CallPair], reference: Sequence[int], candidate: Seq
     return sorted([*pairs, *dict.fromkeys(added)], key=lambda p: p.reference)
 
 
+def left_over(pairs: Sequence[CallPair], reference: Calls, candidate: Calls) -> list[CallPair]:
+    """Pair the calls of the models themselves that have no partner, in order, if both sides have as many."""
+    ours = [index for index in reference.children(-1) if index not in {p.reference for p in pairs}]
+    theirs = [index for index in candidate.children(-1) if index not in {p.candidate for p in pairs}]
+    return [CallPair(a, b) for a, b in zip(ours, theirs, strict=True)] if len(ours) == len(theirs) else []
+
+
 def _by_node(graph: LayerGraph, calls: Calls) -> dict[int, int]:
     """Return node -> recorded call: the n-th node of a path is its n-th call."""
     recorded = {call.key: index for index, call in enumerate(calls.calls)}

@@ -167,6 +167,8 @@ def _notes(reference: Observation, candidate: Observation, judged: Sequence[Judg
     notes = []
     if reference.names != candidate.names and len(reference.names) == len(candidate.names) > 1:
         message = f"the outputs are named {list(reference.names)} against {list(candidate.names)}"
+        if sorted(reference.names) == sorted(candidate.names):
+            message += ": the same names in another order; they are compared by position, as callers get them"
         notes.append(_note("names", reference.names, candidate.names, message))
     if reference.stochastic or candidate.stochastic:
         message = (
@@ -179,6 +181,20 @@ def _notes(reference: Observation, candidate: Observation, judged: Sequence[Judg
         message = f"{alike} output elements are NaN or infinite on both sides, at the same places"
         notes.append(_note("nonfinite", alike, alike, message))
     return notes
+
+
+def _key_problems(reference: Observation, candidate: Observation) -> list[Finding]:
+    """Return a finding where callers get outputs by other names, or by names on one side only."""
+    if not (reference.keyed or candidate.keyed):
+        return []
+    if reference.keyed and candidate.keyed and reference.names == candidate.names:
+        return []
+    shown = [
+        f"a dict of {list(side.names)}" if side.keyed else f"{len(side.names)} outputs by position"
+        for side in (reference, candidate)
+    ]
+    message = f"the reference returns {shown[0]}, the candidate {shown[1]}"
+    return [Finding(NAME, None, None, "outputs", shown[0], shown[1], message)]
 
 
 def _note(field: str, reference: Any, candidate: Any, message: str) -> Finding:
@@ -194,6 +210,7 @@ def _result(
     probes: int,
 ) -> CheckResult:
     notes = _notes(reference, candidate, judged)
+    found += _key_problems(reference, candidate)
     worst = max(judged, key=lambda j: j.used, default=None)
     if worst is not None and not worst.agrees:
         found.append(Finding(NAME, None, None, "value", worst.reference, worst.candidate, worst.message()))

@@ -209,6 +209,43 @@ def replay(layer: keras.Layer, call: LayerCall, tensors: Sequence[Given] | None 
     )
 
 
+def replay_backward(layer: keras.Layer, call: LayerCall) -> tuple[NDArray[np.generic], ...]:
+    """Run one layer on a recorded call's tensors and send random cotangents back through it.
+
+    Args:
+        layer: the layer to run.
+        call: the recorded call; equal calls get equal cotangents.
+
+    Returns:
+        The gradients for each float tensor it was given, then for each of its trainable weights.
+    """
+    import keras
+    import numpy as np
+    import tensorflow as tf
+
+    given = [_tensor_of(one) for one in given_to(call)]
+    floats = [tensor for tensor in given if tensor.dtype.is_floating]
+    leaves = iter(given)
+    args, kwargs = keras.tree.map_structure(
+        lambda leaf: next(leaves) if hasattr(leaf, "dtype") else leaf, (call.args, dict(call.kwargs))
+    )
+    weights = list(getattr(layer, "trainable_variables", ()))
+    rng = np.random.default_rng(0)
+    with tf.GradientTape() as tape:
+        tape.watch(floats)
+        outputs = layer(*args, **{name: value for name, value in kwargs.items() if _takes(layer, name)})
+        made = [tensor for tensor in _tensors(outputs) if tensor.dtype.is_floating]
+        total = tf.add_n(
+            [
+                tf.reduce_sum(tensor * tf.cast(rng.standard_normal(tensor.shape), tensor.dtype))
+                for tensor in made
+            ]
+        )
+    zero = tf.UnconnectedGradients.ZERO
+    gradients = tape.gradient(total, [*floats, *weights], unconnected_gradients=zero)
+    return tuple(tf.convert_to_tensor(gradient).numpy() for gradient in gradients)
+
+
 def _tensor_of(given: Given) -> Any:
     import tensorflow as tf
 

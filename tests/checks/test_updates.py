@@ -1,0 +1,126 @@
+"""Check `updates`: lock-step steps, compile settings by name, masked weights; nothing is changed."""
+
+import hashlib
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from pytest_kerasequiv.checks import updates
+from pytest_kerasequiv.checks.compile_settings import compare_settings, settings_of
+from pytest_kerasequiv.checks.pair import Pair
+from pytest_kerasequiv.errors import InputError
+from pytest_kerasequiv.models.twins import Twins
+from pytest_kerasequiv.verdict import Verdict
+
+
+def net(optimizer="adam", loss="mse", *, constraint=None, pooled=False, **settings):
+    pooling = [layers.AveragePooling1D(8), layers.Flatten()] if pooled else [layers.GlobalAveragePooling1D()]
+    model = keras.Sequential(
+        [
+            keras.Input((8, 3)),
+            layers.Conv1D(4, 1, name="conv", kernel_constraint=constraint),
+            layers.BatchNormalization(name="norm"),
+            *pooling,
+            layers.Dense(2, name="head"),
+        ],
+        name="net",
+    )
+    model.compile(optimizer if isinstance(optimizer, str) else optimizer(), loss, **settings)
+    return model
+
+
+def compare(candidate, reference=net, *, steps=3, **options):
+    return updates.run(Pair(Twins(reference, candidate, **options)), steps=steps)
+
+
+def test_rewrite_trains_alike_and_weights_without_gradient_are_masked():
+    result = compare(lambda: net(pooled=True))
+    assert result.verdict is Verdict.EQUIVALENT, [str(f) for f in result.findings]
+    assert result.figures["masked"] == ["net/conv/bias"]
+    assert result.figures["tolerance"]["origin"] == "derived"
+    assert len(result.figures["metrics"]["compiled"]["reference"]) == 3
+
+
+ADAM = keras.optimizers.Adam
+
+
+@pytest.mark.parametrize(
+    ("settings", "field"),
+    [
+        ({"optimizer": lambda: ADAM(1.01e-3)}, "optimizer.learning_rate"),
+        ({"optimizer": lambda: ADAM(clipnorm=0.1)}, "optimizer.clipnorm"),
+        ({"optimizer": lambda: ADAM(amsgrad=True)}, "optimizer.amsgrad"),
+        ({"optimizer": "sgd"}, "optimizer"),
+        ({"loss": "mae"}, "loss"),
+        ({"loss_weights": [2.0]}, "loss_weights"),
+        ({"metrics": ["mae"]}, "metrics"),
+    ],
+)
+def test_differing_compile_setting_is_named_first(settings, field):
+    result = compare(lambda: net(**settings), steps=2)
+    assert result.verdict is Verdict.DIFFERENT
+    assert result.findings[0].field == field
+
+
+def test_constraint_is_named():
+    result = compare(lambda: net(constraint=keras.constraints.MaxNorm(0.3)))
+    assert result.verdict is Verdict.DIFFERENT
+    assert (result.findings[0].reference_layer, result.findings[0].field) == ("net/conv", "kernel_constraint")
+
+
+def test_uncompiled_twins_take_plain_descent_only_and_say_so():
+    def plain():
+        return keras.Sequential([keras.Input((3,)), layers.Dense(2)])
+
+    def split():
+        return keras.Sequential([keras.Input((3,)), layers.Dense(2), layers.Activation("linear")])
+
+    result = compare(split, plain)
+    assert result.verdict is Verdict.EQUIVALENT
+    assert list(result.figures["steps"]) == ["sgd"]
+    assert any(f.field == "loss" and f.severity == "note" for f in result.findings)
+
+
+@pytest.mark.parametrize("steps", [0, -1, 2.5, True, "five"])
+def test_bad_steps_are_refused(steps):
+    with pytest.raises(InputError, match="steps="):
+        compare(net, steps=steps)
+
+
+def digest(model):
+    parts = [
+        np.asarray(v).tobytes()
+        for v in [*model.variables, *model.optimizer.variables, *model.metrics_variables]
+    ]
+    return hashlib.sha256(b"".join(parts)).hexdigest()
+
+
+def test_neither_model_is_changed():
+    pair = Pair(Twins(net, lambda: net(optimizer=lambda: ADAM(1e-2))))
+    models = pair.reference, pair.candidate
+    for model in models:
+        model.train_on_batch(np.ones((4, 8, 3)), np.ones((4, 2)))
+    kept = [(digest(model), model.optimizer, model.train_function) for model in models]
+    updates.run(pair, steps=2)
+    assert [(digest(model), model.optimizer, model.train_function) for model in models] == kept
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        ({"loss": "mse"}, {"loss": keras.losses.MeanSquaredError()}),
+        ({"metrics": ["mae"]}, {"metrics": [keras.metrics.MeanAbsoluteError()]}),
+        ({"metrics": ["acc"]}, {"metrics": ["accuracy"]}),
+        ({"optimizer": "adam"}, {"optimizer": ADAM}),
+        ({"loss": "huber"}, {"loss": keras.losses.Huber(1.0)}),
+    ],
+)
+def test_two_spellings_of_one_setting_are_equal(ours, theirs):
+    assert compare_settings("updates", settings_of(net(**ours)), settings_of(net(**theirs))) == []
+
+
+def test_speed_settings_are_notes():
+    found = compare_settings("updates", settings_of(net()), settings_of(net(run_eagerly=True)))
+    assert [(f.field, f.severity) for f in found] == [("run_eagerly", "note")]
