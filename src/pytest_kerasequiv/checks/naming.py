@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_kerasequiv.checks.layer_pairs import CallPair, Calls
 from pytest_kerasequiv.models.configs import shown
-from pytest_kerasequiv.models.graph_reading import describe
+from pytest_kerasequiv.models.descriptions import describe
 from pytest_kerasequiv.verdict import Finding
 
 if TYPE_CHECKING:
