@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_kerasequiv.ledger import Ledger
 from pytest_kerasequiv.settings import Settings
+from pytest_kerasequiv.travelling import carries_record
 
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
+
+    from pytest_kerasequiv.ledger import Ledger
 
 NOTHING_RAN = (
     "--kerasequiv was given but no equivalence check ran: nothing was compared, so nothing was shown.\n"
@@ -32,12 +33,18 @@ class Controller:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._ledger = Ledger()
+        self._ledger: Ledger | None = None
         self._written: list[Path] = []
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take a test's results before other plugins read its properties."""
+        if self._ledger is None:
+            if not carries_record(report):
+                return
+            from pytest_kerasequiv.ledger import Ledger
+
+            self._ledger = Ledger()
         self._ledger.absorb(report)
 
     @pytest.hookimpl(tryfirst=True)
@@ -53,11 +60,13 @@ class Controller:
             self._write(session, self._settings.report)
 
     def _write(self, session: pytest.Session, folder: Path) -> None:
+        import shlex
+
         from pytest_kerasequiv.reporting.files import append_summary, write_session
         from pytest_kerasequiv.reporting.session import SessionReport
 
         report = SessionReport(
-            pairs=tuple(self._ledger.pairs()),
+            pairs=tuple(self._ledger.pairs()) if self._ledger else (),
             command=shlex.join(["pytest", *map(str, session.config.invocation_params.args)]),
             outcome="passed" if session.exitstatus == pytest.ExitCode.OK else "failed",
             settings=self._settings.shown,
@@ -73,20 +82,20 @@ class Controller:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def _why_shut(self) -> str:
-        if self._settings.enabled and not self._ledger.executed:
+        if self._settings.enabled and not (self._ledger and self._ledger.executed):
             return NOTHING_RAN
-        unsettled = self._ledger.unsettled()
+        unsettled = self._ledger.unsettled() if self._ledger else []
         return NOTHING_DECIDED + "\n".join(str(report) for report in unsettled) if unsettled else ""
 
     def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
         """Print the section, and where the report was written."""
-        pairs = self._ledger.pairs() if self._settings.enabled else []
-        if not pairs and not self._written:
+        ledger = self._ledger if self._settings.enabled else None
+        if not ledger and not self._written:
             return
         from pytest_kerasequiv.terminal import section
 
         terminalreporter.write_sep("=", "equivalence of Keras models")
-        for line in section(pairs):
+        for line in section(ledger.pairs(), condoned=ledger.condoned()) if ledger else ():
             terminalreporter.write_line(line)
         for path in self._written:
             terminalreporter.write_line(f"written: {path}")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_kerasequiv.settings import Settings
-from pytest_kerasequiv.twins_factory import TwinsFactory
+
+if TYPE_CHECKING:
+    from pytest_kerasequiv.twins_factory import TwinsFactory
 
 SETTINGS = pytest.StashKey[Settings]()
 
@@ -47,4 +49,6 @@ def keras_twins(request: pytest.FixtureRequest, kerasequiv_settings: Settings) -
     `compare` does. Without a candidate the other-API twin is derived. Every result lands in the session's
     report.
     """
+    from pytest_kerasequiv.twins_factory import TwinsFactory
+
     return TwinsFactory(request, kerasequiv_settings)

@@ -1,7 +1,4 @@
-"""What the session's equivalence checks found: written where a test runs, gathered where the session ends.
-
-A test's results travel to the controller on ``item.user_properties`` as text, with and without xdist.
-"""
+"""What the session's equivalence checks found: written where a test runs, gathered where the session ends."""
 
 from __future__ import annotations
 
@@ -13,15 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_kerasequiv.reporting.text import metrics
+from pytest_kerasequiv.travelling import ENTRIES, PREFIX, RECORD
 from pytest_kerasequiv.verdict import NUMERIC_CHECKS, CheckResult, Report, Verdict, overall
 
 if TYPE_CHECKING:
     from pytest_kerasequiv.comparison import Comparison
-
-RECORD = "kerasequiv_record"
-"""The property that carries a whole report; the controller takes it off before others read the properties."""
-
-PREFIX = "kerasequiv_"
 
 
 @dataclass
@@ -54,18 +47,9 @@ class Entry:
         )
 
 
-ENTRIES = pytest.StashKey[list[Entry]]()
-
-
 def could_not_run(result: CheckResult) -> bool:
     """Tell whether a check broke instead of comparing: never a pass, and not counted as run."""
     return "traceback" in result.figures
-
-
-def forget(item: pytest.Item) -> None:
-    """Start a run of a test with a clean slate: plugins that repeat failed tests run it several times."""
-    item.stash[ENTRIES] = []
-    item.user_properties[:] = [entry for entry in item.user_properties if not entry[0].startswith(PREFIX)]
 
 
 def publish(item: pytest.Item) -> None:
@@ -119,11 +103,15 @@ class Ledger:
 
     def __init__(self) -> None:
         self._by_test: dict[str, list[Record]] = {}
+        self._failed: set[str] = set()
 
     def absorb(self, report: pytest.TestReport) -> None:
         """Take the record off a test's report and keep it; the last run of a test counts."""
         if report.when == "setup":
             self._by_test.pop(report.nodeid, None)
+            self._failed.discard(report.nodeid)
+        if report.failed:
+            self._failed.add(report.nodeid)
         texts = [value for name, value in report.user_properties if name == RECORD]
         if not texts:
             return
@@ -137,6 +125,15 @@ class Ledger:
         """Return one report per pair, its checks gathered from all its tests, in a fixed order."""
         groups = self._groups()
         return [merged(record.report for record in groups[key]) for key in sorted(groups)]
+
+    def condoned(self) -> list[Report]:
+        """Return the pairs that are not EQUIVALENT though no test failed over them."""
+        failed = {record.key for test in self._failed for record in self._by_test.get(test, [])}
+        groups = self._groups()
+        reports = [
+            merged(record.report for record in groups[key]) for key in sorted(groups) if key not in failed
+        ]
+        return [report for report in reports if report.verdict is not Verdict.EQUIVALENT]
 
     @property
     def executed(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,13 @@ import pytest
 
 from pytest_kerasequiv.controller import Controller
 from pytest_kerasequiv.fixtures import SETTINGS, keras_twins, kerasequiv_executor, kerasequiv_settings
-from pytest_kerasequiv.ledger import forget, publish
-from pytest_kerasequiv.pair_checks import bind, note_selected
 from pytest_kerasequiv.settings import SKIP_REASON, Settings, add_options, read_settings
+from pytest_kerasequiv.travelling import ENTRIES, forget
 
 __all__ = ["keras_twins", "kerasequiv_executor", "kerasequiv_settings"]
+
+PAIR_CHECKS = "pytest_kerasequiv.pair_checks"
+"""Loaded by what makes one test per pair and check; where it is not, there is no such test."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -72,7 +75,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Note which checks of each pair will run, now that the tests are selected."""
-    note_selected(session, trains=session.config.stash[SETTINGS].enabled)
+    if PAIR_CHECKS in sys.modules:
+        from pytest_kerasequiv.pair_checks import note_selected
+
+        note_selected(session, trains=session.config.stash[SETTINGS].enabled)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -84,11 +90,17 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> None:
     """Let the tests of `parametrize_with_checks` call their check."""
-    bind(pyfuncitem)
+    if PAIR_CHECKS in sys.modules:
+        from pytest_kerasequiv.pair_checks import bind
+
+        bind(pyfuncitem)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
     """Let a test's results travel with its report."""
-    publish(item)
+    if item.stash.get(ENTRIES, []):
+        from pytest_kerasequiv.ledger import publish
+
+        publish(item)
     return (yield)

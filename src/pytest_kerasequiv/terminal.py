@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from pytest_kerasequiv.reporting.text import metric_table, metrics
 from pytest_kerasequiv.verdict import Report, Verdict
@@ -10,14 +10,21 @@ from pytest_kerasequiv.verdict import Report, Verdict
 WIDTH = 100
 
 
-def section(pairs: Iterable[Report]) -> Iterator[str]:
-    """Yield the section: per pair its verdict, evidence, checks and seconds, then its metrics."""
+def section(pairs: Iterable[Report], condoned: Collection[Report] = ()) -> Iterator[str]:
+    """Yield the section: per pair its verdict, evidence, checks and seconds, then its metrics.
+
+    Args:
+        pairs: the pairs.
+        condoned: those of them that are not EQUIVALENT though no test failed over them.
+    """
     for report in pairs:
         yield _headline(report)
         for verdict in Verdict:
             names = [name for name, result in report.checks.items() if result.verdict is verdict]
             if names:
                 yield f"    {verdict.value + ':':<14}{' '.join(names)}"
+        if report in condoned:
+            yield "    no test failed over this: it was expected, or told to warn"
         yield from (f"    {line}" for line in metric_table(metrics(report)))
 
 

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_kerasequiv.ledger import ENTRIES, Entry
+from pytest_kerasequiv.ledger import Entry
 from pytest_kerasequiv.progress import progress_of
+from pytest_kerasequiv.travelling import ENTRIES
 
 if TYPE_CHECKING:
     from pytest_kerasequiv.comparison import Comparison

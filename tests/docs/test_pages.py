@@ -1,0 +1,109 @@
+"""Every code block of the guides runs, in the order of its page, in a folder of its page's own.
+
+A Python or TOML block that begins with a comment naming a file becomes that file. Other Python blocks share
+one namespace and run at once. Shell blocks run their pytest commands. YAML blocks are read, and the pytest
+commands in them must collect.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"]
+FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FILE = re.compile(r"# ([\w./-]+\.\w+)\n")
+SHOWN_ONLY = {"text", "console"}
+
+
+def blocks(page: Path) -> list[tuple[str, str]]:
+    return FENCE.findall(page.read_text(encoding="utf-8"))
+
+
+class Folder:
+    """Where the blocks of one page run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.lines: list[str] = []
+
+    def take(self, language: str, code: str) -> None:
+        named = FILE.match(code)
+        if named and language != "yaml":
+            self.write(named[1], code)
+        elif language == "python":
+            self.lines.append(code)
+        elif language == "toml":
+            tomllib.loads(code)
+        elif language == "sh":
+            for line in code.splitlines():
+                if line.startswith("pytest"):
+                    self.pytest(*shlex.split(line)[1:])
+        elif language == "yaml":
+            self.check_yaml(code)
+        else:
+            assert language in SHOWN_ONLY, f"nothing here runs a block of {language!r}"
+
+    def write(self, name: str, code: str) -> None:
+        target = self.path / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(code, encoding="utf-8")
+
+    def run_python(self) -> None:
+        if self.lines:
+            self.write("page.py", "\n\n".join(self.lines))
+            self.run(sys.executable, "page.py")
+
+    def check_yaml(self, code: str) -> None:
+        commands = re.findall(r"(?:run:|-) (pytest .*)", code)
+        assert commands
+        for command in commands:
+            self.pytest("--collect-only", "-q", *shlex.split(command)[1:])
+
+    def pytest(self, *options: str) -> None:
+        self.run(sys.executable, "-m", "pytest", "-p", "no:randomly", *options)
+
+    def run(self, *command: str) -> None:
+        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTEST_ADDOPTS": ""}
+        environment.pop("GITHUB_STEP_SUMMARY", None)
+        done = subprocess.run(
+            command, cwd=self.path, capture_output=True, text=True, env=environment, check=False
+        )
+        assert done.returncode == 0, f"{shlex.join(command)}\n{done.stdout}\n{done.stderr}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if page.parent.name == "docs"], ids=lambda page: page.name
+)
+def test_the_blocks_of_a_page_run(page: Path, tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    found = blocks(page)
+    for language, code in sorted(found, key=lambda block: FILE.match(block[1]) is None):
+        folder.take(language, code)
+    folder.run_python()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\(([^)#:]+)(?:#[\w-]*)?\)", page.read_text(encoding="utf-8"))
+    assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+def test_the_page_of_options_names_them_all() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    options = set(re.findall(r"--kerasequiv[\w-]*", done.stdout))
+    page = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    assert options == set(re.findall(r"--kerasequiv[\w-]*", page))
+    ini = set(re.findall(r"^  (kerasequiv_\w+)", done.stdout, re.MULTILINE))
+    assert ini == set(re.findall(r"\| `(kerasequiv_\w+)` \|", page))
