@@ -58,6 +58,7 @@ def test_a_single_frozen_variable():
     assert [v.trainable for v in copy.weights] == [True, False]
 
 
+@pytest.mark.filterwarnings("error:The object being serialized")
 def test_functions_keep_their_closures():
     factor = 3.0
 

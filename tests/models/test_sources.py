@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from pytest_kerasequiv import Twins
+from pytest_kerasequiv import InputError, Twins
 from pytest_kerasequiv.models.sources import source_of
 from pytest_kerasequiv.models.variables import values_of
 
@@ -102,3 +102,25 @@ def test_a_module_that_draws_numbers_on_import_shifts_nothing(tmp_path, monkeypa
     keras.utils.set_random_seed(3)
     expected = keras.Sequential([keras.Input((3,)), layers.Dense(2)])
     assert same_values(first, expected)
+
+
+def seeding():
+    keras.utils.set_random_seed(42)
+    return build()
+
+
+def clearing():
+    keras.utils.clear_session()
+    return build()
+
+
+def test_a_builder_that_sets_the_seed_cannot_be_trained_repeatedly():
+    source = source_of(seeding, "reference", compile=None)
+    keras.utils.set_random_seed(1)
+    with pytest.raises(
+        InputError, match=r"reference 'seeding' sets the random seed itself.*set_random_seed out"
+    ):
+        source.build()
+    assert source.build(0) is not None
+    keras.utils.set_random_seed(1)
+    assert source_of(clearing, "reference", compile=None).build() is not None

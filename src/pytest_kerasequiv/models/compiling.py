@@ -8,6 +8,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from pytest_kerasequiv.errors import InputError
+from pytest_kerasequiv.models.words import said
 
 if TYPE_CHECKING:
     import keras
@@ -44,7 +45,7 @@ def compile_fresh(model: keras.Model, settings: Mapping[str, Any]) -> None:
         _refuse_unknown_names(settings)
         model.compile(**copies)
     except Exception as error:
-        raise InputError(f"compile={dict(settings)!r} is refused by Model.compile: {error}") from error
+        raise InputError(f"compile={dict(settings)!r} is refused by Model.compile: {said(error)}") from error
 
 
 def compile_settings(model: keras.Model) -> dict[str, Any] | None:
@@ -95,7 +96,7 @@ def _copy(value: Any, where: str) -> Any:
         with keras.saving.custom_object_scope(custom_objects(value)):
             copy = type(value).from_config(value.get_config())
     except Exception as error:
-        raise InputError(_not_copied(value, where, str(error))) from error
+        raise InputError(_not_copied(value, where, said(error))) from error
     lost = [name for name, setting in _plain(value).items() if _plain(copy).get(name) != setting]
     if lost:
         raise InputError(_not_copied(value, where, f"a copy has another {lost[0]!r}"))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.models.seeds import preserved_world
+from pytest_kerasequiv.models.words import said
 
 if TYPE_CHECKING:
     import keras
@@ -61,7 +62,7 @@ def _why_not_imported(module: str, error: Exception) -> str:
         )
     if isinstance(error, SyntaxError):
         return f"module {module!r} has a syntax error in line {error.lineno} of {error.filename}: {error.msg}"
-    return f"importing module {module!r} raised {type(error).__name__}: {error}"
+    return f"importing module {module!r} raised {type(error).__name__}: {said(error)}"
 
 
 def _names_in(module: Any) -> str:
@@ -137,12 +138,7 @@ def _why_not_loaded(error: Exception) -> str:
         )
     if "custom_objects" in text or "register_keras_serializable" in text:
         return (
-            f"{_shorten(text)} Register the class with @keras.saving.register_keras_serializable() and "
+            f"{said(error)}. Register the class with @keras.saving.register_keras_serializable() and "
             "import its module first, or pass a builder that loads the file with custom_objects"
         )
-    return f"{type(error).__name__}: {_shorten(text)}. Save it again, or pass a builder that loads it"
-
-
-def _shorten(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= 300 else f"{line[:300]} ..."
+    return f"{type(error).__name__}: {said(error)}. Save it again, or pass a builder that loads it"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from tempfile import TemporaryDirectory
@@ -17,6 +18,7 @@ from pytest_kerasequiv.models.compiling import (
 )
 from pytest_kerasequiv.models.specs import build_from, input_specs, is_built
 from pytest_kerasequiv.models.variables import assign, values_of, variables_of
+from pytest_kerasequiv.models.words import said
 
 if TYPE_CHECKING:
     import keras
@@ -66,8 +68,8 @@ def _rebuild_structure(model: keras.Model) -> keras.Model:
     except Exception as error:
         raise InputError(
             f"the model {model.name!r} ({type(model).__name__}) cannot be made again from its get_config(): "
-            f"{_first_line(error)}; pass a builder, a function that returns a new model each time, instead "
-            "of the model"
+            f"{type(error).__name__}: {said(error, 200)}; pass a builder, a function that returns a new "
+            "model each time, instead of the model"
         ) from error
 
 
@@ -81,14 +83,17 @@ def _rebuild_layer(layer: keras.Layer) -> keras.Layer:
     except Exception as error:
         raise InputError(
             f"layer {layer.name!r} ({type(layer).__name__}) cannot be made again from its get_config(): "
-            f"{_first_line(error)}; pass a builder, a function that returns a new model each time, instead "
-            "of the model"
+            f"{type(error).__name__}: {said(error, 200)}; pass a builder, a function that returns a new "
+            "model each time, instead of the model"
         ) from error
 
 
 def _live_config(layer: keras.Layer) -> dict[str, Any]:
     """Return the layer's config with Python functions as objects: written down they lose their closures."""
-    config: dict[str, Any] = layer.get_config()
+    with warnings.catch_warnings():
+        # a lambda is passed on as the object it is, so that it cannot be read back safely does not matter
+        warnings.filterwarnings("ignore", message="The object being serialized includes a `lambda`")
+        config: dict[str, Any] = layer.get_config()
     for name in config:
         value = getattr(layer, name, None)
         if isinstance(value, FunctionType) and not is_from_keras(value):
@@ -160,8 +165,3 @@ def _models_in(model: keras.Model) -> list[keras.Model]:
     import keras
 
     return [layer for layer in model._flatten_layers() if isinstance(layer, keras.Model)]
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

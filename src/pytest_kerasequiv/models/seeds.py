@@ -136,6 +136,12 @@ def _keras_settings() -> Restore:
     return restore
 
 
+def global_seed() -> int | None:
+    """Return what ``keras.utils.set_random_seed`` was last called with; ``None`` where it never was."""
+    seed: int | None = _global_state().get_global_attribute("global_random_seed")
+    return seed
+
+
 def _set_name_counters(counters: dict[str, int]) -> None:
     _global_state().set_global_attribute("object_name_uids", defaultdict(int, counters))
 

@@ -14,7 +14,7 @@ from pytest_kerasequiv.models import locate
 from pytest_kerasequiv.models.compiling import compile_fresh, compile_settings
 from pytest_kerasequiv.models.derive import derive
 from pytest_kerasequiv.models.makers import FromFile, FromImport, Maker, is_model, maker_of
-from pytest_kerasequiv.models.seeds import preserved_world, seeded
+from pytest_kerasequiv.models.seeds import global_seed, preserved_world, seeded
 from pytest_kerasequiv.models.shapes import diagnose
 from pytest_kerasequiv.models.specs import (
     Specs,
@@ -25,6 +25,7 @@ from pytest_kerasequiv.models.specs import (
     is_built,
     show,
 )
+from pytest_kerasequiv.models.words import said
 
 if TYPE_CHECKING:
     import keras
@@ -68,7 +69,16 @@ class Source:
         Raises:
             InputError: the source cannot make such a model.
         """
-        return self._build(seed, as_given=False)
+        if seed is not None:
+            return self._build(seed, as_given=False)
+        before = global_seed()
+        model = self._build(None, as_given=False)
+        if global_seed() not in {before, None}:
+            raise InputError(
+                f"{self.argument} {self.label!r} sets the random seed itself while it builds, so runs with "
+                "other seeds would all train the same model; take set_random_seed out of the builder"
+            )
+        return model
 
     def build_as_given(self, seed: int) -> keras.Model:
         """Return a fresh model under ``seed`` as `build` does; a given model keeps its weights."""
@@ -122,11 +132,9 @@ class Source:
         shape, remedy = (
             (f" for input_shape={show(self.specs)}", ", or pass another input_shape") if known else ("", "")
         )
-        text = " ".join(str(error).split())
-        text = text if len(text) <= 400 else f"{text[:400]} ..."
         return (
             f"{self.argument} {self.label!r} cannot be built{shape}: it raised {type(error).__name__}: "
-            f"{text} (its trace is above; mend it there{remedy})"
+            f"{said(error)} (its trace is above; mend it there{remedy})"
         )
 
 

@@ -1,0 +1,15 @@
+"""What other people's errors say, fit for one paragraph."""
+
+from __future__ import annotations
+
+import re
+
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+_KERAS_TAIL = "Arguments received by"
+
+
+def said(error: BaseException, limit: int = 400) -> str:
+    """Return an error's text in one line, without colours and Keras's list of call arguments."""
+    text = _COLOURS.sub("", str(error)).partition(_KERAS_TAIL)[0]
+    line = " ".join(text.split()).removesuffix(".")
+    return line if len(line) <= limit else f"{line[:limit]} ..."
