@@ -1,7 +1,7 @@
 """Twenty seeds of small models: the loop people write against the engines of this plugin.
 
-    python benchmarks/training.py                   # everything, about an hour on two cores
-    python benchmarks/training.py --models mlp --repeats 1
+    python -P benchmarks/training.py --decision     # everything, about an hour on two cores
+    python -P benchmarks/training.py --models mlp --repeats 1
 
 Every cell runs in a process of its own, so that peak memory is its own and nothing is warm; imports and data
 do not
@@ -14,12 +14,11 @@ from __future__ import annotations
 import argparse
 import json
 import resource
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -139,17 +138,19 @@ def loop(name: str, seeds: list[int]) -> list[dict[str, float]]:
 def loop_in_two(name: str, seeds: list[int]) -> list[dict[str, float]]:
     """The same loop, half of the seeds in another process each."""
     half = len(seeds) // 2
-    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import json, training; "
     parts = [
         subprocess.Popen(
-            [sys.executable, "-c", f"{code}print(json.dumps(training.loop({name!r}, {part!r})))"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
+            cell_command(name, "loop", len(part), str(part[0])), stdout=subprocess.PIPE, text=True
         )
         for part in (seeds[:half], seeds[half:])
     ]
-    return [metrics for part in parts for metrics in json.loads(part.communicate()[0].splitlines()[-1])]
+    found = [json.loads(part.communicate()[0].splitlines()[-1])["metrics"] for part in parts]
+    return [metrics for part in found for metrics in part]
+
+
+def cell_command(name: str, way: str, seeds: int, extra: str = "") -> list[str]:
+    """Name the process of one cell; -P, since files beside this one are named like modules of Python."""
+    return [sys.executable, "-P", __file__, "--cell", name, way, str(seeds), extra]
 
 
 def engine(name: str, seeds: list[int], kind: str) -> list[dict[str, float]]:
@@ -188,12 +189,20 @@ def decision(cache: str) -> list[dict[str, float]]:
 
 
 def cell(name: str, way: str, seeds: int, cache: str) -> None:
-    """Run one cell and print its figures."""
+    """Run one cell and print its figures.
+
+    Args:
+        name: the model.
+        way: how it is trained.
+        seeds: how many seeds.
+        cache: the cache directory of a decision, the first seed of a loop.
+    """
     import numpy as np
     import tensorflow as tf
 
     tf.reduce_sum(tf.constant(np.ones(4))).numpy()
-    listed = list(range(seeds))
+    first = int(cache) if way == "loop" and cache else 0
+    listed = list(range(first, first + seeds))
     run: dict[str, Callable[[], list[dict[str, float]]]] = {
         "loop": lambda: loop(name, listed),
         "loop-2-processes": lambda: loop_in_two(name, listed),
@@ -220,7 +229,7 @@ def cpu_seconds() -> float:
 
 
 def measured(name: str, way: str, seeds: int, cache: str = "") -> dict[str, Any]:
-    command = [sys.executable, __file__, "--cell", name, way, str(seeds), cache]
+    command = cell_command(name, way, seeds, cache)
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{name} {way}: {done.stderr[-2000:]}")
@@ -236,13 +245,13 @@ def row(name: str, seeds: int, repeats: int, ways: tuple[str, ...], loop_seeds: 
     for _ in range(repeats):
         for way in ways:
             found[way].append(scaled(name, way, seeds, loop_seeds))
-    base, base_work = (statistics.median(one[what] for one in found["loop"]) for what in ("seconds", "cpu"))
+    base, base_work = (median(one[what] for one in found["loop"]) for what in ("seconds", "cpu"))
     lines = []
     for way in ways:
-        seconds = statistics.median(one["seconds"] for one in found[way])
-        work = statistics.median(one["cpu"] for one in found[way])
+        seconds = median(one["seconds"] for one in found[way])
+        work = median(one["cpu"] for one in found[way])
         gap = largest_gap(found["loop"][0]["metrics"], found[way][0]["metrics"])
-        peak = statistics.median(one["peak_mb"] for one in found[way])
+        peak = median(one["peak_mb"] for one in found[way])
         target = f"{TARGETS[name]:g}" if way == "vectorized" else "1" if way == "fit" else ""
         lines.append(
             f"| {name} | {way} | {seeds} | {seconds:.2f} | {base / seconds:.2f} | {target} | {work:.2f} | "
@@ -252,10 +261,15 @@ def row(name: str, seeds: int, repeats: int, ways: tuple[str, ...], loop_seeds: 
 
 
 def scaled(name: str, way: str, seeds: int, loop_seeds: int) -> dict[str, Any]:
-    """Measure a cell; a loop costs the same for every seed, so that fewer seeds tell what all would take."""
-    few = loop_seeds if way.startswith("loop") else seeds
+    """Measure a cell; where every seed costs the same, fewer seeds tell what all would take."""
+    few = min({"vectorized": seeds, "fit": 2 * loop_seeds}.get(way, loop_seeds), seeds)
     found = measured(name, way, few)
     return found | {what: found[what] * seeds / few for what in ("seconds", "cpu")}
+
+
+def median(values: Iterable[float]) -> float:
+    ordered = sorted(values)
+    return (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
 
 
 def largest_gap(reference: list[dict[str, float]], other: list[dict[str, float]]) -> float:
@@ -269,10 +283,10 @@ def decisions(repeats: int, loops: list[dict[str, Any]]) -> list[str]:
         with tempfile.TemporaryDirectory() as cache:
             for found in sessions.values():
                 found.append(measured("question", "decision", 20, cache))
-    base, work = (2 * statistics.median(one[what] for one in loops) for what in ("seconds", "cpu"))
+    base, work = (2 * median(one[what] for one in loops) for what in ("seconds", "cpu"))
     lines = [f"| loop, 20 + 20 runs | {base:.2f} | 1 | | {work:.2f} | 1 |"]
     for (what, found), target in zip(sessions.items(), (10, 50), strict=True):
-        seconds, worked = (statistics.median(one[which] for one in found) for which in ("seconds", "cpu"))
+        seconds, worked = (median(one[which] for one in found) for which in ("seconds", "cpu"))
         lines.append(
             f"| {what} | {seconds:.2f} | {base / seconds:.1f} | {target} | {worked:.2f} | "
             f"{work / worked:.1f} |"
@@ -287,7 +301,9 @@ def main() -> None:
     parser.add_argument("--models", nargs="*", default=list(MODELS))
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--loop-seeds", type=int, help="seeds of the loop, whose time is scaled to all seeds")
+    parser.add_argument(
+        "--loop-seeds", type=int, help="seeds of loop (twice as many of fit), scaled to all seeds"
+    )
     parser.add_argument("--ways", nargs="*", default=list(WAYS))
     parser.add_argument(
         "--decision", action="store_true", help="also the whole decision for the question's twins"
