@@ -81,9 +81,7 @@ class Folder:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "page", [page for page in PAGES if page.parent.name == "docs"], ids=lambda page: page.name
-)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: f"{page.parent.name}-{page.stem}")
 def test_the_blocks_of_a_page_run(page: Path, tmp_path: Path) -> None:
     folder = Folder(tmp_path)
     found = blocks(page)

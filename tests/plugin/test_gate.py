@@ -189,3 +189,27 @@ def test_the_section(scripted: pytest.Pytester, workers: list[str]) -> None:
     )
     lines = result.stdout.str().split("equivalence of Keras models")[1].splitlines()
     assert max(len(line) for line in lines) <= 100
+
+
+def test_a_difference_that_no_test_fails_over_says_so(scripted: pytest.Pytester) -> None:
+    scripted.makepyfile(
+        """
+        import pytest
+
+        def test_expected(keras_twins):
+            with pytest.raises(AssertionError):
+                keras_twins({"outputs": "DIFFERENT"}).assert_same_outputs()
+
+        def test_failing(keras_twins):
+            keras_twins({"outputs": "DIFFERENT"}).assert_same_outputs()
+        """
+    )
+    lines = (
+        scripted.runpytest("--kerasequiv")
+        .stdout.str()
+        .partition("equivalence of Keras models")[2]
+        .splitlines()
+    )
+    note = "    no test failed over this: it was expected, or told to warn"
+    assert lines.count(note) == 1
+    assert lines[lines.index(note) - 2].startswith("DIFFERENT (measured)      test_expected")
