@@ -9,9 +9,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from pytest_kerasequiv.errors import InputError
-from pytest_kerasequiv.verdict import RENDERERS, CheckResult, Evidence, Finding, Report, Verdict
+from pytest_kerasequiv.verdict import PICTURES, RENDERERS, CheckResult, Evidence, Finding, Report, Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
     from pytest_kerasequiv.comparison import assert_equivalent, compare
     from pytest_kerasequiv.models.twins import Twins
     from pytest_kerasequiv.parametrize import parametrize_with_checks
@@ -71,4 +74,17 @@ def _html(report: Report) -> str:
     return render(report)
 
 
+def _graph_picture(figures: Mapping[str, Any], path: Path) -> None:
+    from pytest_kerasequiv.reporting.pictures import draw_graphs
+
+    draw_graphs(figures, path)
+
+
+def _training_picture(figures: Mapping[str, Any], path: Path) -> None:
+    from pytest_kerasequiv.reporting.pictures import draw_training
+
+    draw_training(figures, path)
+
+
 RENDERERS.update(text=_text, html=_html)
+PICTURES.update(graph=_graph_picture, training=_training_picture)

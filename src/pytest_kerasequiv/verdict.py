@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from enum import Enum, StrEnum
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
+
+from pytest_kerasequiv.jsonable import to_jsonable
 
 FORMAT = 1
 """Version of the JSON form of a report."""
@@ -86,7 +87,6 @@ class CheckResult:
         findings: the differences and notes, the culprit first.
         figures: the numbers behind the verdict, JSON-able (``training`` has ``figures["metrics"][name]``).
         seconds: wall time of observing and comparing.
-        picture: writes a picture of the result to a path; ``None`` where there is none. See `plot`.
 
     """
 
@@ -96,7 +96,6 @@ class CheckResult:
     findings: tuple[Finding, ...] = ()
     figures: Mapping[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
-    picture: Callable[[Path], None] | None = field(default=None, compare=False, repr=False)
 
     @property
     def differences(self) -> tuple[Finding, ...]:
@@ -116,11 +115,11 @@ class CheckResult:
 
         """
         target = Path(path)
-        if self.picture is None:
-            raise ValueError(f"check {self.name!r} has no picture; 'graph' and 'training' have one")
+        if self.name not in PICTURES:
+            raise ValueError(f"check {self.name!r} has no picture; {' and '.join(PICTURES)} have one")
         if target.suffix not in {".svg", ".png"}:
             raise ValueError(f"path {str(target)!r}: pictures are written as .svg or .png")
-        self.picture(target)
+        PICTURES[self.name](self.figures, target)
         return target
 
     def to_dict(self) -> dict[str, Any]:
@@ -231,6 +230,9 @@ class Report:
 RENDERERS: dict[str, Callable[[Report], str]] = {}
 """How a report is shown (``"text"``, ``"html"``). The package's ``__init__`` puts in what lives upstairs."""
 
+PICTURES: dict[str, Callable[[Mapping[str, Any], Path], None]] = {}
+"""Check -> what draws its figures into a file; filled likewise."""
+
 
 def _render(form: str, report: Report) -> str:
     return RENDERERS[form](report)
@@ -281,25 +283,3 @@ def _as_notes(results: Mapping[str, CheckResult]) -> tuple[CheckResult, ...]:
         else result
         for name, result in results.items()
     )
-
-
-def to_jsonable(value: Any) -> Any:
-    """Return ``value`` as JSON-able data: arrays as lists, NaN and infinities as text."""
-    if value is None or (isinstance(value, bool | str) and not isinstance(value, Enum)):
-        return value
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, int):
-        return int(value)
-    if isinstance(value, float):
-        return float(value) if math.isfinite(value) else str(float(value))
-    if isinstance(value, Mapping):
-        return {str(key): to_jsonable(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        items = sorted(value, key=repr) if isinstance(value, set | frozenset) else value
-        return [to_jsonable(item) for item in items]
-    if hasattr(value, "tolist"):
-        return to_jsonable(value.tolist())
-    if hasattr(value, "to_dict"):
-        return value.to_dict()
-    return str(value)

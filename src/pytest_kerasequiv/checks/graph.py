@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_kerasequiv.models.graph import LayerGraph, NoLayerGraph, layer_graph
@@ -61,7 +60,7 @@ def compare(
     )
     verdict = _verdict(found, reference.graph, candidate.graph)
     evidence = None if verdict is Verdict.INCONCLUSIVE else Evidence.MEASURED
-    return CheckResult(NAME, verdict, evidence, findings, figures, picture=_picture(figures))
+    return CheckResult(NAME, verdict, evidence, findings, figures)
 
 
 def run(pair: Pair) -> CheckResult:
@@ -106,15 +105,6 @@ def _drawable(graph: LayerGraph, changes: Sequence[tuple[int | None, str, int | 
         for index, node in enumerate(graph.nodes)
     ]
     return {"name": graph.name, "nodes": nodes, "outputs": [edge.source for edge in graph.outputs]}
-
-
-def _picture(figures: Mapping[str, Any]) -> Any:
-    def draw(path: Path) -> None:
-        from pytest_kerasequiv.reporting.graph_picture import draw_from_figures
-
-        draw_from_figures(figures, path)
-
-    return draw
 
 
 def _verdict(found: Match, reference: LayerGraph, candidate: LayerGraph) -> Verdict:

@@ -10,8 +10,6 @@ from pytest_kerasequiv.training.runs import ProgressCallback, Runs, listed
 from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Verdict
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from pytest_kerasequiv.checks.pair import Pair
     from pytest_kerasequiv.models.sources import Source
     from pytest_kerasequiv.statistics import Decision, EquivalenceTest
@@ -68,7 +66,6 @@ def compare(reference: Runs, candidate: Runs, plan: Training) -> CheckResult:
         evidence,
         findings,
         _figures(reference, candidate, plan, decision),
-        picture=_picture(decision),
     )
 
 
@@ -94,7 +91,15 @@ def run(
     """
     from pytest_kerasequiv.training.engines import make_arms
 
-    arms = Arms(*make_arms(pair, training, executor=executor, cache=cache), training, progress)
+    programs = {
+        "reference": lambda: pair.reference_program,
+        "candidate": lambda: pair.candidate_program,
+    }
+    arms = Arms(
+        *make_arms(pair.twins, training, programs=programs, executor=executor, cache=cache),
+        training,
+        progress,
+    )
     for n in (look.n for look in looks_of(training)):
         arms.message = f"{arms.message}next look at {n} runs each"
         result = compare(*arms.extend_to(n), training)
@@ -118,18 +123,6 @@ def _worst_first(decision: Decision) -> list[tuple[str, EquivalenceTest]]:
 
 def _metric_findings(decision: Decision) -> list[Finding]:
     return [_metric_finding(name, test) for name, test in _worst_first(decision)]
-
-
-def _picture(decision: Decision) -> Any:
-    """Draw the metric that decides."""
-    name, test = _worst_first(decision)[0]
-
-    def draw(path: Path) -> None:
-        from pytest_kerasequiv.reporting.decision_plot import draw as draw_decision
-
-        draw_decision(test, path, title=name)
-
-    return draw
 
 
 def _metric_finding(name: str, test: EquivalenceTest) -> Finding:

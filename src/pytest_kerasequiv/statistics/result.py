@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from pytest_kerasequiv.verdict import Verdict, to_jsonable
+from pytest_kerasequiv.jsonable import to_jsonable
+from pytest_kerasequiv.verdict import Verdict
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pytest_kerasequiv.training.arms import Arm
@@ -15,8 +16,9 @@ from pytest_kerasequiv.training.support import vectorizes
 from pytest_kerasequiv.training.vectorized import VectorizedEngine
 
 if TYPE_CHECKING:
-    from pytest_kerasequiv.checks.pair import Pair
+    from pytest_kerasequiv.models.program import Program
     from pytest_kerasequiv.models.sources import Source
+    from pytest_kerasequiv.models.twins import Twins
     from pytest_kerasequiv.training.plan import Training
 
 
@@ -27,19 +29,27 @@ def make_arm(source: Source, plan: Training, side: str, starts: Starts | None = 
     return FitEngine(source, plan, side)
 
 
-def make_arms(pair: Pair, plan: Training, *, executor: Any = None, cache: Any = None) -> tuple[Arm, Arm]:
+def make_arms(
+    twins: Twins,
+    plan: Training,
+    *,
+    programs: Mapping[str, Callable[[], Program]],
+    executor: Any = None,
+    cache: Any = None,
+) -> tuple[Arm, Arm]:
     """Return what trains the reference and what the candidate: cached, on the executor where given.
 
     Args:
-        pair: the twins.
+        twins: the pair.
         plan: the plan.
+        programs: side -> returns its traced program, which keys the finished runs.
         executor: a ``concurrent.futures.Executor`` or a Dask client; ``None`` trains in this process.
         cache: a `RunCache` or a directory; ``None`` shares runs between proved twins within this call only.
 
     Raises:
         InputError: the builders cannot be shipped to the executor.
     """
-    runs, twins = as_cache(cache), pair.twins
+    runs = as_cache(cache)
     arms = []
     for side, source in (("reference", twins.reference_source), ("candidate", twins.candidate_source)):
         starts = Starts(source, plan)
@@ -52,10 +62,11 @@ def make_arms(pair: Pair, plan: Training, *, executor: Any = None, cache: Any = 
             arms.append(arm)
             continue
         model = twins.reference if side == "reference" else twins.candidate
-        program = pair.reference_program if side == "reference" else pair.candidate_program
         arms.append(
             CachedArm(
-                arm, RunKeys(model, program, plan, starts, keep=isinstance(arm, VectorizedEngine)), runs
+                arm,
+                RunKeys(model, programs[side](), plan, starts, keep=isinstance(arm, VectorizedEngine)),
+                runs,
             )
         )
     return arms[0], arms[1]
