@@ -213,6 +213,10 @@ def test_proved_twins_share_their_runs():
     result = training.run(Pair(Twins(sequential, functional)), training=Training(*DATA))
     assert result.figures["origin"] == {"reference": {"trained": 10}, "candidate": {"shared": 10}}
     assert result.figures["metrics"]["mae"]["difference"] == 0
+    assert (
+        "candidate: nothing had to be trained: runs of this session of the same program"
+        in result.figures["reason"]
+    )
 
 
 def test_the_next_session_trains_nothing(tmp_path):

@@ -25,11 +25,12 @@ class CachedArm:
         self._keys = keys
         self._cache = cache
         self._trained = False
+        self._origins: set[str] = set()
 
     @property
     def reason(self) -> str:
         """Why its engine was chosen, and how its results were made sure of."""
-        told = self._arm.reason if self._trained else "nothing had to be trained"
+        told = self._arm.reason if self._trained else f"nothing had to be trained: {self._sources()}"
         why_none = self._keys.why_none
         return told if why_none is None else f"{told}; runs are neither shared nor kept, since {why_none}"
 
@@ -40,6 +41,7 @@ class CachedArm:
         for index, seed in enumerate(seeds):
             known = self._known(seed)
             if known is not None and seed not in waited_for:
+                self._origins.add(known.origin)
                 yield known
                 continue
             if seed not in waited_for:
@@ -49,6 +51,13 @@ class CachedArm:
             run = next(fresh)
             self._keep(run)
             yield run
+
+    def _sources(self) -> str:
+        words = {
+            "shared": "runs of this session of the same program and start",
+            "cache": "runs of an earlier session",
+        }
+        return " and ".join(words[origin] for origin in sorted(self._origins))
 
     def _known(self, seed: int) -> Run | None:
         key = self._keys.of(seed)
