@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from pytest_kerasequiv.checks import graph
+from pytest_kerasequiv.jsonable import to_jsonable
 from pytest_kerasequiv.models.graph import LayerGraph, NoLayerGraph, layer_graph, operations_of
-from pytest_kerasequiv.verdict import CheckResult, Evidence, Verdict, to_jsonable
+from pytest_kerasequiv.verdict import CheckResult, Evidence, Verdict
 
 
 def compared(reference: Any, candidate: Any) -> CheckResult:

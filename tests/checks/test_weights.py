@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from pytest_kerasequiv.checks import weights
+from pytest_kerasequiv.jsonable import to_jsonable
 from pytest_kerasequiv.models.graph import NoLayerGraph, layer_graph
 from pytest_kerasequiv.models.matching import match
 from pytest_kerasequiv.models.variables import assign, values_of
 from pytest_kerasequiv.models.weight_map import VariableMap, map_variables
-from pytest_kerasequiv.verdict import CheckResult, Evidence, Verdict, to_jsonable
+from pytest_kerasequiv.verdict import CheckResult, Evidence, Verdict
 
 
 def mapped(reference: Any, candidate: Any) -> VariableMap:
