@@ -6,7 +6,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import keras
 
     from pytest_kerasequiv.training.plan import Training
+
+Made = TypeVar("Made")
 
 
 class InconclusiveWarning(pytest.PytestWarning):
@@ -52,12 +54,14 @@ class TwinsUnderTest:
     @property
     def reference(self) -> keras.Model:
         """The built reference."""
-        return self._entry.comparison.twins.reference
+        __tracebackhide__ = True
+        return self._own_frames_off(lambda: self._entry.comparison.twins.reference)
 
     @property
     def candidate(self) -> keras.Model:
         """The built candidate."""
-        return self._entry.comparison.twins.candidate
+        __tracebackhide__ = True
+        return self._own_frames_off(lambda: self._entry.comparison.twins.candidate)
 
     @property
     def report(self) -> Report:
@@ -170,12 +174,17 @@ class TwinsUnderTest:
             )
 
     def _run(self, name: str, **options: Any) -> CheckResult:
-        """Run a check; bad input is shown without the plugin's own frames."""
         __tracebackhide__ = True
         if name not in self._entry.ran:
             self._entry.ran.append(name)
+        return self._own_frames_off(lambda: self._entry.comparison.check(name, **options))
+
+    @staticmethod
+    def _own_frames_off(call: Callable[[], Made]) -> Made:
+        """Return what a call returns; bad input is shown without the plugin's own frames."""
+        __tracebackhide__ = True
         try:
-            return self._entry.comparison.check(name, **options)
+            return call()
         except InputError as error:
             raise error.with_traceback(None) from error.__cause__
 

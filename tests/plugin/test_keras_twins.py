@@ -218,3 +218,4 @@ def test_bad_input_is_one_paragraph_without_plugin_frames(scripted: pytest.Pytes
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["E*InputError: inputs=3: pass an array"])
     assert "twins_under_test.py" not in result.stdout.str()
+    assert "comparison.py" not in result.stdout.str()
