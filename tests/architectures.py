@@ -50,7 +50,7 @@ class Spec:
 
 
 def random_spec(random: Any) -> Spec:
-    """Draw an architecture: sequential or branching, shared layers, recurrent, attention, one or two inputs."""
+    """Draw an architecture: branches, shared and recurrent layers, attention, one or two inputs."""
     inputs = ((STEPS, CHANNELS),) * random.choice((1, 1, 2))
     shapes: list[tuple[int, ...]] = list(inputs)
     steps: list[Step] = []
@@ -81,7 +81,7 @@ def _random_step(random: Any, shapes: list[tuple[int, ...]], steps: list[Step], 
         "BatchNormalization",
         "LayerNormalization",
     ]
-    kinds += ["Activation", "MHA", "Merge", "Merge", "Merge", "Shared", "Bidirectional"]
+    kinds += ["Activation", "MHA", "Bidirectional", "Merge", "Merge", "Merge", "Shared", "Shared", "Shared"]
     kind = random.choice(kinds)
     if kind == "Merge":
         others = [i for i in values if shapes[i] == shapes[newest] and i != newest]
@@ -249,8 +249,13 @@ def _argument(name: str, value: Any) -> Any:
 
 def random_rewrite(spec: Spec, random: Any) -> tuple[str, Spec]:
     """Draw a benign rewrite that applies; ``("none", spec)`` where no rewrite does."""
-    choices = [(name, result) for name, rule in REWRITES.items() for result in rule(spec)]
-    return random.choice(choices) if choices else ("none", spec)
+    ways = {name: found for name, rule in REWRITES.items() if (found := rule(spec))}
+    return _draw(ways, random) if ways else ("none", spec)
+
+
+def _draw(ways: dict[str, list[Spec]], random: Any) -> tuple[str, Spec]:
+    name = random.choice(list(ways))
+    return name, random.choice(ways[name])
 
 
 def _with(spec: Spec, number: int, *steps: Step) -> Spec:
@@ -384,8 +389,7 @@ REWRITES: dict[str, Any] = {
 
 def random_fault(spec: Spec, random: Any) -> tuple[str, Spec]:
     """Draw a fault that applies: every spec has some."""
-    choices = [(name, result) for name, fault in FAULTS.items() for result in fault(spec)]
-    return random.choice(choices)
+    return _draw({name: found for name, fault in FAULTS.items() if (found := fault(spec))}, random)
 
 
 def _change_field(spec: Spec) -> list[Spec]:
