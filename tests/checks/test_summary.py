@@ -116,6 +116,7 @@ def test_a_frozen_layer():
     outcome = result(forecaster(), forecaster(frozen=True))
     (difference,) = outcome.differences
     assert (difference.field, difference.reference, difference.candidate) == ("trainable", True, False)
+    assert "frozen Conv1D (" in outcome.figures["text"]
 
 
 def test_a_rate_is_not_in_a_summary():

@@ -137,6 +137,11 @@ def two_inputs():
     return keras.Model([one, other], layers.Dense(1)(layers.Add(name="merge")([one, other])))
 
 
+def unused_input():
+    one, other = keras.Input((2,)), keras.Input((2,))
+    return keras.Model([one, other], layers.Dense(1)(one))
+
+
 def two_outputs():
     inputs = keras.Input((2,))
     x = layers.Dense(2)(inputs)
@@ -197,7 +202,8 @@ class Subclassed(keras.Model):
 @pytest.mark.parametrize(
     ("builder", "message"),
     [
-        (two_inputs, "has 2 inputs"),
+        (two_inputs, r"layer 'merge' \(Add\) has 2 inputs"),
+        (unused_input, "model 'functional' has 2 inputs"),
         (two_outputs, "has 2 outputs"),
         (skip, r"layer 'fork' \(Dense\) has 2 consumers"),
         (twice, r"layer 'shared' \(Dense\) is called more than once"),

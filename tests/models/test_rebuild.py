@@ -228,3 +228,40 @@ def test_compile_settings_are_copied_and_the_optimizer_is_fresh():
         "loss",
         "rmse",
     }
+
+
+class Grown(layers.Layer):
+    """A layer with as many weights as an attribute says that its config does not hold."""
+
+    count = 1
+
+    def build(self, shape):
+        for number in range(self.count):
+            self.add_weight(shape=(), name=f"weight_{number}")
+
+    def call(self, x):
+        return x
+
+
+def test_state_that_the_config_does_not_tell_is_an_error():
+    grown = Grown()
+    grown.count = 2
+    model = keras.Sequential([keras.Input((4,)), grown])
+    with pytest.raises(InputError, match="has 2 variables, made again from its config it has 1 or others"):
+        rebuild(model, with_weights=True)
+
+
+class Pairwise(Configured):
+    def call(self, inputs):
+        a, b = inputs.values() if isinstance(inputs, dict) else inputs
+        return self.dense(a) + self.dense(b)
+
+
+@pytest.mark.parametrize("structure", [dict, list])
+def test_a_subclassed_model_that_was_called_on_several_inputs(structure):
+    x = [RNG.normal(size=(5, 4)).astype("float32") for _ in range(2)]
+    inputs = dict(zip("ab", x, strict=True)) if structure is dict else x
+    model = Pairwise(3)
+    model(inputs)
+    copy = rebuild(model, with_weights=True)
+    assert np.array_equal(copy(inputs), model(inputs))

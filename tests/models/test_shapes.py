@@ -220,3 +220,30 @@ def test_the_world_is_as_before():
     assert keras.config.is_traceback_filtering_enabled()
     assert not global_state.get_global_attribute("uninitialized_variables")
     assert keras.Input((15, 2)).shape == (None, 15, 2)
+
+
+def test_the_search_gives_up_in_time(monkeypatch):
+    monkeypatch.setattr("pytest_kerasequiv.models.shortest._BUDGET_SECONDS", -1.0)
+    found = diagnose(functional)
+    assert found.needs == (11,)
+    assert found.shortest is None
+
+
+def test_an_axis_that_was_long_enough_stays():
+    def make(height=4, width=30):
+        return keras.Sequential(
+            [keras.Input((height, width, 1)), layers.Conv2D(1, (3, 2)), layers.Conv2D(1, (4, 3))]
+        )
+
+    assert diagnose(make).shortest == (None, 6, 30, 1)
+    with pytest.raises(ValueError, match="negative"):
+        make(5)
+
+
+def test_several_paths_from_one_input():
+    def make():
+        inputs = keras.Input((4, 1))
+        x = layers.Add()([layers.Dense(1)(inputs), layers.Dense(1)(inputs)])
+        return keras.Model(inputs, layers.Conv1D(1, 6)(x))
+
+    assert diagnose(make).shortest == (None, 6, 1)

@@ -212,6 +212,7 @@ def test_builders_that_do_not_build():
         ),
         (forgetful, "returned None.*return statement"),
         (lambda: keras.layers.Dense(1), "of type Dense, not a keras.Model"),
+        (dict, "returned {} of type dict"),  # a callable that has no signature
     ]:
         with pytest.raises(InputError, match=message):
             _ = Twins(builder, functional).reference

@@ -57,9 +57,9 @@ def _row_line(pairing: Mapping[str, Any], figures: Mapping[str, Any]) -> str:
 
 def _cell(row: Mapping[str, Any]) -> str:
     name = row["layer"].rsplit("/", 1)[-1]
-    frozen = " frozen" if row["trainable"] is False else ""
+    frozen = "frozen " if row["trainable"] is False else ""
     return _columns(
-        f"{row['kind']}{frozen} ({name})", shapes_text(row["output_shapes"]), f"{row['parameters']:,}"
+        f"{frozen}{row['kind']} ({name})", shapes_text(row["output_shapes"]), f"{row['parameters']:,}"
     )
 
 

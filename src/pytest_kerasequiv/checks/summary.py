@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_kerasequiv.checks.row_alignment import Pairing, align
@@ -57,26 +57,25 @@ def _findings(pairing: Pairing, reference: Sequence[Row], candidate: Sequence[Ro
     one = None if pairing.reference is None else reference[pairing.reference]
     other = None if pairing.candidate is None else candidate[pairing.candidate]
     if one is None or other is None:
-        return [_one_sided(one, other)]
+        return [_one_sided(row, side) for row, side in ((one, "reference"), (other, "candidate")) if row]
     if "kind" in pairing.fields:
         return [_finding(one, other, "kind", "difference")]
     severity = "note" if pairing.consequence else "difference"
     return [_finding(one, other, name, severity) for name in pairing.fields]
 
 
-def _one_sided(reference: Row | None, candidate: Row | None) -> Finding:
-    row = reference or candidate
-    if row is None:
-        raise ValueError("an alignment pairs at least one row")
-    only, lacks = ("reference", "candidate") if reference else ("candidate", "reference")
+def _one_sided(row: Row, side: str) -> Finding:
+    in_reference = side == "reference"
+    lacks = "candidate" if in_reference else "reference"
+    layer, words = row.layer, _describe(row)
     return Finding(
         NAME,
-        reference.layer if reference else None,
-        candidate.layer if candidate else None,
+        layer if in_reference else None,
+        None if in_reference else layer,
         "layer",
-        _describe(reference) if reference else None,
-        _describe(candidate) if candidate else None,
-        f"only the {only} has {row.layer} ({_describe(row)}); the {lacks} has no such row here",
+        words if in_reference else None,
+        None if in_reference else words,
+        f"only the {side} has {layer} ({words}); the {lacks} has no such row here",
     )
 
 
@@ -142,14 +141,18 @@ def _unknown_shapes(reference: Summary, candidate: Summary, pairings: Sequence[P
 
 def _figures(reference: Summary, candidate: Summary, pairings: Sequence[Pairing]) -> dict[str, Any]:
     figures: dict[str, Any] = {
-        "reference": asdict(reference),
-        "candidate": asdict(candidate),
+        "reference": _table(reference),
+        "candidate": _table(candidate),
         "alignment": [
             {"reference": p.reference, "candidate": p.candidate, "state": _state(p), "fields": list(p.fields)}
             for p in pairings
         ],
     }
     return {**figures, "text": side_by_side(figures)}
+
+
+def _table(summary: Summary) -> dict[str, Any]:
+    return {**vars(summary), "rows": [dict(vars(row)) for row in summary.rows]}
 
 
 def _state(pairing: Pairing) -> str:

@@ -28,17 +28,11 @@ def derive(model: keras.Model) -> keras.Model:
             consumers.
     """
     import keras
-    from keras.src.models.functional import Functional
 
     _refuse_own_code(model)
     if isinstance(model, keras.Sequential):
         return _functional(model)
-    if isinstance(model, Functional):
-        return _sequential(model)
-    raise InputError(
-        f"reference model {model.name!r} ({type(model).__name__}) is neither Sequential nor functional, "
-        f"{REMEDY}"
-    )
+    return _sequential(model)
 
 
 def api_of_twin(model: keras.Model) -> str:
@@ -85,15 +79,16 @@ def _input_like(tensor: Any) -> Any:
 
 def _chain(model: keras.Model) -> list[keras.Layer]:
     """Return the layers of a linear functional model, first to last."""
-    for what, tensors in (("inputs", model.inputs), ("outputs", model.outputs)):
-        if len(tensors) != 1:
-            raise InputError(f"reference model {model.name!r} has {len(tensors)} {what}, {REMEDY}")
+    if len(model.outputs) != 1:
+        raise InputError(f"reference model {model.name!r} has {len(model.outputs)} outputs, {REMEDY}")
     nodes = _nodes_behind(model.outputs[0])
     used = [tensor for node in nodes for tensor in _inputs_of(node)]
     for node in nodes:
         _refuse_branch(node, used)
     layers = [node.operation for node in nodes if not node.is_input]
     _refuse_repeats(layers)
+    if len(model.inputs) != 1:
+        raise InputError(f"reference model {model.name!r} has {len(model.inputs)} inputs, {REMEDY}")
     if not layers:
         raise InputError(f"reference model {model.name!r} has no layers, {REMEDY}")
     return layers
