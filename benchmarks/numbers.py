@@ -78,10 +78,8 @@ def deep():
             verdict, stored, exact = used(*both)
             failures += verdict is not Verdict.EQUIVALENT
             seconds = time.perf_counter() - started
-            print(
-                f"{name:24} {check:10} {verdict:12} stored {stored:6.2f} S, float64 {exact:6.2f} S, {seconds:.1f} s",
-                flush=True,
-            )
+            used_up = f"stored {stored:6.2f} S, float64 {exact:6.2f} S"
+            print(f"{name:24} {check:10} {verdict:12} {used_up}, {seconds:.1f} s", flush=True)
     faults = {
         "LayerNorm epsilon +0.01 %": sides(transformer, lambda: transformer(epsilon=1.0001e-3)),
         "gelu by tanh": sides(transformer, lambda: transformer(activation=gelu_tanh)),

@@ -17,7 +17,7 @@ from pytest_kerasequiv.models.variables import values_of
 
 
 def sides(reference, candidate, *, change=None):
-    """Return both sides under the reference's weights, carried by order; `change` edits the candidate's values."""
+    """Return both sides under the reference's weights, by order; `change` edits the candidate's."""
     sources = source_of(reference, "reference", compile=None), source_of(candidate, "candidate", compile=None)
     models = [source.build_as_given(0) for source in sources]
     values = values_of(models[0])

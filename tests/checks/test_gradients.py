@@ -1,4 +1,4 @@
-"""Check `gradients`: coupled dropout, regularisation, BatchNorm, losses, backward faults; nothing is changed."""
+"""Check `gradients`: coupled dropout, regularisation, BatchNorm, losses, backward faults; no change left."""
 
 import hashlib
 

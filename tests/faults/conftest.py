@@ -21,7 +21,7 @@ def _stack(
     extra=None,
     frozen=(),
 ):
-    """Return the layers of Conv1D -> BatchNorm -> relu -> Dropout -> MaxPool -> LSTM -> Dense, with changes."""
+    """Return the layers of Conv1D -> BatchNorm -> relu -> Dropout -> MaxPool -> LSTM -> Dense, changed."""
     made = {
         "conv": lambda: layers.Conv1D(**{"filters": 6, "kernel_size": 5, "name": "conv", **(conv or {})}),
         "norm": lambda: layers.BatchNormalization(**{"name": "norm", **(norm or {})}),
@@ -41,7 +41,7 @@ def _stack(
     return stacked
 
 
-def _model(*, compile=None, **changes):
+def _model(*, compile=None, **changes):  # noqa: A002 - named after Model.compile
     model = keras.Sequential([keras.Input((STEPS, FEATURES)), *_stack(**changes)], name="net")
     settings = {"optimizer": "adam", "loss": "mse", "metrics": ["mae"], **(compile or {})}
     settings["optimizer"] = _fresh(settings["optimizer"])

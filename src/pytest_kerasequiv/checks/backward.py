@@ -94,5 +94,7 @@ def _differ(ours: Sequence[Array], theirs: Sequence[Array], dtype: str) -> bool:
 
 def _finding(check: str, calls: Sequence[Calls], one: CallPair) -> Finding:
     ours, theirs = calls[0].calls[one.reference], calls[1].calls[one.candidate]
-    message = f"layer {ours.path!r} (candidate {theirs.path!r}) agrees forward, but sends other gradients back"
+    message = (
+        f"layer {ours.path!r} (candidate {theirs.path!r}) agrees forward, but sends other gradients back"
+    )
     return Finding(check, ours.path, theirs.path, "gradient", None, None, message)

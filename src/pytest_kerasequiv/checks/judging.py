@@ -62,7 +62,9 @@ class Judged:
     @property
     def decisive(self) -> Difference:
         """The comparison that fails, else the one with less headroom."""
-        if self.exact is None or (self.exact.used < self.stored.used and not self.exact.split):
+        if self.exact is None or self.stored.split:
+            return self.stored
+        if self.exact.used < self.stored.used and not self.exact.split:
             return self.stored
         return self.exact
 

@@ -183,6 +183,16 @@ def _notes(reference: Observation, candidate: Observation, judged: Sequence[Judg
     return notes
 
 
+def _state_problems(reference: Observation, candidate: Observation) -> list[Finding]:
+    """Return a finding where only one side carries state from one call to the next."""
+    sides = reference.answers, candidate.answers
+    carries = [any(answer.second is not None for answer in answers) for answers in sides]
+    if carries[0] == carries[1]:
+        return []
+    message = f"only the {'reference' if carries[0] else 'candidate'} carries state from one call to the next"
+    return [Finding(NAME, None, None, "stateful", carries[0], carries[1], message)]
+
+
 def _key_problems(reference: Observation, candidate: Observation) -> list[Finding]:
     """Return a finding where callers get outputs by other names, or by names on one side only."""
     if not (reference.keyed or candidate.keyed):
@@ -210,7 +220,7 @@ def _result(
     probes: int,
 ) -> CheckResult:
     notes = _notes(reference, candidate, judged)
-    found += _key_problems(reference, candidate)
+    found += [*_key_problems(reference, candidate), *_state_problems(reference, candidate)]
     worst = max(judged, key=lambda j: j.used, default=None)
     if worst is not None and not worst.agrees:
         found.append(Finding(NAME, None, None, "value", worst.reference, worst.candidate, worst.message()))

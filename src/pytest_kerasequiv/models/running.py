@@ -8,6 +8,7 @@ from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pytest_kerasequiv.models.carried import carried_states, carried_states_kept, clear_carried_states
 from pytest_kerasequiv.models.float64 import float64_world
 from pytest_kerasequiv.models.input_layout import InputLayout, input_layout, reordered
 from pytest_kerasequiv.models.seeds import preserved_world
@@ -72,7 +73,7 @@ class Runner:
     @contextmanager
     def holding(self) -> Iterator[Runner]:
         """Give the model its values for a while."""
-        with self._world(), assigned(self.model, self.values):
+        with self._world(), assigned(self.model, self.values), carried_states_kept(self.model):
             yield self
 
     def _world(self) -> AbstractContextManager[None]:
@@ -80,6 +81,7 @@ class Runner:
 
     def reset(self) -> None:
         """Write back the state that calls may change: seed states, statistics, states between batches."""
+        clear_carried_states(self.model)
         for variable, value in zip(variables_of(self.model), self.values, strict=True):
             if not variable.trainable:
                 variable.assign(value)
@@ -139,6 +141,7 @@ class Runner:
 
     def reset_all(self) -> None:
         """Write back all given values."""
+        clear_carried_states(self.model)
         assign(self.model, self.values)
 
     def targets(self, arrays: Sequence[Array]) -> list[Any]:
@@ -175,7 +178,10 @@ class Runner:
 
     def carries_state(self) -> bool:
         """Whether calls so far left a state behind that the next call may use, other than seed states."""
-        return any(not self.is_seed(index) for index in self.changed_state())
+        import numpy as np
+
+        carried = any(np.any(np.asarray(state)) for state in carried_states(self.model))
+        return carried or any(not self.is_seed(index) for index in self.changed_state())
 
     def infer(self, inputs: Sequence[Array]) -> Outcome:
         """Call the model in inference mode.

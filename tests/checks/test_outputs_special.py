@@ -1,0 +1,184 @@
+"""Check `outputs` on models that are not plain: stateful, random, masked, many outputs, NaN, other dtypes."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+from pytest_kerasequiv.checks import outputs
+from pytest_kerasequiv.checks.pair import Pair
+from pytest_kerasequiv.models.twins import Twins
+from pytest_kerasequiv.verdict import Verdict
+
+
+def run(reference, candidate, **options):
+    inputs = options.pop("inputs", None)
+    return outputs.run(Pair(Twins(reference, candidate, **options)), inputs=inputs)
+
+
+def stack(*made, shape=(6,)):
+    return keras.Sequential([keras.Input(shape), *made], name="net")
+
+
+def test_stateful_models_are_called_twice():
+    def build(stateful):
+        inputs = keras.Input(batch_shape=(2, 5, 3))
+        return keras.Model(inputs, layers.Dense(1)(layers.LSTM(2, stateful=stateful)(inputs)))
+
+    result = run(lambda: build(stateful=True), lambda: build(stateful=False))
+    assert result.verdict is Verdict.DIFFERENT
+    same = run(lambda: build(stateful=True), lambda: build(stateful=True))
+    assert same.verdict is Verdict.EQUIVALENT
+    assert any("second call" in row["what"] for row in same.figures["outputs"])
+
+
+class AlwaysDropout(layers.Layer):
+    """Drops at inference too."""
+
+    def __init__(self, own_generator=True, **kwargs):
+        super().__init__(**kwargs)
+        self.own_generator = own_generator
+        self.seeds = keras.random.SeedGenerator(3)
+
+    def call(self, x):
+        if self.own_generator:
+            return keras.random.dropout(x, 0.5, seed=self.seeds)
+        return x * tf.random.uniform(tf.shape(x))
+
+
+def test_randomness_at_inference_is_reported_and_coupled():
+    result = run(
+        lambda: stack(layers.Dense(4), AlwaysDropout(), layers.Dense(2)),
+        lambda: stack(layers.Dense(4), layers.Activation("linear"), AlwaysDropout(), layers.Dense(2)),
+    )
+    assert result.verdict is Verdict.EQUIVALENT, [str(f) for f in result.findings]
+    assert "stochastic" in {f.field for f in result.notes}
+
+
+def test_randomness_outside_keras_is_inconclusive():
+    result = run(
+        lambda: stack(layers.Dense(4), AlwaysDropout(own_generator=False)),
+        lambda: stack(layers.Dense(4), layers.Dropout(0.1), AlwaysDropout(own_generator=False)),
+    )
+    assert result.verdict is not Verdict.EQUIVALENT
+    if result.verdict is Verdict.INCONCLUSIVE:
+        assert result.findings[0].field == "stochastic"
+
+
+def two_heads(order=(0, 1), keys=None):
+    inputs = keras.Input((4,))
+    heads = [layers.Dense(2, name="one")(inputs), layers.Dense(2, name="two", activation="tanh")(inputs)]
+    picked = [heads[k] for k in order]
+    return keras.Model(inputs, dict(zip(keys, picked, strict=True)) if keys else picked)
+
+
+def test_swapped_outputs_are_different_and_dicts_go_by_key():
+    swapped = run(two_heads, lambda: two_heads(order=(1, 0)))
+    assert swapped.verdict is Verdict.DIFFERENT
+    assert any("another order" in str(f) for f in swapped.notes)
+    by_key = run(lambda: two_heads(keys=("a", "b")), lambda: two_heads(order=(1, 0), keys=("b", "a")))
+    assert by_key.verdict is Verdict.EQUIVALENT, [str(f) for f in by_key.findings]
+    renamed = run(lambda: two_heads(keys=("a", "b")), lambda: two_heads(keys=("a", "c")))
+    assert renamed.verdict is Verdict.DIFFERENT
+    assert "outputs" in {f.field for f in renamed.differences}
+
+
+def test_dict_inputs_go_by_name():
+    def build(swapped):
+        a, b = keras.Input((3,), name="a"), keras.Input((3,), name="b")
+        joined = layers.Concatenate()([layers.Dense(2, name="da")(a), layers.Dense(2, name="db")(b)])
+        order = {"b": b, "a": a} if swapped else {"a": a, "b": b}
+        return keras.Model(order, layers.Dense(1)(joined))
+
+    batch = {"a": np.ones((2, 3)), "b": np.zeros((2, 3))}
+    assert (
+        run(lambda: build(swapped=False), lambda: build(swapped=True), inputs=batch).verdict
+        is Verdict.EQUIVALENT
+    )
+
+
+def test_mask_that_is_lost_is_a_difference():
+    def build(keep):
+        tokens = keras.Input((6,), dtype="int32")
+        x = layers.Embedding(9, 4, mask_zero=True, name="embed")(tokens)
+        x = layers.Dense(4, name="dense")(x) if keep else layers.Conv1D(4, 1, name="dense")(x)
+        return keras.Model(tokens, layers.LSTM(3)(x))
+
+    assert run(lambda: build(keep=True), lambda: build(keep=False)).verdict is Verdict.DIFFERENT
+
+
+def logarithm(x):
+    return keras.ops.log(x)
+
+
+def test_nan_on_both_sides_is_a_note_and_nan_everywhere_is_inconclusive():
+    some = run(
+        lambda: stack(layers.Dense(2), layers.Activation(logarithm)),
+        lambda: stack(layers.Dense(2), layers.Lambda(logarithm)),
+    )
+    assert some.verdict is Verdict.EQUIVALENT, [str(f) for f in some.findings]
+    assert "nonfinite" in {f.field for f in some.notes}
+
+    def never(x):
+        return keras.ops.log(-1.0 - keras.ops.square(x))
+
+    nothing = run(
+        lambda: stack(layers.Dense(2), layers.Activation(never)),
+        lambda: stack(layers.Dense(2), layers.Lambda(never)),
+    )
+    assert nothing.verdict is Verdict.INCONCLUSIVE
+
+
+def test_overflow_on_one_side_is_a_difference():
+    def stable(x):
+        return keras.ops.logsumexp(x, axis=-1, keepdims=True)
+
+    def naive(x):
+        return keras.ops.log(keras.ops.sum(keras.ops.exp(x), axis=-1, keepdims=True))
+
+    result = run(
+        lambda: stack(layers.Dense(2), layers.Lambda(stable)),
+        lambda: stack(layers.Dense(2), layers.Lambda(naive)),
+    )
+    assert result.verdict is Verdict.DIFFERENT
+    assert "on one side only" in str(result.findings[-1]) + "".join(map(str, result.findings))
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "bfloat16", "float64"])
+def test_other_dtypes_have_tolerances_that_fit(policy):
+    def build(*pooling, epsilon=1e-3):
+        keras.config.set_dtype_policy(policy)
+        norm = layers.BatchNormalization(epsilon=epsilon, name="norm")
+        return stack(
+            layers.Conv1D(8, 3), norm, layers.ReLU(), *[p() for p in pooling], layers.Dense(3), shape=(16, 3)
+        )
+
+    def pooled(**settings):
+        return lambda: build(lambda: layers.AveragePooling1D(14), layers.Flatten, **settings)
+
+    whole = lambda: build(layers.GlobalAveragePooling1D)  # noqa: E731
+    same = run(whole, pooled())
+    assert same.verdict is Verdict.EQUIVALENT, [str(f) for f in same.findings]
+    assert same.figures["tolerance"]["origin"] == "derived"
+    assert run(whole, pooled(epsilon=1.5e-3)).verdict is Verdict.DIFFERENT
+
+
+class Hard(layers.Layer):
+    """Computes in float32 whatever its policy says."""
+
+    def call(self, x):
+        return keras.ops.cast(keras.ops.tanh(keras.ops.cast(x, "float32")), x.dtype)
+
+
+def test_hard_coded_float32_falls_back_to_defaults_and_says_so():
+    def build(*pooling):
+        return stack(layers.Conv1D(4, 3), Hard(), *[p() for p in pooling], layers.Dense(2), shape=(12, 3))
+
+    result = run(
+        lambda: build(layers.GlobalAveragePooling1D),
+        lambda: build(lambda: layers.AveragePooling1D(10), layers.Flatten),
+    )
+    assert result.verdict is Verdict.EQUIVALENT, [str(f) for f in result.findings]
+    assert result.figures["tolerance"]["origin"] == "default"
+    assert "float32" in result.figures["tolerance"]["why"]
