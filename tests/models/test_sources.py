@@ -47,7 +47,7 @@ def same_values(one, other):
     ("given", "label"),
     [
         (build, "build"),
-        (functools.partial(build, units=3), "build"),
+        (functools.partial(build, units=3), "build(units=3)"),
         (Builder(), "Builder"),
         (Builder().method, "Builder.method"),
         (Builder.static, "Builder.static"),

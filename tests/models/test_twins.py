@@ -339,9 +339,9 @@ def two_outputs():
 
 
 def test_twins_that_no_common_input_fits():
-    with pytest.raises(InputError, match=r"'functional' has 1 inputs, candidate 'two_inputs' has 2"):
+    with pytest.raises(InputError, match=r"'functional' has 1 input, candidate 'two_inputs' has 2"):
         _ = Twins(functional, two_inputs).reference
-    with pytest.raises(InputError, match=r"'functional' has 1 outputs, candidate 'two_outputs' has 2"):
+    with pytest.raises(InputError, match=r"'functional' has 1 output, candidate 'two_outputs' has 2"):
         _ = Twins(functional, two_outputs).reference
     with pytest.raises(InputError, match=r"input 0 .* has shape \(2,\), of candidate .* \(3,\)"):
         _ = Twins(two_inputs, lambda: two_inputs(3, 2)).reference

@@ -40,9 +40,9 @@ def compile_fresh(model: keras.Model, settings: Mapping[str, Any]) -> None:
         InputError: Keras refuses the settings, or an object in them cannot be copied from its config.
     """
     __tracebackhide__ = True
+    _refuse_unknown_names(settings)
     copies = {name: _fresh(value, f"compile[{name!r}]") for name, value in settings.items()}
     try:
-        _refuse_unknown_names(settings)
         model.compile(**copies)
     except Exception as error:
         raise InputError(f"compile={dict(settings)!r} is refused by Model.compile: {said(error)}") from error
@@ -56,14 +56,21 @@ def compile_settings(model: keras.Model) -> dict[str, Any] | None:
 
 def _refuse_unknown_names(settings: Mapping[str, Any]) -> None:
     """Look the names of losses and metrics up now: Keras does so only when the first batch arrives."""
+    __tracebackhide__ = True
     import keras
 
-    for name in _names(settings.get("loss")):
-        keras.losses.get(name)
-    for key in ("metrics", "weighted_metrics"):
+    by_shape = {"accuracy", "acc", "crossentropy", "ce"}  # metrics that Keras chooses by the shapes
+    kinds = {"loss": keras.losses, "metrics": keras.metrics, "weighted_metrics": keras.metrics}
+    for key, kind in kinds.items():
         for name in _names(settings.get(key)):
-            if name not in {"accuracy", "acc", "crossentropy", "ce"}:  # Keras chooses these by the shapes
-                keras.metrics.get(name)
+            try:
+                known = name in by_shape or kind.get(name) is not None
+            except ValueError:
+                known = False
+            if not known:
+                raise InputError(
+                    f"compile[{key!r}] names {name!r}, which Keras does not know; correct the name"
+                )
 
 
 def _names(setting: Any) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from collections.abc import Mapping
@@ -119,13 +120,16 @@ class Source:
         if not is_built(model):
             specs = self.specs if self.specs is not None else input_specs(model)
             if specs is None:
-                raise MissingShapeError(
-                    f"{self.argument} {self.label!r} makes a model that is not built, and nothing tells the "
-                    "shape of its input; pass input_shape=(...) without the batch axis, or begin the model "
-                    "with keras.Input"
-                )
+                raise self.missing_shape()
             build_from(model, specs)
         return model
+
+    def missing_shape(self) -> MissingShapeError:
+        """Return the error for a model that is not built where nothing tells the shape of its input."""
+        return MissingShapeError(
+            f"{self.argument} {self.label!r} makes a model that is not built, and nothing tells the shape of "
+            "its input; pass input_shape=(...) without the batch axis, or begin the model with keras.Input"
+        )
 
     def _refused(self, error: Exception) -> str:
         known = self.specs is not None
@@ -216,6 +220,8 @@ def derived_source(base: Source) -> Source:
 
 
 def _name_of(builder: Any) -> str:
-    function = getattr(builder, "func", builder)  # functools.partial
-    name = getattr(function, "__qualname__", type(function).__name__)
+    if isinstance(builder, functools.partial):
+        given = [*map(repr, builder.args), *(f"{name}={value!r}" for name, value in builder.keywords.items())]
+        return f"{_name_of(builder.func)}({', '.join(given):.40})"
+    name = getattr(builder, "__qualname__", type(builder).__name__)
     return str(name).rsplit("<locals>.", 1)[-1]

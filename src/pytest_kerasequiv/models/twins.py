@@ -132,16 +132,19 @@ class Twins:
         sources = self._given_reference, self._given_candidate
         if self._specs is not None:
             sources = _with_specs(*sources, self._specs)
-        try:
-            reference = sources[0].build_as_given(BUILD_SEED)
-        except MissingShapeError:
-            if self.derived:
-                raise
-            candidate = _build_knowing_alone(sources)
+        reference = _built_or_none(sources[0])
+        if reference is None and self.derived:
+            raise sources[0].missing_shape()
+        candidate = _built_or_none(sources[1])
+        if reference is None and candidate is None:
+            raise _missing_shapes(*sources)
+        if reference is None:
             sources = _learn(sources[0], candidate), sources[1]
-            models = sources[0].build_as_given(BUILD_SEED), candidate
-        else:
-            models, sources = _build_candidate(reference, sources)
+            reference = sources[0].build_as_given(BUILD_SEED)
+        if candidate is None:
+            sources = sources[0], _learn(sources[1], reference)
+            candidate = sources[1].build_as_given(BUILD_SEED)
+        models = reference, candidate
         _check_pair(models, sources)
         return models, sources
 
@@ -151,27 +154,21 @@ class Twins:
         return f"{self.reference_label}-vs-{self.candidate_label}"
 
 
-def _build_candidate(
-    reference: keras.Model, sources: tuple[Source, Source]
-) -> tuple[tuple[keras.Model, keras.Model], tuple[Source, Source]]:
+def _built_or_none(source: Source) -> keras.Model | None:
+    """Build one side; ``None`` where it does not know its input shape."""
+    __tracebackhide__ = True
     try:
-        candidate = sources[1].build_as_given(BUILD_SEED)
+        return source.build_as_given(BUILD_SEED)
     except MissingShapeError:
-        sources = sources[0], _learn(sources[1], reference)
-        candidate = sources[1].build_as_given(BUILD_SEED)
-    return (reference, candidate), sources
+        return None
 
 
-def _build_knowing_alone(sources: tuple[Source, Source]) -> keras.Model:
-    """Build the candidate, which has to tell the input shape since the reference does not."""
-    try:
-        return sources[1].build_as_given(BUILD_SEED)
-    except MissingShapeError:
-        raise MissingShapeError(
-            f"reference {sources[0].label!r} and candidate {sources[1].label!r} both make models that are "
-            "not built, so nothing tells the shape of their input; pass input_shape=(...) without the batch "
-            "axis, or begin one of them with keras.Input"
-        ) from None
+def _missing_shapes(reference: Source, candidate: Source) -> InputError:
+    return MissingShapeError(
+        f"reference {reference.label!r} and candidate {candidate.label!r} both make models that are not "
+        "built, so nothing tells the shape of their input; pass input_shape=(...) without the batch axis, or "
+        "begin one of them with keras.Input"
+    )
 
 
 def _with_specs(reference: Source, candidate: Source, specs: Specs) -> tuple[Source, Source]:
@@ -214,8 +211,8 @@ def _check_pair(models: tuple[keras.Model, keras.Model], sources: tuple[Source, 
         one, other = (count(model) for model in models)
         if one is not None and other is not None and one != other:
             raise InputError(
-                f"reference {sources[0].label!r} has {one} {what}, candidate {sources[1].label!r} has "
-                f"{other}; twins need equally many {what}, paired in order"
+                f"reference {sources[0].label!r} has {_number(one, what)}, candidate {sources[1].label!r} "
+                f"has {other}; twins need equally many {what}, paired in order"
             )
     _check_shapes(models, sources)
     shared = {id(v) for v in models[0].variables} & {id(v) for v in models[1].variables}
@@ -225,6 +222,10 @@ def _check_pair(models: tuple[keras.Model, keras.Model], sources: tuple[Source, 
                 f"reference {sources[0].label!r} and candidate {sources[1].label!r} share the variable "
                 f"{variable.path!r}: training one would train the other; make the layers inside the builders"
             )
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what.removesuffix('s') if count == 1 else what}"
 
 
 def _check_shapes(models: tuple[keras.Model, keras.Model], sources: tuple[Source, Source]) -> None:
