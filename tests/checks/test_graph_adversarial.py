@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pytest_kerasequiv.checks import graph
 from pytest_kerasequiv.verdict import CheckResult, Verdict
 
-RELAXED = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+RELAXED = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def compared(reference: Any, candidate: Any) -> CheckResult:
@@ -64,7 +64,7 @@ def test_faults_are_found(random: Any, architectures: ModuleType) -> None:
         "reshape form",
     ],
 )
-@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
 @given(random=st.randoms(use_true_random=False))
 def test_each_rewrite_is_accepted(random: Any, rule: str, architectures: ModuleType) -> None:
     for _ in range(20):

@@ -13,7 +13,7 @@ from pytest_kerasequiv.jsonable import to_jsonable
 from pytest_kerasequiv.models.graph import NoLayerGraph, layer_graph
 from pytest_kerasequiv.models.matching import match
 from pytest_kerasequiv.models.variables import assign, values_of
-from pytest_kerasequiv.models.weight_map import VariableMap, map_variables
+from pytest_kerasequiv.models.weight_map import VariableMap, carries, map_variables
 from pytest_kerasequiv.verdict import CheckResult, Evidence, Verdict
 
 
@@ -325,6 +325,57 @@ def test_an_assignment_that_could_be_another_says_so() -> None:
     found = mapped(ours, theirs)
     assert found.ambiguous
     assert "could be mapped otherwise" in compared(ours, theirs).notes[0].message
+
+
+def test_weights_inside_a_custom_layer_are_found_outside() -> None:
+    """A block that was a layer of its own is written out: its weights are where they were by path."""
+
+    def build(block: bool) -> Callable[[], Any]:
+        def body() -> Any:
+            import keras
+
+            class Block(keras.layers.Layer):
+                def __init__(self, **more: Any) -> None:
+                    super().__init__(**more)
+                    self.up = keras.layers.Dense(6, name="up")
+                    self.down = keras.layers.Dense(4, name="down")
+
+                def build(self, shape: Any) -> None:
+                    self.up.build(shape)
+                    self.down.build((*shape[:-1], 6))
+
+                def call(self, x: Any) -> Any:
+                    return self.down(self.up(x))
+
+            inputs = keras.Input((4,))
+            layers = [keras.layers.Dense(6, name="up"), keras.layers.Dense(4, name="down")]
+            outputs = Block(name="block")(inputs) if block else layers[1](layers[0](inputs))
+            return keras.Model(inputs, outputs, name="m")
+
+        return body
+
+    ours, theirs = fresh(build(True)), fresh(build(False))
+    found = mapped(ours, theirs)
+    assert found.complete
+    assert len(found.assigned) == 4
+    result = compared(ours, theirs)
+    assert result.verdict is Verdict.EQUIVALENT
+    assert "mapped by path" in result.notes[0].message
+
+
+@pytest.mark.parametrize(
+    ("shape", "other", "fits"),
+    [
+        ((4, 3), (1, 4, 3), True),
+        ((1, 1, 4, 3), (4, 3), True),
+        ((4, 1), (1, 4), False),
+        ((4, 3), (3, 4), False),
+        ((4, 3), (4, 3, 1), False),
+        ((), (1,), True),
+    ],
+)
+def test_which_shapes_carry_over(shape: tuple[int, ...], other: tuple[int, ...], fits: bool) -> None:
+    assert carries(shape, other) is fits
 
 
 def test_paths_of_layers_inside_wrappers_and_nested_models() -> None:

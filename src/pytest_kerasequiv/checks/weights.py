@@ -113,6 +113,13 @@ class _Judge:
 
     def source(self) -> Iterator[Finding]:
         """Say so where the map is no more than a good guess."""
+        if self.map.source == "graph" and self.map.assigned:
+            named = ", ".join(self._name("reference", index) for index, _ in self.map.assigned[:3])
+            more = " and others" if len(self.map.assigned) > 3 else ""
+            message = (
+                f"the layers do not tell which variable {named}{more} is; mapped by path, shape and dtype"
+            )
+            yield Finding(NAME, None, None, "map", None, None, message, "note")
         if self.map.source != "assignment":
             return
         doubt = f"; {len(self.map.ambiguous)} groups could be mapped otherwise" if self.map.ambiguous else ""

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from pytest_kerasequiv.models.colours import Colours, consumers_of
+from pytest_kerasequiv.models.ordering import depth_first_order
 
 if TYPE_CHECKING:
     from pytest_kerasequiv.models.graph import LayerGraph, LayerNode
@@ -183,17 +184,5 @@ def _align_runs(state: _Alignment, ours: Sequence[object], theirs: Sequence[obje
 
 def depth_first(graph: LayerGraph) -> list[int]:
     """Return a topological order in which each branch stays together."""
-    order: list[int] = []
-    done: set[int] = set()
     roots = [edge.source for edge in graph.outputs] + list(range(len(graph.nodes)))
-    for root in roots:
-        waiting = [(root, False)]
-        while waiting:
-            index, ready = waiting.pop()
-            if ready:
-                order.append(index)
-            elif index not in done:
-                done.add(index)
-                waiting.append((index, True))
-                waiting += [(edge.source, False) for edge in reversed(graph.nodes[index].inputs)]
-    return order
+    return depth_first_order(roots, lambda index: [edge.source for edge in graph.nodes[index].inputs])

@@ -35,6 +35,7 @@ class VariableMap:
             map that exchanges the parts is as good (two equal branches).
         dead_reference: variables of the reference's layers that no output needs and the candidate has not.
         dead_candidate: the same for the candidate.
+        assigned: those of the pairs that the graph does not tell, found by path, shape and dtype.
         complete: no weight is unmapped; states of seed generators and dead layers do not count.
     """
 
@@ -46,6 +47,7 @@ class VariableMap:
     ambiguous: tuple[tuple[tuple[int, ...], ...], ...] = ()
     dead_reference: tuple[int, ...] = ()
     dead_candidate: tuple[int, ...] = ()
+    assigned: Pairs = ()
     complete: bool = True
 
     def carry(
@@ -98,19 +100,38 @@ def map_variables(
         symmetries = layer_match.symmetries if layer_match is not None else ()
         return _finished(program_match.variables, "program", ours, theirs, symmetries=symmetries)
     if layer_match is not None:
-        dead = layer_match.dead_reference, layer_match.dead_candidate
-        return _finished(
-            layer_match.variables, "graph", ours, theirs, symmetries=layer_match.symmetries, dead=dead
-        )
+        return _from_graph(layer_match, ours, theirs)
     from pytest_kerasequiv.models.assignment import assign_variables
 
     pairs, ambiguous = assign_variables(ours, theirs)
     return _finished(pairs, "assignment", ours, theirs, symmetries=ambiguous)
 
 
+def _from_graph(layer_match: Match, ours: Sequence[Any], theirs: Sequence[Any]) -> VariableMap:
+    """Map by the layers that correspond; assign what is left over where it is not ambiguous."""
+    from pytest_kerasequiv.models.assignment import assign_variables
+
+    dead = layer_match.dead_reference, layer_match.dead_candidate
+    pairs = layer_match.variables
+    left = _rest(range(len(ours)), {*(index for index, _ in pairs), *dead[0]})
+    right = _rest(range(len(theirs)), {*(other for _, other in pairs), *dead[1]})
+    found, ambiguous = assign_variables([ours[i] for i in left], [theirs[j] for j in right])
+    doubtful = {left[i] for parts, _ in ambiguous for (i,) in parts}
+    assigned = tuple((left[i], right[j]) for i, j in found if left[i] not in doubtful)
+    symmetries = layer_match.symmetries
+    mapped = _finished((*pairs, *assigned), "graph", ours, theirs, symmetries=symmetries, dead=dead)
+    weights = tuple(pair for pair in assigned if not is_seed(ours[pair[0]]))
+    return replace(mapped, pairs=tuple(sorted(mapped.pairs)), assigned=weights)
+
+
 def carries(shape: Sequence[int], other: Sequence[int]) -> bool:
-    """Tell whether values of one shape fit another: equal up to axes of length 1."""
-    return [size for size in shape if size != 1] == [size for size in other if size != 1]
+    """Tell whether values of one shape fit another: equal up to axes of length 1 in front.
+
+    That is what a rewrite does: the kernel of a Dense layer, (in, out), is (1, in, out) in a Conv1D.
+    """
+    longer, shorter = (shape, other) if len(shape) >= len(other) else (other, shape)
+    added = len(longer) - len(shorter)
+    return list(longer[added:]) == list(shorter) and all(size == 1 for size in longer[:added])
 
 
 def is_seed(variable: Any) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from pytest_kerasequiv.models.graph import Edge, LayerGraph, LayerNode
+from pytest_kerasequiv.models.ordering import depth_first_order
 
 
 class Work:
@@ -103,7 +104,9 @@ class Work:
 
     def finished(self) -> LayerGraph:
         """Return the graph as it is now, its nodes in a topological order."""
-        order = self._order()
+        order = depth_first_order(
+            sorted(self.nodes), lambda index: [edge.source for edge in self.nodes[index].inputs]
+        )
         place = {index: number for number, index in enumerate(order)}
         return replace(
             self._graph,
@@ -114,21 +117,6 @@ class Work:
             inputs=tuple(place[index] for index in self._graph.inputs),
             outputs=tuple(replace(edge, source=place[edge.source]) for edge in self.outputs),
         )
-
-    def _order(self) -> list[int]:
-        order: list[int] = []
-        done: set[int] = set()
-        for root in sorted(self.nodes):
-            waiting = [(root, False)]
-            while waiting:
-                index, ready = waiting.pop()
-                if ready:
-                    order.append(index)
-                elif index not in done:
-                    done.add(index)
-                    waiting.append((index, True))
-                    waiting += [(edge.source, False) for edge in reversed(self.nodes[index].inputs)]
-        return order
 
     def _read(self, index: int, node: LayerNode) -> None:
         for edge in node.inputs:
