@@ -88,6 +88,9 @@ def test_the_blocks_of_a_page_run(page: Path, tmp_path: Path) -> None:
     for language, code in sorted(found, key=lambda block: FILE.match(block[1]) is None):
         folder.take(language, code)
     folder.run_python()
+    if (tmp_path / "conftest.py").exists():
+        (tmp_path / "test_nothing.py").write_text("def test_nothing(): pass")
+        folder.pytest("test_nothing.py")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
