@@ -4,7 +4,8 @@ import keras
 import numpy as np
 from keras import layers
 
-from pytest_kerasequiv.models.layer_calls import record, replay
+from pytest_kerasequiv.models.layer_calls import record
+from pytest_kerasequiv.models.replaying import replay
 
 
 class Block(layers.Layer):

@@ -11,7 +11,8 @@ from pytest_kerasequiv.checks.sides import sides_of
 from pytest_kerasequiv.checks.tolerance import largest
 from pytest_kerasequiv.models.dtypes import UNIT_ROUNDOFF
 from pytest_kerasequiv.models.float64 import Float64Unavailable
-from pytest_kerasequiv.models.layer_calls import LayerCall, record, replay_backward
+from pytest_kerasequiv.models.layer_calls import LayerCall, record
+from pytest_kerasequiv.models.replaying import replay_backward
 from pytest_kerasequiv.verdict import Finding
 
 if TYPE_CHECKING:

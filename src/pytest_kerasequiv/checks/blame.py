@@ -12,7 +12,8 @@ from pytest_kerasequiv.checks.sides import sides_of
 from pytest_kerasequiv.checks.tolerance import largest
 from pytest_kerasequiv.models.dtypes import UNIT_ROUNDOFF, widened
 from pytest_kerasequiv.models.float64 import Float64Unavailable
-from pytest_kerasequiv.models.layer_calls import Given, given_to, record, replay
+from pytest_kerasequiv.models.layer_calls import record
+from pytest_kerasequiv.models.replaying import Given, given_to, replay
 from pytest_kerasequiv.verdict import Finding
 
 if TYPE_CHECKING:

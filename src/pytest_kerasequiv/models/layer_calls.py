@@ -1,9 +1,9 @@
-"""Recording the layer calls of one forward pass, and replaying single calls in isolation."""
+"""Recording the layer calls of one forward pass."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -70,7 +70,7 @@ class _Recorder:
         entered = (
             _to_arrays(args),
             _to_arrays(kwargs),
-            _masks((args, kwargs)),
+            masks((args, kwargs)),
             self._sources((args, kwargs)),
         )
         self.parents.append(slot)
@@ -81,7 +81,7 @@ class _Recorder:
             self.stack.pop()
             self.parents.pop()
         if slot >= 0:
-            self._adopt(slot, _tensors((args, kwargs)), _tensors(outputs))
+            self._adopt(slot, tensors((args, kwargs)), tensors(outputs))
             self._close(slot, path, entered, outputs)
         return outputs
 
@@ -95,7 +95,7 @@ class _Recorder:
         return len(self.calls) - 1
 
     def _sources(self, structure: Any) -> tuple[tuple[int, int], ...]:
-        return tuple(self.makers.get(id(leaf), (-1, 0)) for leaf in _tensors(structure))
+        return tuple(self.makers.get(id(leaf), (-1, 0)) for leaf in tensors(structure))
 
     def _adopt(self, slot: int, given: list[Any], made: list[Any]) -> None:
         """Note which call made a tensor: the innermost, but a call that hands on what it was given counts."""
@@ -106,7 +106,7 @@ class _Recorder:
                 self.makers[id(tensor)] = slot, position
 
     def _close(self, slot: int, path: str, entered: tuple[Any, ...], outputs: Any) -> None:
-        args, kwargs, masks, sources = entered
+        args, kwargs, given_masks, sources = entered
         self.calls[slot] = LayerCall(
             path=path,
             call=self.seen[path] - 1,
@@ -114,9 +114,9 @@ class _Recorder:
             parent=self.parents[-1] if self.parents else -1,
             args=args,
             kwargs=kwargs,
-            masks=masks,
-            outputs=tuple(_to_array(tensor) for tensor in _tensors(outputs)),
-            output_masks=_masks(outputs),
+            masks=given_masks,
+            outputs=tuple(to_array(tensor) for tensor in tensors(outputs)),
+            output_masks=masks(outputs),
             sources=sources,
         )
 
@@ -162,106 +162,8 @@ def record(model: keras.Model, inputs: Any, *, training: bool = False) -> Record
         for j in range(len(keras.tree.flatten(inputs)))
     )
     kept = recorder.kept()
-    makers = tuple(recorder.makers.get(id(leaf), (-1, 0))[0] for leaf in _tensors(outputs))
+    makers = tuple(recorder.makers.get(id(leaf), (-1, 0))[0] for leaf in tensors(outputs))
     return Recording(tuple(c for c, _ in kept), tuple(layer for _, layer in kept), outputs, consumers, makers)
-
-
-@dataclass(frozen=True)
-class Given:
-    """A tensor to replay a layer on: its value and its Keras mask."""
-
-    value: NDArray[np.generic]
-    mask: NDArray[np.generic] | None = None
-
-
-def given_to(call: LayerCall) -> list[Given]:
-    """Return the tensors that a call was given, in the order of its ``sources``."""
-    values = _tensors((call.args, dict(call.kwargs)))
-    return [Given(value, mask) for value, mask in zip(values, call.masks, strict=True)]
-
-
-def replay(layer: keras.Layer, call: LayerCall, tensors: Sequence[Given] | None = None) -> tuple[Given, ...]:
-    """Run one layer again, on the tensors of a recorded call or on others in their place.
-
-    Masks travel as they did: on the tensors, and as an argument only where the caller gave one.
-
-    Args:
-        layer: the layer to run: the one that was called, or another that takes the same.
-        call: the recorded call.
-        tensors: tensors in the place of the recorded ones, in the order of ``call.sources``.
-
-    Returns:
-        The flattened outputs.
-    """
-    import keras
-
-    given = iter(tensors if tensors is not None else given_to(call))
-    structure = (call.args, dict(call.kwargs))
-    args, kwargs = keras.tree.map_structure(
-        lambda leaf: _tensor_of(next(given)) if hasattr(leaf, "dtype") else leaf, structure
-    )
-    outputs = layer(*args, **{name: value for name, value in kwargs.items() if _takes(layer, name)})
-    masks = _masks(outputs)
-    return tuple(
-        Given(value, mask)
-        for value, mask in zip((_to_array(t) for t in _tensors(outputs)), masks, strict=True)
-        if value is not None
-    )
-
-
-def replay_backward(layer: keras.Layer, call: LayerCall) -> tuple[NDArray[np.generic], ...]:
-    """Run one layer on a recorded call's tensors and send random cotangents back through it.
-
-    Args:
-        layer: the layer to run.
-        call: the recorded call; equal calls get equal cotangents.
-
-    Returns:
-        The gradients for each float tensor it was given, then for each of its trainable weights.
-    """
-    import keras
-    import numpy as np
-    import tensorflow as tf
-
-    given = [_tensor_of(one) for one in given_to(call)]
-    floats = [tensor for tensor in given if tensor.dtype.is_floating]
-    leaves = iter(given)
-    args, kwargs = keras.tree.map_structure(
-        lambda leaf: next(leaves) if hasattr(leaf, "dtype") else leaf, (call.args, dict(call.kwargs))
-    )
-    weights = list(getattr(layer, "trainable_variables", ()))
-    rng = np.random.default_rng(0)
-    with tf.GradientTape() as tape:
-        tape.watch(floats)
-        outputs = layer(*args, **{name: value for name, value in kwargs.items() if _takes(layer, name)})
-        made = [tensor for tensor in _tensors(outputs) if tensor.dtype.is_floating]
-        total = tf.add_n(
-            [
-                tf.reduce_sum(tensor * tf.cast(rng.standard_normal(tensor.shape), tensor.dtype))
-                for tensor in made
-            ]
-        )
-    zero = tf.UnconnectedGradients.ZERO
-    gradients = tape.gradient(total, [*floats, *weights], unconnected_gradients=zero)
-    return tuple(tf.convert_to_tensor(gradient).numpy() for gradient in gradients)
-
-
-def _tensor_of(given: Given) -> Any:
-    import tensorflow as tf
-
-    tensor = tf.constant(given.value)
-    if given.mask is not None:
-        tensor._keras_mask = tf.constant(given.mask)
-    return tensor
-
-
-def _takes(layer: keras.Layer, name: str) -> bool:
-    import inspect
-
-    if name == "training" and getattr(layer, "_call_has_training_arg", False):
-        return True
-    parameters = inspect.signature(layer.call).parameters
-    return name in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
 
 
 @contextmanager
@@ -292,7 +194,8 @@ def _calls_its_parts_in_a_loop(layer: Any) -> bool:
     return isinstance(layer, keras.layers.RNN | keras.layers.TimeDistributed)
 
 
-def _tensors(structure: Any) -> list[Any]:
+def tensors(structure: Any) -> list[Any]:
+    """Return the tensors and arrays in a structure, flattened."""
     import keras
 
     return [
@@ -300,18 +203,19 @@ def _tensors(structure: Any) -> list[Any]:
     ]
 
 
-def _masks(structure: Any) -> tuple[NDArray[np.generic] | None, ...]:
-    masks = [getattr(leaf, "_keras_mask", None) for leaf in _tensors(structure)]
-    return tuple(None if mask is None else _to_array(mask) for mask in masks)
+def masks(structure: Any) -> tuple[NDArray[np.generic] | None, ...]:
+    """Return the Keras mask of each of `tensors`, as an array; ``None`` where it has none."""
+    found = [getattr(leaf, "_keras_mask", None) for leaf in tensors(structure)]
+    return tuple(None if mask is None else to_array(mask) for mask in found)
 
 
 def _to_arrays(structure: Any) -> Any:
     import keras
 
-    return keras.tree.map_structure(lambda x: _to_array(x) if hasattr(x, "dtype") else x, structure)
+    return keras.tree.map_structure(lambda x: to_array(x) if hasattr(x, "dtype") else x, structure)
 
 
-def _to_array(tensor: Any) -> NDArray[np.generic] | None:
+def to_array(tensor: Any) -> NDArray[np.generic] | None:
     """Return a tensor's value; ``None`` for a symbolic, sparse or ragged one."""
     if not hasattr(tensor, "numpy"):
         return tensor if type(tensor).__module__ == "numpy" else None
