@@ -3,6 +3,7 @@
 import random
 
 import keras
+import numpy as np
 import pytest
 from keras import layers
 
@@ -116,7 +117,7 @@ class Remembers(keras.Model):
 
 def remembering():
     model = Remembers()
-    model.build((None, 4))
+    model(np.zeros((1, 4)))
     model.compile("sgd", "mse", metrics=["mae"], run_eagerly=True)
     return model
 
@@ -124,6 +125,18 @@ def remembering():
 def test_hidden_state_is_caught_by_the_fresh_run(data, source_of):
     engine = assert_same_as_fresh(remembering, data, source_of)
     assert "a reused model gave another result under seed 3" in engine.reason
+
+
+def made_while_training():
+    model = Remembers()
+    model.compile("sgd", "mse", metrics=["mae"])
+    model.built = True
+    return model
+
+
+def test_weights_that_are_made_while_training(data, source_of):
+    engine = assert_same_as_fresh(made_while_training, data, source_of)
+    assert "made while training" in engine.reason
 
 
 def test_settings_that_depend_on_the_seed(data, source_of):

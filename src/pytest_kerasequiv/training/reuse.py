@@ -57,7 +57,7 @@ def copy_start(fresh: keras.Model, reused: keras.Model) -> None:
 
 def _copy(sources: list[Any], targets: list[Any], what: str) -> None:
     if [(tuple(v.shape), v.dtype) for v in sources] != [(tuple(v.shape), v.dtype) for v in targets]:
-        raise CannotReuse(f"its {what} differ between seeds")
+        raise CannotReuse(f"its {what} differ between seeds or are made while training")
     for source, target in zip(sources, targets, strict=True):
         target.assign(source.value)
 
