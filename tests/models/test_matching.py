@@ -205,6 +205,38 @@ def test_symmetric_branches_are_interchangeable() -> None:
     assert [len(ours) for ours, _ in found.symmetries] == [4]
 
 
+def test_equal_branches_joined_by_a_shared_layer() -> None:
+    def joined(*layers: int) -> LayerGraph:
+        first = [dense(0, 3), dense(0, 3)]
+        second = [node("Dense", 1, layer=layers[0], units=5), node("Dense", 2, layer=layers[1], units=5)]
+        return graph(INPUT, *first, *second, node("Add", 3, 4))
+
+    assert match(joined(7, 7), joined(7, 7)).isomorphic
+    assert match(joined(7, 8), joined(7, 8)).isomorphic
+    assert [f for f, _, _ in fields(joined(7, 7), joined(7, 8))] == ["sharing"]
+
+
+def rings(*sizes: int) -> LayerGraph:
+    """Equal layers in rings, every two neighbours added up: colours alone do not tell one ring from two."""
+    count = sum(sizes)
+    sums, start = [], 0
+    for size in sizes:
+        sums += [node("Add", 1 + start + i, 1 + start + (i + 1) % size) for i in range(size)]
+        start += size
+    return graph(
+        INPUT, *(dense(0, 3) for _ in range(count)), *sums, node("Maximum", *range(1 + count, 1 + 2 * count))
+    )
+
+
+def test_what_colours_do_not_tell_apart_is_searched() -> None:
+    assert isomorphism(rings(6), rings(6)) is not None
+    assert isomorphism(rings(3, 3), rings(3, 3)) is not None
+    assert isomorphism(rings(6), rings(3, 3)) is None
+    assert isomorphism(rings(4, 8), rings(6, 6)) is None
+    assert isomorphism(rings(4, 8), rings(8, 4)) is not None
+    assert match(rings(6), rings(3, 3)).edits
+
+
 def test_a_change_in_one_of_many_equal_branches() -> None:
     def many(odd: int) -> LayerGraph:
         branches = [n for i in range(12) for n in (dense(0, 3), dense(1 + 2 * i, odd if i == 7 else 5))]
