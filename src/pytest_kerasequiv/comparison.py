@@ -56,9 +56,9 @@ class Comparison:
         Bad input raises `InputError`. Any other exception makes the check INCONCLUSIVE with the error as its
         finding: a check that could not run is not a pass, and what the others computed is kept.
         """
-        started = time.perf_counter()
-        # Outside the guard: what goes wrong in a builder is the user's to see.
+        # Outside the guard and the clock: what goes wrong in a builder is the user's to see.
         _ = self.twins.reference, self.twins.candidate
+        started = time.perf_counter()
         try:
             result = _runner(name)(self.pair, **options)
         except InputError:
