@@ -82,12 +82,18 @@ class Score:
         return "\n".join([*lines, f"verdict right: {right} of {len(self.rows)}; cause named: {names}"])
 
 
+SCORE = pytest.StashKey[Score]()
+
+
 @pytest.fixture(scope="session")
 def score(request):
-    """The score of this session; printed when the last row has run."""
-    kept = Score()
-    yield kept
-    reporter = request.config.pluginmanager.getplugin("terminalreporter")
-    if reporter is not None and kept.rows:
-        reporter.write_line("")
-        reporter.write_line(kept.table())
+    """The score of this session; its table is printed at the end."""
+    return request.config.stash.setdefault(SCORE, Score())
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """Print the score table."""
+    kept = config.stash.get(SCORE, None)
+    if kept is not None:
+        terminalreporter.section("faults")
+        terminalreporter.write_line(kept.table())
