@@ -73,7 +73,16 @@ def with_random():
     return chain(lambda: layers.Dropout(random.random()), lambda: layers.Dense(2))()
 
 
-@pytest.mark.parametrize("build", [trained_a_little, with_own_initializer, with_numpy, with_random])
+def with_a_rare_branch():
+    model = chain(lambda: layers.Dense(2))()
+    if random.random() < 0.4:
+        model.set_weights([weight + 1 for weight in model.get_weights()])
+    return model
+
+
+@pytest.mark.parametrize(
+    "build", [trained_a_little, with_own_initializer, with_numpy, with_random, with_a_rare_branch]
+)
 def test_whose_start_rests_on_more_is_built(build, source_of):
     assert not assert_starts(build, source_of)._trusted
 
@@ -87,6 +96,9 @@ def test_orders_are_those_after_a_build(source_of):
 
 
 def test_nothing_of_keras_stays_patched(source_of):
+    from keras.src.random import seed_generator
+
     before = keras.Variable._initialize_with_initializer
     Starts(source_of(chain(lambda: layers.Dense(2))), PLAN).of(0)
     assert keras.Variable._initialize_with_initializer is before
+    assert seed_generator.python_random is random

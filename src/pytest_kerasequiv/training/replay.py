@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
     from pytest_kerasequiv.models.sources import Source
 
-MOST_DRAWS = 10_000
-
 
 @dataclass(frozen=True, eq=False)
 class Recipe:
@@ -68,12 +66,11 @@ def recorded_build(source: Source, seed: int) -> tuple[keras.Model, Replay | Non
 
     legacy = str(np.random.get_state())  # noqa: NPY002 - what a builder could have used
     eager = _tensorflow_state()
-    with _recording() as initializers:
+    with _initializers_noted() as initializers, _draws_noted() as drawn:
         model = source.build()
     if (legacy, eager) != (str(np.random.get_state()), _tensorflow_state()):  # noqa: NPY002
         return model, None
-    drawn = _draws_since(seed)
-    return model, None if drawn is None else _replay(model, drawn, initializers)
+    return model, _replay(model, drawn, initializers) if _are_all_draws(seed, drawn) else None
 
 
 def _replay(model: keras.Model, drawn: list[int], initializers: dict[int, Any]) -> Replay | None:
@@ -118,23 +115,48 @@ def _draw() -> int:
     return random.randint(1, int(1e9))
 
 
-def _draws_since(seed: int) -> list[int] | None:
-    """Return the draws that lead from ``random.seed(seed)`` to the present state, ``None`` where none do."""
+def _are_all_draws(seed: int, drawn: list[int]) -> bool:
+    """Tell whether these draws, and nothing else, lead from ``random.seed(seed)`` to the present state."""
     now = random.getstate()
     random.seed(seed)
-    drawn: list[int] = []
     try:
-        while random.getstate() != now:
-            if len(drawn) == MOST_DRAWS:
-                return None
-            drawn.append(_draw())
-        return drawn if len(set(drawn)) == len(drawn) else None
+        repeated = [_draw() for _ in drawn]
+        return repeated == drawn and random.getstate() == now and len(set(drawn)) == len(drawn)
     finally:
         random.setstate(now)
 
 
+class _Noting:
+    """Python's ``random`` for the module of Keras that draws seeds."""
+
+    def __init__(self, drawn: list[int]) -> None:
+        self._drawn = drawn
+
+    def randint(self, low: int, high: int) -> int:
+        """Draw, and note it."""
+        self._drawn.append(random.randint(low, high))
+        return self._drawn[-1]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(random, name)
+
+
 @contextmanager
-def _recording() -> Iterator[dict[int, Any]]:
+def _draws_noted() -> Iterator[list[int]]:
+    """Note each seed that Keras draws while models are built: what a builder draws itself is told apart."""
+    from keras.src.random import seed_generator
+
+    drawn: list[int] = []
+    original = seed_generator.python_random
+    seed_generator.python_random = _Noting(drawn)
+    try:
+        yield drawn
+    finally:
+        seed_generator.python_random = original
+
+
+@contextmanager
+def _initializers_noted() -> Iterator[dict[int, Any]]:
     """Note each variable's initialiser while models are built."""
     import keras
 
