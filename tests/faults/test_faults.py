@@ -98,7 +98,7 @@ FAULTS = [
     ),
     Fault(14, "go backwards", {"lstm": {"go_backwards": True}}, I, "lstm", ("go_backwards",)),
     Fault(15, "sigmoid output", {"dense": {"activation": "sigmoid"}}, I, "head", ("activation",)),
-    Fault(16, "norm after act", {"order": order(norm="act")}, W, "norm", ("variables",)),
+    Fault(16, "norm after act", {"order": order(norm="act")}, I, "norm", ("layer", "inputs")),
     Fault(
         17,
         "rescaling added",

@@ -76,8 +76,9 @@ def observe(
     """
     runner = side.runner()
     with runner.holding():
-        answers = tuple(_answer(runner, probe.inputs) for probe in probes)
+        answers = tuple(_answer(runner.under(side.values_for(probe)), probe.inputs) for probe in probes)
         stochastic = _advanced_seeds(runner)
+        runner.reset_all()
         names = output_names(side.model, runner.sample) if runner.sample is not None else ()
         unrepeatable = bool(probes) and _unrepeatable(runner, probes[0], answers[0])
     exact, perturbed, why = None, None, "rtol or atol was given" if not oracle else None
@@ -95,18 +96,21 @@ def _observe_exactly(
 ) -> tuple[tuple[Answer, ...], tuple[Answer, ...] | None]:
     with side.exact_runner() as runner:
         with runner.holding():
-            exact = tuple(_answer(runner, probe.inputs) for probe in probes)
+            exact = tuple(_answer(runner.under(side.values_for(probe)), probe.inputs) for probe in probes)
         if not perturb:
             return exact, None
-        changed = runner.under(perturbed_values(runner.model, side.values, side.dtype, seed))
-        with changed.holding():
-            moved = [perturbed_inputs(probe.inputs, side.dtype, seed) for probe in probes]
-            return exact, tuple(_answer(changed, inputs) for inputs in moved)
+        with runner.holding():
+            perturbed = []
+            for probe in probes:
+                values = perturbed_values(runner.model, side.values_for(probe), side.dtype, seed)
+                inputs = perturbed_inputs(probe.inputs, side.dtype, seed)
+                perturbed.append(_answer(runner.under(values), inputs))
+            return exact, tuple(perturbed)
 
 
 def _answer(runner: Runner, inputs: Sequence[Array]) -> Answer:
     """Call the model from its given state, and once more where the first call left a state behind."""
-    runner.reset()
+    runner.reset_all()
     try:
         outcome = runner.infer(inputs)
         second = runner.infer(inputs) if runner.carries_state() else None

@@ -102,6 +102,7 @@ def _follow(
     training: bool = False,
 ) -> Traced:
     recordings = []
+    runners = tuple(r.under(side.values_for(probe)) for r, side in zip(runners, sides_of(pair), strict=True))  # type: ignore[assignment]
     for runner in runners:
         with runner.holding():
             recordings.append(record(runner.model, runner.pack(probe.inputs), training=training))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_kerasequiv.checks.answers import Answer, Observation, observe
@@ -61,13 +62,16 @@ def collect_probes(pair: Pair, inputs: Any) -> tuple[Probe, ...] | CheckResult:
     """Return the user's batch and the generated ones; an INCONCLUSIVE result where there are none."""
     layout = input_layout(pair.reference)
     own = () if inputs is None else (Probe("your inputs", tuple(checked_inputs(inputs, layout))),)
+    side = sides_of(pair)[0]
     try:
-        return (*own, *probes_for(sides_of(pair)[0].survey(), pair.seed))
+        drawn = probes_for(side.survey(), pair.seed)
     except NoProbes as error:
         if own:
             return own
         finding = Finding(NAME, None, None, "inputs", None, None, f"not compared: {error}")
         return CheckResult(NAME, Verdict.INCONCLUSIVE, None, (finding,))
+    generic = replace(drawn[0], name=f"{drawn[0].name}, generic weights", generic=True)
+    return (*own, *drawn, *([generic] if side.generic is not None else []))
 
 
 def compare(
@@ -267,8 +271,6 @@ def _shapes_differ(result: CheckResult) -> bool:
 
 def located(pair: Pair, result: CheckResult, probes: Sequence[Probe]) -> CheckResult:
     """Add the table of layers, and in a failure the layers at fault, named before what they caused."""
-    from dataclasses import replace
-
     if any(finding.field == "shape" for finding in result.differences) or not probes:
         return result
     probe = probes[result.figures["worst"] or 0] if result.verdict is Verdict.DIFFERENT else _small(probes)

@@ -12,7 +12,8 @@ from pytest_kerasequiv.models.dtypes import least_precise_dtype
 from pytest_kerasequiv.models.float64 import Float64Unavailable, build_float64
 from pytest_kerasequiv.models.input_layout import InputLayout, input_layout
 from pytest_kerasequiv.models.narrowing import narrowing_step
-from pytest_kerasequiv.models.probes import Survey, survey
+from pytest_kerasequiv.models.perturbing import generic_values
+from pytest_kerasequiv.models.probes import Probe, Survey, survey
 from pytest_kerasequiv.models.running import Runner
 from pytest_kerasequiv.verdict import CheckResult, Finding, Verdict
 
@@ -42,6 +43,7 @@ class Side:
         dtype: the coarsest dtype it computes in.
         why_no_oracle: why float64 is not used; ``None`` where it may be.
         first: whether it is the reference.
+        generic: values without those special to a fresh model; ``None`` where twins keep their own.
     """
 
     model: keras.Model
@@ -51,6 +53,7 @@ class Side:
     dtype: str
     why_no_oracle: str | None = None
     first: bool = True
+    generic: list[Array] | None = None
     _kept: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def runner(self) -> Runner:
@@ -59,6 +62,10 @@ class Side:
             self._kept["runner"] = Runner(self.model, self.values, given=self.given)
         runner: Runner = self._kept["runner"]
         return runner
+
+    def values_for(self, probe: Probe) -> list[Array]:
+        """Return the values that a probe is run under."""
+        return self.generic if probe.generic and self.generic is not None else self.values
 
     def survey(self) -> Survey:
         """Return what the model takes.
@@ -115,9 +122,26 @@ def sides_of(pair: Pair) -> tuple[Side, Side]:
         why = "both twins are the same program, proved; rounding needs no measuring" if proved else None
         given = input_layout(pair.reference)
         twins = pair.twins
+        generic = _generic(pair)
         _SIDES[pair] = (
-            _side(pair.reference, pair.reference_values, given, twins.reference_source, why=why, first=True),
-            _side(pair.candidate, pair.candidate_values, given, twins.candidate_source, why=why, first=False),
+            _side(
+                pair.reference,
+                pair.reference_values,
+                given,
+                twins.reference_source,
+                why=why,
+                generic=generic[0],
+                first=True,
+            ),
+            _side(
+                pair.candidate,
+                pair.candidate_values,
+                given,
+                twins.candidate_source,
+                why=why,
+                generic=generic[1],
+                first=False,
+            ),
         )
     return _SIDES[pair]
 
@@ -129,9 +153,17 @@ def _side(
     source: Source,
     *,
     why: str | None,
+    generic: list[Array] | None,
     first: bool,
 ) -> Side:
-    return Side(model, values, given, source, least_precise_dtype(model), why, first)
+    return Side(model, values, given, source, least_precise_dtype(model), why, first, generic)
+
+
+def _generic(pair: Pair) -> tuple[list[Array] | None, list[Array] | None]:
+    if pair.twins.weights == "own":
+        return None, None
+    reference = generic_values(pair.reference, pair.reference_values, pair.seed)
+    return reference, pair.variable_map.carry(reference, pair.candidate_values)
 
 
 def unmapped(pair: Pair, check: str) -> CheckResult | None:

@@ -109,10 +109,25 @@ def _pass(runner: Runner, packed: Any, targets: list[Any]) -> Any:
         tape.watch(leaves)
         outputs = model(packed, training=True)
         loss, extra = _loss(model, packed, outputs, targets, compiled=runner.uses_loss)
-    gradients = tape.gradient(loss, [*weights, *leaves], unconnected_gradients=tf.UnconnectedGradients.ZERO)
-    dense = [tf.convert_to_tensor(gradient) for gradient in gradients]
+    dense = gradients_of(tape, loss, [*weights, *leaves])
     flat = [tf.convert_to_tensor(output) for output in keras.tree.flatten(outputs)]
     return flat, loss, extra, dense[: len(weights)], dense[len(weights) :]
+
+
+def gradients_of(tape: Any, target: Any, sources: Sequence[Any]) -> list[Any]:
+    """Return dense gradients; zeros for what the target does not depend on.
+
+    TensorFlow's own zeros for that case do not know Keras variables.
+    """
+    import tensorflow as tf
+
+    found = tape.gradient(target, list(sources))
+    return [
+        tf.convert_to_tensor(gradient)
+        if gradient is not None
+        else tf.zeros_like(tf.convert_to_tensor(source))
+        for gradient, source in zip(found, sources, strict=True)
+    ]
 
 
 def _loss(model: Any, packed: Any, outputs: Any, targets: list[Any], *, compiled: bool) -> tuple[Any, Any]:

@@ -32,6 +32,30 @@ def perturbed_values(model: keras.Model, values: Sequence[Array], dtype: str, se
     return [_moved(v, dtype, rng) if moves else v for v, moves in zip(values, floats, strict=True)]
 
 
+def generic_values(model: keras.Model, values: Sequence[Array], seed: int) -> list[Array]:
+    """Return values in which every float variable that is constant is random: what starts at 0 or 1.
+
+    Under zero biases and the statistics of a fresh BatchNorm, layers commute that otherwise do not.
+
+    Args:
+        model: the model whose `variables_of` the values belong to.
+        values: the values.
+        seed: equal seeds give equal values.
+    """
+    import numpy as np
+
+    rng = np.random.default_rng([seed, 4])
+    drawn = []
+    for variable, value in zip(variables_of(model), values, strict=True):
+        constant = "float" in str(variable.dtype) and value.size > 0 and bool(np.all(value == value.flat[0]))
+        noise = rng.uniform(0.5, 1.5, value.shape)
+        if constant:
+            level = float(value.flat[0])
+            value = (level * noise if level else noise - 1).astype(value.dtype)  # noqa: PLW2901
+        drawn.append(value)
+    return drawn
+
+
 def perturbed_inputs(inputs: Sequence[Array], dtype: str, seed: int) -> list[Array]:
     """Return float64 inputs in which every float is changed likewise."""
     import numpy as np

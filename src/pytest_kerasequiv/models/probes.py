@@ -29,10 +29,14 @@ LARGE_SAMPLE = 50_000
 
 @dataclass(frozen=True)
 class Probe:
-    """One batch: its name in reports, and the flattened inputs in the reference's order."""
+    """One batch: its name in reports, and the flattened inputs in the reference's order.
+
+    ``generic``: whether it is run under generic weights instead of the twins' own, see `generic_values`.
+    """
 
     name: str
     inputs: tuple[Array, ...]
+    generic: bool = False
 
     @property
     def batch_size(self) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pytest_kerasequiv.models.differentiating import gradients_of
 from pytest_kerasequiv.models.layer_calls import LayerCall, masks, tensors, to_array
 
 if TYPE_CHECKING:
@@ -89,9 +90,7 @@ def replay_backward(layer: keras.Layer, call: LayerCall) -> tuple[NDArray[np.gen
                 for tensor in made
             ]
         )
-    zero = tf.UnconnectedGradients.ZERO
-    gradients = tape.gradient(total, [*floats, *weights], unconnected_gradients=zero)
-    return tuple(tf.convert_to_tensor(gradient).numpy() for gradient in gradients)
+    return tuple(gradient.numpy() for gradient in gradients_of(tape, total, [*floats, *weights]))
 
 
 def _tensor_of(given: Given) -> Any:

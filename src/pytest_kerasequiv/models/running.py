@@ -38,8 +38,7 @@ class Runner:
     eagerly, where no graph optimiser rewrites one twin and not the other.
 
     Attributes:
-        sample: the structure that the last call returned, for naming outputs; its tensors may be symbolic.
-        traced: functions traced so far, by name.
+        traced: functions traced so far, by name, and the last sample of outputs.
         uses_loss: whether the model is compiled with the loss to differentiate.
 
     Args:
@@ -65,7 +64,6 @@ class Runner:
         self.given = given or self.layout
         self.wide = wide
         self.drawn_in = drawn_in
-        self.sample: Any = None
         self.traced: dict[str, Any] = {}
         self.uses_loss = False
         self._graph: bool | None = None
@@ -136,8 +134,8 @@ class Runner:
         return self.traced["call"]
 
     def _call(self, packed: Any) -> tuple[list[Any], list[Any]]:
-        self.sample = self.model(packed, training=False)
-        return _with_masks(self.sample)
+        outputs = self.traced["sample"] = self.model(packed, training=False)
+        return _with_masks(outputs)
 
     def reset_all(self) -> None:
         """Write back all given values."""
@@ -193,6 +191,11 @@ class Runner:
         if not self.in_graph():
             return _as_arrays(self._call(packed))
         return _as_arrays(self._concrete(packed)(packed))
+
+    @property
+    def sample(self) -> Any:
+        """The structure that the last call returned, for naming outputs; its tensors may be symbolic."""
+        return self.traced.get("sample")
 
     def in_graph(self) -> bool:
         """Whether the model runs in a traced function."""
