@@ -148,7 +148,7 @@ def _cost(name, reference, candidate, *, loss, **options):
     comparison = Comparison(
         Twins(reference, candidate, compile={"optimizer": "adam", "loss": loss}, **options)
     )
-    weights = sum(v.size for v in comparison.twins.reference.variables) * 4 / 2**20
+    weights = comparison.twins.reference.count_params() * 4 / 2**20
     built = time.perf_counter() - started
     results = [comparison.check(check) for check in LADDER[:-1]]
     total = time.perf_counter() - started
