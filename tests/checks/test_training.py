@@ -171,3 +171,14 @@ def test_the_decision_has_a_picture(tmp_path):
     result = training.compare(made_up(values), made_up(values + 9), Training(fit=len, seeds=12))
     assert result.verdict is Verdict.DIFFERENT
     assert result.plot(tmp_path / "mae.svg").read_text().startswith("<?xml")
+
+
+@pytest.mark.parametrize("side", ["reference", "candidate"])
+def test_a_twin_that_is_not_compiled_is_refused_before_any_run(side, data):
+    def bare():
+        return keras.Sequential([keras.Input((4,)), layers.Dense(1)])
+
+    builders = (bare, lambda: compiled(bare()))
+    twins = Twins(*(builders if side == "reference" else reversed(builders)))
+    with pytest.raises(InputError, match=f"the {side} .* is not compiled, so it cannot be trained"):
+        training.run(Pair(twins), training=Training(*data, seeds=2))

@@ -9,6 +9,7 @@ from pytest_kerasequiv.training.arms import Arm
 from pytest_kerasequiv.training.cache import as_cache
 from pytest_kerasequiv.training.cached import CachedArm
 from pytest_kerasequiv.training.fit import FitEngine
+from pytest_kerasequiv.training.fitting import check_fits
 from pytest_kerasequiv.training.keys import RunKeys
 from pytest_kerasequiv.training.remote import RemoteArm
 from pytest_kerasequiv.training.starts import Starts
@@ -47,7 +48,7 @@ def make_arms(
         cache: a `RunCache` or a directory; ``None`` shares runs between proved twins within this call only.
 
     Raises:
-        InputError: the builders cannot be shipped to the executor.
+        InputError: a twin cannot be trained as planned, or cannot be shipped to the executor.
     """
     runs = as_cache(cache)
     arms = []
@@ -62,6 +63,7 @@ def make_arms(
             arms.append(arm)
             continue
         model = twins.reference if side == "reference" else twins.candidate
+        check_fits(model, plan, side)  # both sides, before the first run is paid for
         arms.append(
             CachedArm(
                 arm,
