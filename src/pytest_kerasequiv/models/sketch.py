@@ -18,7 +18,7 @@ PROJECTIONS = 8
 def sketch(values: Any) -> NDArray[np.generic]:
     """Return a copy of an array; of a large one, evenly spread elements and projections of the whole.
 
-    Projection ``k`` is the sum of every `PROJECTIONS`-th element from the ``k``-th on, with alternating signs,
+    Projection ``k`` is the sum of every `PROJECTIONS`-th element from the ``k``-th on, signs alternating,
     over the square root of their number: a change of any one element changes one of them.
 
     Args:
