@@ -1,4 +1,4 @@
-"""Rewrites that keep the function, each a pair of builders; benchmarks/numbers.py loads them too."""
+"""Rewrites that keep the function, each a pair of builders; benchmarks/numeric.py loads them too."""
 
 import keras
 from keras import layers

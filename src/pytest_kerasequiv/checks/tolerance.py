@@ -14,7 +14,7 @@ scale with the unit roundoff, by the same multiple of ``S * u64 / u32 = S * 2**-
     allowed in float32:  SAFETY * S          allowed in float64:  SAFETY * S * 2**-29
 
 per result tensor and probe. Nothing is tuned to a model. SAFETY is one constant, chosen by experiment
-(``benchmarks/numbers.py``): over the benign rewrites, ResNet50, a 12-block transformer and a 200-step LSTM
+(``benchmarks/numeric.py``): over the benign rewrites, ResNet50, a 12-block transformer and a 200-step LSTM
 the largest multiple of S seen is below 4, and the smallest fault tried (one weight of ResNet50 changed by
 1e-6 of itself) stands at 17000. Where the model computes in another dtype, ``u32`` is its roundoff.
 """

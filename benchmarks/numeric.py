@@ -1,8 +1,8 @@
 """The numbers behind the numeric checks: false alarms, detection, time and memory.
 
-    python benchmarks/numbers.py tolerance --seeds 20   # benign rewrites: multiples of S used, false alarms
-    python benchmarks/numbers.py deep                   # deep models: the same, and the small faults in them
-    python benchmarks/numbers.py cost                   # seven checks on the question's twins and on ResNet50
+    python benchmarks/numeric.py tolerance --seeds 20   # benign rewrites: multiples of S used, false alarms
+    python benchmarks/numeric.py deep                   # deep models: the same, and the small faults in them
+    python benchmarks/numeric.py cost                   # seven checks on the question's twins and on ResNet50
 
 Run it on an otherwise idle machine. `tolerance` and `deep` end with status 1 on any false alarm or miss.
 """
@@ -18,7 +18,7 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 HERE = Path(__file__).resolve().parent
-sys.path[0] = str(HERE / "_numbers")  # this folder has a numbers.py and a statistics.py of its own
+sys.path[0] = str(HERE / "_numeric")  # this folder has a statistics.py of its own
 
 
 def tolerance(seeds):
