@@ -6,7 +6,9 @@ import importlib
 import platform
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import replace
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 LADDER = ("summary", "graph", "program", "weights", "outputs", "gradients", "updates", "training")
 """The checks, cheap to dear."""
+
+_HEARD: ContextVar[list[Comparison] | None] = ContextVar("heard", default=None)
 
 
 class Comparison:
@@ -82,6 +86,17 @@ class Comparison:
         )
 
 
+@contextmanager
+def hearing() -> Iterator[list[Comparison]]:
+    """Gather the comparisons that `compare` makes meanwhile, for who counts what a test has compared."""
+    heard: list[Comparison] = []
+    token = _HEARD.set(heard)
+    try:
+        yield heard
+    finally:
+        _HEARD.reset(token)
+
+
 def compare(
     reference: Any,
     candidate: Any = None,
@@ -114,6 +129,9 @@ def compare(
     comparison = Comparison(
         _as_twins(reference, candidate, twins), seed=seed, inputs=inputs, rtol=rtol, atol=atol
     )
+    heard = _HEARD.get()
+    if heard is not None:
+        heard.append(comparison)
     for name in asked_checks(checks, training):
         comparison.check(name, **({"training": training} if name == "training" else {}))
     return comparison.report()

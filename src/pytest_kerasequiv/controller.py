@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 NOTHING_RAN = (
     "--kerasequiv was given but no equivalence check ran: nothing was compared, so nothing was shown.\n"
-    "Use the keras_twins fixture, parametrize_with_checks or [[tool.kerasequiv.twins]],\n"
+    "Use the keras_twins fixture, assert_equivalent, parametrize_with_checks or [[tool.kerasequiv.twins]],\n"
     "select the tests that do, or drop --kerasequiv."
 )
 NOTHING_DECIDED = (

@@ -47,6 +47,14 @@ class Entry:
         )
 
 
+def enter(item: pytest.Item, comparisons: Iterable[Comparison]) -> None:
+    """Keep what a test compared without a fixture."""
+    entries = item.stash[ENTRIES]
+    for comparison in comparisons:
+        key = f"{item.nodeid}::{len(entries)}"
+        entries.append(Entry(key, comparison, ran=list(comparison.results)))
+
+
 def could_not_run(result: CheckResult) -> bool:
     """Tell whether a check broke instead of comparing: never a pass, and not counted as run."""
     return "traceback" in result.figures

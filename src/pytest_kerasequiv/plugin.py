@@ -97,6 +97,21 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Count what a test compares by plain `compare` and `assert_equivalent` too."""
+    if not item.config.stash[SETTINGS].enabled:
+        return (yield)
+    from pytest_kerasequiv.comparison import hearing
+    from pytest_kerasequiv.ledger import enter
+
+    with hearing() as heard:
+        try:
+            return (yield)
+        finally:
+            enter(item, heard)
+
+
+@pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
     """Let a test's results travel with its report."""
     if item.stash.get(ENTRIES, []):

@@ -7,6 +7,11 @@ import pytest
 
 NOTHING = "def test_it(): pass"
 ONE = "def test_it(keras_twins):\n    keras_twins({%s}).assert_same_outputs()"
+PLAIN = """
+def test_it():
+    from pytest_kerasequiv import assert_equivalent
+    assert_equivalent({'outputs': '%s'}, checks=['outputs'])
+"""
 BROKEN = "def test_it(keras_twins):\n    keras_twins({'outputs': OSError('gone')}).check('outputs')"
 MARKED = "import pytest\n@pytest.mark.kerasequiv\ndef test_it(): pass"
 WORKERS = pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["one-process", "two-workers"])
@@ -33,6 +38,18 @@ def test_nothing_compared_fails_the_session(
     )
     suite = ET.parse(scripted.path / "junit.xml").getroot()[0]
     assert suite.get("failures") == "1"
+
+
+@WORKERS
+@pytest.mark.parametrize(("answer", "outcome"), [("EQUIVALENT", "passed"), ("DIFFERENT", "failed")])
+def test_plain_comparisons_count(
+    scripted: pytest.Pytester, workers: list[str], answer: str, outcome: str
+) -> None:
+    scripted.makepyfile(PLAIN % answer)
+    result = scripted.runpytest_subprocess("--kerasequiv", *workers)
+    result.assert_outcomes(**{outcome: 1})
+    result.stdout.fnmatch_lines([f"{answer} (measured)*1 check*"])
+    result.stdout.no_fnmatch_line("*kerasequiv-gate*")
 
 
 @WORKERS
