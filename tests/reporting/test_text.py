@@ -87,3 +87,21 @@ def test_what_broke_is_named_in_the_next_step() -> None:
     report = Report("pair", Verdict.INCONCLUSIVE, None, {"outputs": result})
     assert "The check outputs could not run" in next_step(report)
     assert "OSError: gone" in render(report)
+
+
+def test_metrics_of_failed_runs_and_constants(inconclusive: Report) -> None:
+    failed = {"values": ["nan", "nan"], "failed": 2, "mean": 0.0, "sd": 0.0}
+    metric = {**metrics(inconclusive)["loss"], "margin": 5e-06, "margin_label": "5e-06 (reference constant)"}
+    row = metric_table({"loss": {**metric, "candidate": failed}})[1]
+    assert "all runs failed" in row
+    assert "±5e-06 (reference constant)" in row
+    assert len(row) < 100
+
+
+def test_more_seeds_are_not_the_advice_where_most_runs_failed(inconclusive: Report) -> None:
+    failed = {"values": [1.0, "nan", "nan"], "failed": 2}
+    metric = {**metrics(inconclusive)["loss"], "candidate": failed}
+    training = replace(inconclusive["training"], figures={"metrics": {"loss": metric}})
+    step = next_step(replace(inconclusive, checks={"training": training}))
+    assert "find out why they do" in step
+    assert "recommended" not in step

@@ -160,7 +160,7 @@ def _rule_notes(found: Match) -> Iterator[Finding]:
     for rule, group in uses.items():
         where = ", ".join(dict.fromkeys(f"{use.layer} ({use.side})" for use in group[:4]))
         more = f" and {len(group) - 4} more" if len(group) > 4 else ""
-        message = f"equivalent up to {rule} at {where}{more}: {group[0].reason}"
+        message = f"equivalent up to {rule} at {where}{more}: {group[0].reason.replace('``', '')}"
         ours = next((use.layer for use in group if use.side == "reference"), group[0].other_layer)
         theirs = next((use.layer for use in group if use.side == "candidate"), group[0].other_layer)
         yield Finding(NAME, ours, theirs, "rewrite", rule, None, message, "note")

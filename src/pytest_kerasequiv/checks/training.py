@@ -139,6 +139,8 @@ def _metric_finding(name: str, test: EquivalenceTest) -> Finding:
 
 
 def _spread(arm: Any) -> str:
+    if arm.failed and arm.failed == len(arm.values):
+        return "without a finished run"
     return f"{arm.mean:.4g} ± {arm.sd:.2g}"
 
 

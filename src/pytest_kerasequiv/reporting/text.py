@@ -139,12 +139,25 @@ def _metric_row(name: str, metric: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _mean_and_sd(side: Mapping[str, Any]) -> str:
+    if _all_failed(side):
+        return "all runs failed"
     return f"{number(side.get('mean'))} ± {number(side.get('sd'))}"
+
+
+def _all_failed(side: Mapping[str, Any]) -> bool:
+    return bool(side.get("failed")) and side["failed"] == len(side.get("values", ()))
+
+
+def _mostly_failed(metric: Mapping[str, Any]) -> bool:
+    sides = [metric.get("reference", {}), metric.get("candidate", {})]
+    return any(2 * side.get("failed", 0) > len(side.get("values", ())) for side in sides)
 
 
 def _margin(metric: Mapping[str, Any]) -> str:
     label = str(metric.get("margin_label") or "")
     size = f"±{number(metric.get('margin'))}"
+    if label.startswith(f"{size[1:]} "):
+        return f"±{label}"
     return f"{size} ({label})" if label and label != str(metric.get("margin")) else size
 
 
@@ -187,6 +200,8 @@ def _settle(report: Report) -> str:
         return f"The check {broken[0]} could not run; its error is named above."
     training = report.checks.get("training")
     if training is not None and training.verdict is Verdict.INCONCLUSIVE:
+        if any(_mostly_failed(m) for m in metrics(report).values()):
+            return "Most runs of a twin failed, and more seeds will not change that; find out why they do."
         runs = [m.get("recommended_runs") for m in metrics(report).values()]
         known = [int(n) for n in runs if isinstance(n, int | float)]
         more = f" (about {max(known)} are recommended)" if known else ""
