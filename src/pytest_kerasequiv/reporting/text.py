@@ -156,7 +156,7 @@ def _mostly_failed(metric: Mapping[str, Any]) -> bool:
 def _margin(metric: Mapping[str, Any]) -> str:
     label = str(metric.get("margin_label") or "")
     size = f"±{number(metric.get('margin'))}"
-    if label.startswith(f"{size[1:]} "):
+    if label.startswith(f"{size[1:]} ("):
         return f"±{label}"
     return f"{size} ({label})" if label and label != str(metric.get("margin")) else size
 
