@@ -422,3 +422,14 @@ def test_the_models_are_left_alone() -> None:
     compared(ours, theirs)
     for old, new in zip((*before[0], *before[1]), (*values_of(ours), *values_of(theirs)), strict=True):
         np.testing.assert_array_equal(old, new)
+
+
+def test_a_value_set_by_a_builder_is_not_put_down_to_the_order_of_drawing() -> None:
+    ours, theirs = fresh(model()), fresh(model())
+    bias = next(v for v in theirs.variables if v.name == "bias")
+    bias.assign(np.full(bias.shape, 0.5, "float32"))
+    result = compared(ours, theirs)
+    (finding,) = result.differences
+    assert finding.field == "bias"
+    assert "a builder sets it" in finding.message
+    assert compared(ours, theirs, fresh=False).verdict is Verdict.EQUIVALENT

@@ -88,3 +88,9 @@ def test_a_model_that_cannot_tell_its_inputs_is_refused():
     model(np.zeros((1, 3)), np.zeros((1, 3)))
     with pytest.raises(NoProbes, match="inputs="):
         survey(model)
+
+
+def test_lookup_layers_get_tokens_they_know_and_one_they_do_not():
+    tokens = keras.Input((40,), dtype="int64")
+    probes = drawn(keras.Model(tokens, layers.IntegerLookup(vocabulary=[30, 50, 70])(tokens)))
+    assert set(np.unique(probes["ids"].inputs[0])) == {30, 50, 70, 71}

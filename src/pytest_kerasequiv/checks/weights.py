@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from pytest_kerasequiv.checks.vocabularies import vocabulary_findings
 from pytest_kerasequiv.models.configs import shown
 from pytest_kerasequiv.models.initial import VariableFacts, facts_of
 from pytest_kerasequiv.models.rewrites.initialiser_form import form_of
 from pytest_kerasequiv.models.variables import values_of
+from pytest_kerasequiv.models.vocabularies import Learned, learned_of
 from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Verdict
 
 if TYPE_CHECKING:
@@ -24,18 +26,22 @@ if TYPE_CHECKING:
 NAME = "weights"
 Mode = Literal["copy", "own"]
 
+WITHOUT_DRAWS = frozenset({"Zeros", "Ones", "Constant"})
+"""Initialisers that give the same value each time."""
+
 
 @dataclass(frozen=True)
 class WeightsObservation:
-    """The variables of one model: how they are set up, and their values."""
+    """The variables of one model: how they are set up, their values, and what is learned beside them."""
 
     facts: tuple[VariableFacts, ...]
     values: Sequence[NDArray[np.generic]]
+    learned: tuple[Learned, ...] = ()
 
 
 def observe(model: keras.Model) -> WeightsObservation:
     """Read the variables of a built model."""
-    return WeightsObservation(facts_of(model), values_of(model))
+    return WeightsObservation(facts_of(model), values_of(model), learned_of(model))
 
 
 def compare(
@@ -59,6 +65,7 @@ def compare(
     resolved = variable_map.resolved(reference.values, candidate.values)
     judge = _Judge(reference, candidate, resolved, weights=weights, fresh=fresh)
     found = [*judge.source(), *judge.partners(), *judge.setup(), *judge.initial()]
+    found += vocabulary_findings(NAME, reference.learned, candidate.learned)
     findings = tuple(sorted(found, key=lambda finding: finding.severity != "difference"))
     different = any(finding.severity == "difference" for finding in findings)
     verdict = (
@@ -72,7 +79,9 @@ def run(pair: Pair) -> CheckResult:
     """Run the check on a pair of twins."""
     twins = pair.twins
     kinds = {twins.reference_source.kind, twins.candidate_source.kind}
-    reference = WeightsObservation(facts_of(pair.reference), pair.reference_values)
+    reference = WeightsObservation(
+        facts_of(pair.reference), pair.reference_values, learned_of(pair.reference)
+    )
     mode: Mode = "own" if twins.weights == "own" else "copy"
     return compare(
         reference, observe(pair.candidate), pair.variable_map, weights=mode, fresh=kinds == {"builder"}
@@ -157,7 +166,7 @@ class _Judge:
     def initial(self) -> Iterator[Finding]:
         """Initial values, and where they differ the initialisers."""
         if self.weights == "own":
-            yield from self._values()
+            yield from self._values(self._unequal)
             return
         suspects = self._unequal if self.fresh else self._weights()
         differing = [(pair, fields) for pair in suspects if (fields := self._initialisers(pair))]
@@ -167,6 +176,9 @@ class _Judge:
         unknown = [pair for pair in self._unequal if pair not in explained and not self._same_maker(pair)]
         yield from self._unknown(unknown)
         rest = [pair for pair in self._unequal if pair not in explained and pair not in set(unknown)]
+        overwritten = [pair for pair in rest if self.fresh and self._drawn_from_nothing(pair)]
+        yield from self._values(overwritten, ", though both initialisers give the same: a builder sets it")
+        rest = [pair for pair in rest if pair not in set(overwritten)]
         if rest:
             yield self._note(rest)
 
@@ -200,10 +212,10 @@ class _Judge:
             )
             yield Finding(NAME, layer, its, field, mine, theirs_value, message, severity)
 
-    def _values(self) -> Iterator[Finding]:
+    def _values(self, pairs: Sequence[tuple[int, int]], why: str = "") -> Iterator[Finding]:
         import numpy as np
 
-        for index, other in self._unequal:
+        for index, other in pairs:
             ours, theirs = self.reference.facts[index], self.candidate.facts[other]
             mine = np.asarray(self.reference.values[index], float)
             its = np.asarray(self.candidate.values[other], float).reshape(mine.shape)
@@ -214,7 +226,7 @@ class _Judge:
             message = (
                 f"{ours.name} of {_both(ours, theirs)}: {share:.1%} of the values differ, most at "
                 f"{tuple(map(int, worst))}: {mine[worst]:.6g} in the reference, {its[worst]:.6g} in the "
-                "candidate"
+                f"candidate{why}"
             )
             yield Finding(
                 NAME, ours.layer, theirs.layer, ours.name, float(mine[worst]), float(its[worst]), message
@@ -246,6 +258,12 @@ class _Judge:
         known = bool(ours.initialisers) and bool(theirs.initialisers)
         return known or ours.maker == theirs.maker
 
+    def _drawn_from_nothing(self, pair: tuple[int, int]) -> bool:
+        """Tell whether the initialisers draw no random numbers, so that no order of drawing explains it."""
+        given = [*self.reference.facts[pair[0]].initialisers.values()]
+        kinds = [value["class"] for value in given if isinstance(value, Mapping) and "class" in value]
+        return bool(kinds) and all(kind in WITHOUT_DRAWS for kind in kinds)
+
     def _unknown(self, pairs: Sequence[tuple[int, int]]) -> Iterator[Finding]:
         for index, other in pairs:
             self.undecided = True
@@ -258,7 +276,7 @@ class _Judge:
 
     def _note(self, pairs: Sequence[tuple[int, int]]) -> Finding:
         first = self.reference.facts[pairs[0][0]], self.candidate.facts[pairs[0][1]]
-        why = "under one seed (the layers draw in another order)" if self.fresh else "as given"
+        why = "under one seed (drawn in another order, or set by a builder)" if self.fresh else "as given"
         message = (
             f"{len(pairs)} of {len(self._weights())} weights have other values {why}, first "
             f"{first[0].name} of "

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_kerasequiv.models.input_layout import InputLayout, InputSpec, input_layout
 from pytest_kerasequiv.models.layer_calls import record
+from pytest_kerasequiv.models.vocabularies import tokens_of
 
 if TYPE_CHECKING:
     import keras
@@ -46,10 +47,11 @@ class Probe:
 
 @dataclass(frozen=True)
 class Consumer:
-    """What one input feeds: the highest valid id and the value that is masked, if any."""
+    """What one input feeds: the highest valid id, the value that is masked, the tokens looked up, if any."""
 
     ids: int | None = None
     mask_value: float | None = None
+    tokens: tuple[Any, ...] = ()
 
 
 class NoProbes(Exception):  # noqa: N818 - an answer, not a fault
@@ -86,8 +88,8 @@ def probes_for(found: Survey, seed: int) -> tuple[Probe, ...]:
 
     Floats: normal at the scales 1, 0.1, 10 and 100 and zeros; images (four axes, 1, 3 or 4 channels) also
     as 0..255 and 0..1. Ids of an Embedding: uniform over the valid ones, the first and the last always
-    among them. Where a layer makes a mask: rows padded at the right, and one row that is all padding. Batch
-    sizes 1, 2 and odd ones.
+    among them. What a lookup layer takes: tokens of its vocabulary and one it does not know. Where a layer
+    makes a mask: rows padded at the right, and one row that is all padding. Batch sizes 1, 2 and odd ones.
 
     Args:
         found: what the model takes.
@@ -152,6 +154,9 @@ _PLANS = (
 )
 
 
+_TEXTS = ("a", "the cat", "equivalence of two models", "")
+
+
 def _zeros(shape: tuple[int, ...]) -> Array:
     import numpy as np
 
@@ -183,9 +188,12 @@ def _values(plan: _Plan, spec: InputSpec, consumer: Consumer, rng: Random, shape
     import numpy as np
 
     if spec.dtype == "string":
-        return rng.choice(np.array(["a", "the cat", "equivalence of two models", ""], dtype=object), shape)
+        return rng.choice(np.array([*_TEXTS, *consumer.tokens], dtype=object), shape)
     if spec.dtype == "bool":
         return rng.integers(0, 2, shape).astype(bool)
+    if consumer.tokens and not _is_float(spec):
+        known = np.array(consumer.tokens)
+        return rng.choice(np.append(known, known.max() + 1), shape).astype(spec.dtype)
     if consumer.ids is not None or not _is_float(spec):
         return _ids(rng, shape, consumer.ids).astype(spec.dtype)
     values = plan.floats(rng, shape)
@@ -267,4 +275,4 @@ def _consumer(layers: Sequence[Any]) -> Consumer:
     ids += [layer.num_tokens - 1 for layer in layers if isinstance(layer, keras.layers.CategoryEncoding)]
     masks = [float(layer.mask_value) for layer in layers if isinstance(layer, keras.layers.Masking)]
     masks += [0.0 for layer in layers if isinstance(layer, keras.layers.Embedding) and layer.mask_zero]
-    return Consumer(min(ids, default=None), masks[0] if masks else None)
+    return Consumer(min(ids, default=None), masks[0] if masks else None, tokens_of(layers))
