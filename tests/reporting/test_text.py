@@ -91,10 +91,10 @@ def test_what_broke_is_named_in_the_next_step() -> None:
 
 def test_metrics_of_failed_runs_and_constants(inconclusive: Report) -> None:
     failed = {"values": ["nan", "nan"], "failed": 2, "mean": 0.0, "sd": 0.0}
-    metric = {**metrics(inconclusive)["loss"], "margin": 5e-06, "margin_label": "5e-06 (reference constant)"}
+    metric = {**metrics(inconclusive)["loss"], "margin": 5e-06, "margin_label": "5e-06 (constant)"}
     _, row = metric_table({"loss": {**metric, "candidate": failed}})
     assert "all runs failed" in row
-    assert "±5e-06 (reference constant)" in row
+    assert "±5e-06 (constant)" in row
     assert len(row) < 100
 
 

@@ -43,7 +43,7 @@ def mean_test(arms: Arms, margin: Margin, alpha: float) -> MeanTest:
     if margin.kind == "sd" and bool(means.constant(x, x)):
         size = CONSTANT_MARGIN * abs(float(x.mean()))
         found = mean_test(arms, Margin("absolute", size), alpha)
-        return replace(found, label=f"{size:.4g} (reference constant)")
+        return replace(found, label=f"{size:.4g} (constant)")
     gap = means.mean_difference(arms.reference, arms.candidate, paired=arms.paired)
     if float(gap.se) == 0 and float(gap.difference) == 0:
         return _identical(arms, margin, alpha)
