@@ -47,3 +47,11 @@ def test_perturbed_values_move_by_at_most_one_roundoff():
     values = values_of(model)
     moved = perturbed_values(model, values, "float32", 0)
     assert 0 < np.abs(moved[0] - values[0]).max() <= 2**-24 * np.abs(values[0]).max()
+
+
+def test_projections_are_alternating_strided_sums_at_any_length():
+    for extra in (1, 7, 8, 9, 2048, 4095):
+        array = np.random.default_rng(extra).normal(size=LARGEST_KEPT + extra).astype(np.float32)
+        parts = [array[k::PROJECTIONS].astype(np.float64) for k in range(PROJECTIONS)]
+        expected = [(part[::2].sum() - part[1::2].sum()) / np.sqrt(part.size) for part in parts]
+        np.testing.assert_allclose(sketch(array)[SAMPLED:], expected, rtol=1e-9, atol=1e-12)

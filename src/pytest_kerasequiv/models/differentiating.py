@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_kerasequiv.models.running import Runner
 from pytest_kerasequiv.models.sketch import sketch
-from pytest_kerasequiv.models.variables import variables_of
+from pytest_kerasequiv.models.variables import peek, variables_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,7 +62,7 @@ def run_pass(runner: Runner, inputs: Sequence[Array], targets: Sequence[Array], 
     trainable = _trainable_indices(runner)
     positions = [i for i, leaf in enumerate(keras.tree.flatten(packed)) if leaf.dtype.is_floating]
     state = {
-        index: read(variable)
+        index: read(peek(variable))
         for index, variable in enumerate(variables_of(model))
         if not variable.trainable and not runner.is_seed(index)
     }

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_kerasequiv.models.differentiating import run_pass
 from pytest_kerasequiv.models.running import Runner
 from pytest_kerasequiv.models.sketch import sketch
-from pytest_kerasequiv.models.variables import variables_of
+from pytest_kerasequiv.models.variables import peek, variables_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,12 +54,19 @@ def sgd_steps(
         found = run_pass(runner, inputs, targets, np.asarray)
         for index, gradient in found.gradients.items():
             variable = variables[index]
-            variable.assign(variable - rate * np.asarray(gradient, float))
+            # The product is wider than float16: a small rate would vanish in it.
+            wide = np.promote_types(gradient.dtype, np.float32)
+            variable.assign(variable - np.multiply(gradient, rate, dtype=wide))
             if variable.constraint is not None:
                 variable.assign(variable.constraint(variable.value))
-        magnitudes = {i: float(np.abs(g).max(initial=0)) for i, g in found.gradients.items()}
+        magnitudes = {index: _largest(gradient) for index, gradient in found.gradients.items()}
         steps.append(Step(_weights(runner), gradients=magnitudes, metrics={"loss": float(found.loss)}))
     return tuple(steps)
+
+
+def _largest(gradient: Array) -> float:
+    """Return the largest magnitude, NaN where there is one, without a copy of magnitudes."""
+    return max(float(gradient.max(initial=0)), -float(gradient.min(initial=0)))
 
 
 def compiled_steps(
@@ -73,15 +80,15 @@ def compiled_steps(
         lessons: for each run, the values to begin with and the (inputs, targets) of each step. Every run
             begins with a fresh optimizer.
     """
-    import numpy as np
-
     step = _train_step(runner, *lessons[0][1][0])
-    fresh = [np.asarray(variable).copy() for variable in runner.model.optimizer.variables]
+    slots = runner.model.optimizer.variables
+    fresh = [peek(variable).copy() for variable in slots] if len(lessons) > 1 else []
     found = []
-    for values, batches in lessons:
+    for number, (values, batches) in enumerate(lessons):
         runner.under(values).reset_all()
-        for variable, value in zip(runner.model.optimizer.variables, fresh, strict=True):
-            variable.assign(value)
+        if number:
+            for variable, value in zip(slots, fresh, strict=True):
+                variable.assign(value)
         runner.model.reset_metrics()
         found.append(tuple(_one_step(runner, step, *batch) for batch in batches))
     return found
@@ -125,7 +132,7 @@ def _flat(logs: Any, prefix: str = "") -> dict[str, Any]:
 
 def _weights(runner: Runner) -> dict[int, Array]:
     return {
-        index: sketch(variable)
+        index: sketch(peek(variable))
         for index, variable in enumerate(variables_of(runner.model))
         if not runner.is_seed(index)
     }
@@ -143,5 +150,5 @@ def _slots(runner: Runner) -> dict[tuple[str, int], Array]:
     for name, values in vars(optimizer).items():
         if isinstance(values, list) and len(values) == len(trained) and name != "_trainable_variables":
             pairs = [(i, v) for i, v in zip(trained, values, strict=True) if hasattr(v, "assign")]
-            found |= {(name.strip("_"), index): sketch(value) for index, value in pairs}
+            found |= {(name.strip("_"), index): sketch(peek(value)) for index, value in pairs}
     return found

@@ -48,8 +48,8 @@ def generic_values(model: keras.Model, values: Sequence[Array], seed: int) -> li
     drawn = []
     for variable, value in zip(variables_of(model), values, strict=True):
         constant = "float" in str(variable.dtype) and value.size > 0 and bool(np.all(value == value.flat[0]))
-        noise = rng.uniform(0.5, 1.5, value.shape)
         if constant:
+            noise = rng.uniform(0.5, 1.5, value.shape)
             level = float(value.flat[0])
             value = (level * noise if level else noise - 1).astype(value.dtype)  # noqa: PLW2901
         drawn.append(value)

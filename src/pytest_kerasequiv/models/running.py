@@ -12,7 +12,7 @@ from pytest_kerasequiv.models.carried import carried_states, carried_states_kept
 from pytest_kerasequiv.models.float64 import float64_world
 from pytest_kerasequiv.models.input_layout import InputLayout, input_layout, reordered
 from pytest_kerasequiv.models.seeds import preserved_world
-from pytest_kerasequiv.models.variables import assign, assigned, variables_of
+from pytest_kerasequiv.models.variables import assign, assigned, peek, variables_of, write
 from pytest_kerasequiv.models.weight_map import is_seed
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ class Runner:
         self.traced: dict[str, Any] = {}
         self.uses_loss = False
         self._graph: bool | None = None
+        self._seeds: frozenset[int] | None = None
 
     @contextmanager
     def holding(self) -> Iterator[Runner]:
@@ -82,7 +83,7 @@ class Runner:
         clear_carried_states(self.model)
         for variable, value in zip(variables_of(self.model), self.values, strict=True):
             if not variable.trainable:
-                variable.assign(value)
+                write(variable, value)
 
     def pack(self, inputs: Sequence[Array]) -> Any:
         """Return inputs, given in the reference's order, as tensors in the structure this model takes."""
@@ -167,12 +168,14 @@ class Runner:
         return [
             index
             for index, (variable, value) in held
-            if not variable.trainable and not np.array_equal(np.asarray(variable), value, equal_nan=True)
+            if not variable.trainable and not np.array_equal(peek(variable), value, equal_nan=True)
         ]
 
     def is_seed(self, index: int) -> bool:
         """Whether a variable, by index, is the state of a seed generator."""
-        return is_seed(variables_of(self.model)[index])
+        if self._seeds is None:
+            self._seeds = frozenset(i for i, v in enumerate(variables_of(self.model)) if is_seed(v))
+        return index in self._seeds
 
     def carries_state(self) -> bool:
         """Whether calls so far left a state behind that the next call may use, other than seed states."""

@@ -14,6 +14,9 @@ LARGEST_KEPT = 65_536
 SAMPLED = 4_096
 PROJECTIONS = 8
 
+_ROW = 256 * PROJECTIONS
+"""Elements that are summed column by column; an even multiple of the projections keeps their signs."""
+
 
 def sketch(values: Any) -> NDArray[np.generic]:
     """Return a copy of an array; of a large one, evenly spread elements and projections of the whole.
@@ -30,11 +33,22 @@ def sketch(values: Any) -> NDArray[np.generic]:
     """
     import numpy as np
 
-    array: NDArray[Any] = np.asarray(values).copy()
+    array: NDArray[Any] = np.asarray(values)
     if array.size <= LARGEST_KEPT:
-        return array
-    flat = array.reshape(-1).astype(np.float64)
-    picked = flat[np.linspace(0, array.size - 1, SAMPLED).astype(np.int64)]
-    parts = [flat[k::PROJECTIONS] for k in range(PROJECTIONS)]
-    projected = [(part[::2].sum() - part[1::2].sum()) / np.sqrt(part.size) for part in parts]
-    return np.concatenate([picked, projected])
+        return array.copy()
+    flat = array.reshape(-1)
+    picked = flat[np.linspace(0, array.size - 1, SAMPLED).astype(np.int64)].astype(np.float64)
+    return np.concatenate([picked, _projected(flat)])
+
+
+def _projected(flat: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the projections, by column sums: no float64 copy of the whole is made."""
+    import numpy as np
+
+    whole = flat.size - flat.size % _ROW
+    sums = flat[:whole].reshape(-1, _ROW).sum(axis=0, dtype=np.float64)
+    sums[: flat.size - whole] += flat[whole:]
+    folded = sums.reshape(-1, 2, PROJECTIONS).sum(axis=0)
+    lengths = [(flat.size - k + PROJECTIONS - 1) // PROJECTIONS for k in range(PROJECTIONS)]
+    projected: NDArray[np.float64] = (folded[0] - folded[1]) / np.sqrt(lengths)
+    return projected

@@ -25,20 +25,55 @@ def variables_of(model: keras.Model) -> list[keras.Variable]:
 
 def values_of(model: keras.Model) -> list[NDArray[np.generic]]:
     """Return copies of the values of `variables_of`, in its order."""
-    # Not np.array(variable): NumPy 2 warns about the way in which Keras 3.15 implements it.
-    return [variable.numpy().copy() for variable in variables_of(model)]
+    return [peek(variable).copy() for variable in variables_of(model)]
 
 
 def assign(model: keras.Model, values: Sequence[NDArray[np.generic]]) -> None:
     """Write ``values`` into `variables_of`, in its order."""
     for variable, value in zip(variables_of(model), values, strict=True):
+        write(variable, value)
+
+
+def write(variable: keras.Variable, value: NDArray[np.generic]) -> None:
+    """Write a value into a variable, unless it holds these very bits: most variables seldom change."""
+    if not holds(variable, value):
         variable.assign(value)
+
+
+def holds(variable: keras.Variable, value: NDArray[np.generic]) -> bool:
+    """Whether a variable holds exactly ``value``: dtype, shape and bits, so that -0.0 is not 0.0."""
+    import numpy as np
+
+    held = peek(variable)
+    if held.dtype != value.dtype or held.shape != value.shape:
+        return False
+    return np.array_equal(_bits(held), _bits(value))
+
+
+def peek(variable: keras.Variable) -> NDArray[np.generic]:
+    """Return the value without copying it, where ``.numpy()`` would copy twice.
+
+    The array is read-only and keeps this value: TensorFlow does not write into a buffer that is shared.
+    """
+    import numpy as np
+    import tensorflow as tf
+
+    return np.asarray(tf.convert_to_tensor(variable.value))
+
+
+def _bits(array: NDArray[np.generic]) -> NDArray[np.generic]:
+    import numpy as np
+
+    return np.ascontiguousarray(array).reshape(-1).view(f"u{min(array.dtype.itemsize, 8)}")
 
 
 @contextmanager
 def assigned(model: keras.Model, values: Sequence[NDArray[np.generic]]) -> Iterator[None]:
     """Give a model other values for a while; on leaving, all its state is as it was on entry."""
-    before = values_of(model)
+    before = [
+        value if holds(variable, value) else peek(variable).copy()
+        for variable, value in zip(variables_of(model), values, strict=True)
+    ]
     assign(model, values)
     try:
         yield
