@@ -149,12 +149,20 @@ def apart(reference: Sequence[Array | None], candidate: Sequence[Array | None]) 
     for ours, theirs in known:
         if ours.size != theirs.size or ours.dtype.kind not in "fiub":
             return float("inf") if ours.size != theirs.size else None
+        if _same(ours, theirs):  # of twins, most layers; no float64 copies of them are made
+            continue
         first, second = np.asarray(ours, float), np.asarray(theirs, float).reshape(ours.shape)
         finite = np.isfinite(first) & np.isfinite(second)
         if not np.array_equal(np.where(finite, 0, first), np.where(finite, 0, second), equal_nan=True):
             return float("inf")
         worst = max(worst, largest(first[finite] - second[finite]))
     return worst
+
+
+def _same(ours: Array, theirs: Array) -> bool:
+    import numpy as np
+
+    return ours.dtype == theirs.dtype and np.array_equal(ours, theirs.reshape(ours.shape), equal_nan=True)
 
 
 def _first_divergence(check: str, rows: Sequence[LayerRow | None]) -> list[Finding]:

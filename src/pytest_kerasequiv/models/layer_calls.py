@@ -217,7 +217,12 @@ def _to_arrays(structure: Any) -> Any:
 
 def to_array(tensor: Any) -> NDArray[np.generic] | None:
     """Return a tensor's value; ``None`` for a symbolic, sparse or ragged one."""
+    import numpy as np
+    import tensorflow as tf
+
     if not hasattr(tensor, "numpy"):
         return tensor if type(tensor).__module__ == "numpy" else None
+    if isinstance(tensor, tf.Tensor) and tensor.shape.rank:
+        return np.asarray(tensor)  # a view: activations are the largest part of a recording
     value: NDArray[np.generic] = tensor.numpy()
     return value
