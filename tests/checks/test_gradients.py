@@ -5,9 +5,10 @@ import hashlib
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers, regularizers
 
-from pytest_kerasequiv.checks import gradients
+from pytest_kerasequiv.checks import gradients, updates
 from pytest_kerasequiv.checks.pair import Pair
 from pytest_kerasequiv.models.twins import Twins
 from pytest_kerasequiv.verdict import Verdict
@@ -161,3 +162,33 @@ def test_neither_model_is_changed():
     kept = [(digest(model), model.optimizer) for model in models]
     gradients.run(pair)
     assert [(digest(model), model.optimizer) for model in models] == kept
+
+
+class Float32InTraining(layers.Layer):
+    """Adds a float32 tensor in training mode, which a float64 twin cannot take."""
+
+    def call(self, x, training=None):
+        return x + tf.zeros(tf.shape(x), "float32") if training else x
+
+
+class UnseededNoise(layers.Layer):
+    """Draws outside Keras's seed generators, in training mode only."""
+
+    def call(self, x, training=None):
+        return x + tf.random.normal(tf.shape(x), dtype=x.dtype) if training else x
+
+
+def test_a_float64_twin_that_fails_in_training_mode_is_done_without():
+    result = compare(lambda: net(rate=0.3), lambda: net(extra=[Float32InTraining]))
+    assert result.verdict is Verdict.DIFFERENT
+    assert any(finding.reference_layer == "net/drop" for finding in result.differences)
+    same = updates.run(Pair(Twins(*[lambda: net(extra=[Float32InTraining])] * 2)))
+    assert same.verdict is Verdict.EQUIVALENT
+
+
+@pytest.mark.parametrize("check", [gradients, updates])
+def test_randomness_outside_keras_is_inconclusive(check):
+    noisy = [lambda: net(extra=[UnseededNoise])] * 2
+    result = check.run(Pair(Twins(*noisy)))
+    assert result.verdict is Verdict.INCONCLUSIVE
+    assert "keras.random" in result.findings[0].message

@@ -182,3 +182,15 @@ def test_hard_coded_float32_falls_back_to_defaults_and_says_so():
     assert result.verdict is Verdict.EQUIVALENT, [str(f) for f in result.findings]
     assert result.figures["tolerance"]["origin"] == "default"
     assert "float32" in result.figures["tolerance"]["why"]
+
+
+@pytest.mark.parametrize("policies", [("mixed_float16", "float32"), ("mixed_bfloat16", "mixed_float16")])
+def test_another_compute_dtype_is_not_hidden_by_the_coarser_ones_rounding(policies):
+    reference, candidate = (
+        lambda policy=policy: stack(layers.Dense(8, dtype=policy), layers.Dense(2)) for policy in policies
+    )
+    result = run(reference, candidate)
+    assert result.verdict is Verdict.DIFFERENT
+    assert result.differences[0].field == "dtype"
+    loose = outputs.run(Pair(Twins(reference, candidate)), rtol=0.1, atol=1.0)
+    assert loose.verdict is Verdict.EQUIVALENT

@@ -13,6 +13,7 @@ from pytest_kerasequiv.checks.compile_settings import compare_settings, settings
 from pytest_kerasequiv.checks.judging import Judged, judge, tolerance_figures
 from pytest_kerasequiv.checks.losses import LossPlan, plan_loss
 from pytest_kerasequiv.checks.parts import Part, VariablePairs, explaining, part_of, shortened
+from pytest_kerasequiv.checks.repeating import unrepeatable
 from pytest_kerasequiv.checks.sides import Side, sides_of, unmapped
 from pytest_kerasequiv.checks.training_inputs import training_probes
 from pytest_kerasequiv.models.differentiating import Pass, differentiate
@@ -73,7 +74,8 @@ def run(pair: Pair, *, rtol: float | None = None, atol: float | None = None) -> 
         return _candidate_fails(error)
     mapping = VariablePairs.of(pair)
     result = compare(reference, candidate, mapping, [probe.name for probe in probes], rtol=rtol, atol=atol)
-    return _finished(pair, result, probes, plan)
+    random = unrepeatable(pair, NAME, probes[0], plan) if result.verdict is Verdict.DIFFERENT else None
+    return _finished(pair, result, probes, plan) if random is None else random
 
 
 def observe(

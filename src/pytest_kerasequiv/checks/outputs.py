@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_kerasequiv.checks.answers import Answer, Observation, observe
 from pytest_kerasequiv.checks.blame import blame, layer_table
 from pytest_kerasequiv.checks.judging import Judged, judge, judge_masks, tolerance_figures
+from pytest_kerasequiv.checks.plain_call import plain_call_findings
 from pytest_kerasequiv.checks.sides import sides_of, unmapped
 from pytest_kerasequiv.models.input_layout import checked_inputs, input_layout
 from pytest_kerasequiv.models.probes import NoProbes, Probe, probes_for
@@ -55,7 +56,16 @@ def run(
     result = compare(reference, candidate, names, rtol=rtol, atol=atol)
     if missing is not None:
         return missing if not _shapes_differ(result) else result
-    return located(pair, result, probes)
+    result = located(pair, result, probes)
+    return _differing(result, plain_call_findings(pair, NAME, _small(probes)))
+
+
+def _differing(result: CheckResult, found: list[Finding]) -> CheckResult:
+    """Add differences to a result."""
+    if not found:
+        return result
+    findings = (*result.differences, *found, *result.notes)
+    return replace(result, verdict=Verdict.DIFFERENT, evidence=Evidence.MEASURED, findings=findings)
 
 
 def collect_probes(pair: Pair, inputs: Any) -> tuple[Probe, ...] | CheckResult:
@@ -103,6 +113,8 @@ def compare(
         if answers[0].outcome is not None:
             judged += _judge_probe(index, label, reference, candidate, (rtol, atol))
             found += judge_masks(NAME, label, reference.names, answers[0].outcome, answers[1].outcome)
+    if rtol is None and atol is None:
+        found += _dtype_problems(reference, candidate)
     return _result(reference, candidate, judged, found, probes=len(probes))
 
 
@@ -209,6 +221,17 @@ def _key_problems(reference: Observation, candidate: Observation) -> list[Findin
     ]
     message = f"the reference returns {shown[0]}, the candidate {shown[1]}"
     return [Finding(NAME, None, None, "outputs", shown[0], shown[1], message)]
+
+
+def _dtype_problems(reference: Observation, candidate: Observation) -> list[Finding]:
+    """Return a finding where one side computes more coarsely; the coarser one's rounding would hide it."""
+    if reference.dtype == candidate.dtype:
+        return []
+    message = (
+        f"the reference computes in {reference.dtype}, the candidate in {candidate.dtype} (the coarsest "
+        "dtype of each); pass rtol or atol where that is meant"
+    )
+    return [Finding(NAME, None, None, "dtype", reference.dtype, candidate.dtype, message)]
 
 
 def _note(field: str, reference: Any, candidate: Any, message: str) -> Finding:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.models.dtypes import least_precise_dtype
 from pytest_kerasequiv.models.float64 import Float64Unavailable, build_float64
 from pytest_kerasequiv.models.input_layout import InputLayout, input_layout
@@ -15,6 +16,7 @@ from pytest_kerasequiv.models.narrowing import narrowing_step
 from pytest_kerasequiv.models.perturbing import generic_values
 from pytest_kerasequiv.models.probes import Probe, Survey, survey
 from pytest_kerasequiv.models.running import Runner
+from pytest_kerasequiv.models.words import said
 from pytest_kerasequiv.verdict import CheckResult, Finding, Verdict
 
 if TYPE_CHECKING:
@@ -84,14 +86,22 @@ class Side:
         """Give a runner of the float64 twin.
 
         Raises:
-            Float64Unavailable: there is none.
+            Float64Unavailable: there is none, or it fails at what is done with it, as code that names a
+                narrower dtype does in training mode only; then there is none from then on.
         """
         if self.why_no_oracle is not None:
             raise Float64Unavailable(self.why_no_oracle)
         runner = self._kept.get("exact") or self._build_exact()
         if sum(value.size for value in self.values) <= KEPT_ORACLE:
             self._kept["exact"] = runner
-        yield runner if values is None else runner.under(values)
+        try:
+            yield runner if values is None else runner.under(values)
+        except (Float64Unavailable, InputError):
+            raise
+        except Exception as error:
+            self._kept.pop("exact", None)
+            self._kept["unavailable"] = f"built in float64 it fails: {type(error).__name__}: {said(error)}"
+            raise Float64Unavailable(self._kept["unavailable"]) from error
 
     def _build_exact(self) -> Runner:
         if "unavailable" in self._kept:

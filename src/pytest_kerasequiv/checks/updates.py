@@ -12,6 +12,7 @@ from pytest_kerasequiv.checks.judging import Judged, judge, tolerance_figures
 from pytest_kerasequiv.checks.lessons import Lesson, Observation, compile_plan, observe, rate_for
 from pytest_kerasequiv.checks.losses import plan_loss
 from pytest_kerasequiv.checks.parts import Part, VariablePairs, explaining, like
+from pytest_kerasequiv.checks.repeating import unrepeatable
 from pytest_kerasequiv.checks.sides import sides_of, unmapped
 from pytest_kerasequiv.checks.training_inputs import training_probes
 from pytest_kerasequiv.checks.variable_labels import Label
@@ -64,7 +65,8 @@ def run(pair: Pair, *, steps: int = 5, rtol: float | None = None, atol: float | 
     candidate = observe(sides[1], lesson, seed=pair.seed, oracle=oracle and reference.exact is not None)
     mapping = VariablePairs.of(pair)
     result = compare(reference, candidate, mapping, rtol=rtol, atol=atol, notes=plan.notes(NAME))
-    return _explained(pair, result, probes)
+    random = unrepeatable(pair, NAME, probes[0], plan) if result.verdict is Verdict.DIFFERENT else None
+    return _explained(pair, result, probes) if random is None else _with_settings(pair, random)
 
 
 def _explained(pair: Pair, result: CheckResult, probes: Sequence[Probe]) -> CheckResult:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from pytest_kerasequiv.models.fixed_training import called_in_training_mode
 from pytest_kerasequiv.models.program.attributes import array_text
 from pytest_kerasequiv.models.program.nodes import ProgramVariable, Unprovable
 from pytest_kerasequiv.models.specs import Spec, input_specs
@@ -88,6 +89,20 @@ def settings(model: keras.Model) -> tuple[tuple[str, str], ...]:
         ("jit_compile", str(bool(compiled and model.jit_compile))),
         ("the version of TensorFlow", str(tf.__version__)),
     )
+
+
+def refuse_fixed_training(model: keras.Model) -> None:
+    """Refuse a model that calls layers with ``training=True``: ``model(x)`` is a program of its own there.
+
+    Raises:
+        Unprovable: there is such a call.
+    """
+    fixed = called_in_training_mode(model)
+    if fixed:
+        raise Unprovable(
+            f"{fixed[0]} is called with training=True, which predict overrules and model(x) does not; "
+            "only what predict and fit run is traced"
+        )
 
 
 def input_signature(model: keras.Model) -> Any:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pytest_kerasequiv.models.program.assembling import Assembly, Traced
-from pytest_kerasequiv.models.program.facts import collected_losses, input_signature
+from pytest_kerasequiv.models.program.facts import collected_losses, input_signature, refuse_fixed_training
 from pytest_kerasequiv.models.program.losses import Objective, objective, own_training, total_loss
 from pytest_kerasequiv.models.program.nodes import Program, Unprovable
 from pytest_kerasequiv.models.seeds import preserved_world
@@ -34,6 +34,7 @@ def trace(model: keras.Model) -> Program:
         _scatter_python_randomness()
         try:
             _require_tensorflow()
+            refuse_fixed_training(model)
             signature = input_signature(model)
             outputs = _trace_inference(assembly, signature)
             _trace_training(assembly, signature, outputs)
