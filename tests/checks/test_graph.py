@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from pytest_kerasequiv.checks import graph
+from pytest_kerasequiv.checks.pair import Pair
 from pytest_kerasequiv.jsonable import to_jsonable
 from pytest_kerasequiv.models.graph import LayerGraph, NoLayerGraph, layer_graph, operations_of
+from pytest_kerasequiv.models.twins import Twins
 from pytest_kerasequiv.verdict import CheckResult, Evidence, Verdict
 
 
@@ -587,3 +589,18 @@ def test_plot(suffix: str, tmp_path: Any) -> None:
     result = compared(forecaster(), forecaster(0.3, functional=True))
     path = result.plot(tmp_path / f"graph{suffix}")
     assert path.stat().st_size > 5000
+
+
+def test_reading_a_graph_does_not_count_up_the_names_of_keras() -> None:
+    import keras
+    from keras import layers
+    from keras.src.backend.common import global_state
+
+    def stateful() -> keras.Model:
+        return keras.Sequential([keras.Input(batch_shape=(2, 5, 3)), layers.GRU(3, stateful=True)])
+
+    pair = Pair(Twins(stateful(), stateful()))
+    assert pair.reference is not pair.candidate
+    before = dict(global_state.get_global_attribute("object_name_uids"))
+    assert pair.layer_match is not None
+    assert dict(global_state.get_global_attribute("object_name_uids")) == before

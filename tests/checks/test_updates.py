@@ -124,3 +124,12 @@ def test_two_spellings_of_one_setting_are_equal(ours, theirs):
 def test_speed_settings_are_notes():
     found = compare_settings("updates", settings_of(net()), settings_of(net(run_eagerly=True)))
     assert [(f.field, f.severity) for f in found] == [("run_eagerly", "note")]
+
+
+@pytest.mark.parametrize("ones", [[1.0], {"head": 1}])
+def test_loss_weights_of_one_are_none(ones):
+    inputs = keras.Input((4,))
+    models = [keras.Model(inputs, {"head": layers.Dense(2, name="head")(inputs)}) for _ in range(2)]
+    for model, weights in zip(models, (None, ones), strict=True):
+        model.compile("sgd", {"head": "mse"}, loss_weights=weights)
+    assert compare_settings("updates", *map(settings_of, models)) == []

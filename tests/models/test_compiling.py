@@ -128,3 +128,16 @@ def test_compile_must_be_a_mapping(given):
 def test_none_compiles_nothing():
     assert check_compile(None) is None
     assert compile_settings(model()) is None
+
+
+class ForgetfulSchedule(Schedule):
+    """A schedule whose config forgets its scale."""
+
+    def __init__(self, scale=1.0):
+        self.scale = scale
+
+
+def test_a_schedule_that_a_copy_has_otherwise_is_an_error():
+    compile_fresh(model(), {"optimizer": keras.optimizers.SGD(ForgetfulSchedule()), "loss": "mse"})
+    with pytest.raises(InputError, match=r"a copy has another 'learning_rate\.scale'"):
+        compile_fresh(model(), {"optimizer": keras.optimizers.SGD(ForgetfulSchedule(2.0)), "loss": "mse"})

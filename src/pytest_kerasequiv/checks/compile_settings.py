@@ -28,7 +28,7 @@ def settings_of(model: keras.Model) -> dict[str, Any] | None:
         return None
     found = _optimizer(model.optimizer)
     found |= _losses(raw.get("loss"))
-    found["loss_weights"] = canonical(raw.get("loss_weights"))
+    found["loss_weights"] = _loss_weights(raw.get("loss_weights"))
     for name in ("metrics", "weighted_metrics"):
         found[name] = _metrics(raw.get(name))
     return found | {name: canonical(raw.get(name)) for name in ONLY_SPEED}
@@ -48,6 +48,15 @@ def _losses(loss: Any) -> dict[str, Any]:
         return {"loss": _each(loss, _loss)}
     name, config = _loss(loss)
     return {"loss": name} | {f"loss.{key}": value for key, value in config.items()}
+
+
+def _loss_weights(weights: Any) -> Any:
+    """Return canonical loss weights; weights of 1 are the same as none."""
+    import keras
+
+    given = keras.tree.flatten(weights)
+    ones = all(isinstance(one, int | float) and float(one) == 1.0 for one in given if one is not None)
+    return None if ones else canonical(weights)
 
 
 def _each(values: Any, read: Any) -> Any:

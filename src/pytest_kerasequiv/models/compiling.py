@@ -105,15 +105,25 @@ def _copy(value: Any, where: str) -> Any:
     except Exception as error:
         raise InputError(_not_copied(value, where, said(error))) from error
     lost = [name for name, setting in _plain(value).items() if _plain(copy).get(name) != setting]
+    lost += _lost_by_schedule(value, copy)
     if lost:
         raise InputError(_not_copied(value, where, f"a copy has another {lost[0]!r}"))
     return copy
 
 
+def _lost_by_schedule(value: Any, copy: Any) -> list[str]:
+    """Return what a user's learning rate schedule does not tell in its config, and a copy has otherwise."""
+    ours, theirs = (vars(one).get("_learning_rate") for one in (value, copy))
+    if type(ours) is not type(theirs) or not hasattr(ours, "get_config") or is_from_keras(type(ours)):
+        return []
+    plain = {name: setting for name, setting in vars(ours).items() if isinstance(setting, _PLAIN)}
+    return [f"learning_rate.{name}" for name, setting in plain.items() if vars(theirs).get(name) != setting]
+
+
 def _not_copied(value: Any, where: str, why: str) -> str:
     return (
         f"{where} is an instance of {type(value).__name__} that cannot be copied from its get_config(): "
-        f"{why}. Each twin needs its own, so complete the class's get_config, or compile in the builder"
+        f"{why}. Each twin needs its own, so let its get_config return every argument of the constructor"
     )
 
 
