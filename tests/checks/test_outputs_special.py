@@ -194,3 +194,16 @@ def test_another_compute_dtype_is_not_hidden_by_the_coarser_ones_rounding(polici
     assert result.differences[0].field == "dtype"
     loose = outputs.run(Pair(Twins(reference, candidate)), rtol=0.1, atol=1.0)
     assert loose.verdict is Verdict.EQUIVALENT
+
+
+def test_integer_inputs_of_unknown_range_are_told():
+    def build(most):
+        ids = keras.Input((4,), dtype="int32", name="ids")
+        return keras.Model(ids, layers.Dense(2)(keras.ops.one_hot(keras.ops.minimum(ids, most), 10)))
+
+    result = run(lambda: build(9), lambda: build(5))
+    assert any("'ids' was probed with 0 and 1 only" in note.message for note in result.notes)
+    batch = np.arange(8).reshape(2, 4)
+    assert run(lambda: build(9), lambda: build(5), inputs=batch).verdict is Verdict.DIFFERENT
+    same = run(lambda: build(9), lambda: build(9), inputs=batch)
+    assert (same.verdict, [note.field for note in same.notes]) == (Verdict.EQUIVALENT, [])

@@ -10,9 +10,9 @@ from pytest_kerasequiv.checks.answers import Answer, Observation, observe
 from pytest_kerasequiv.checks.blame import blame, layer_table
 from pytest_kerasequiv.checks.judging import Judged, judge, judge_masks, tolerance_figures
 from pytest_kerasequiv.checks.plain_call import plain_call_findings
-from pytest_kerasequiv.checks.sides import sides_of, unmapped
+from pytest_kerasequiv.checks.sides import Side, sides_of, unmapped
 from pytest_kerasequiv.models.input_layout import checked_inputs, input_layout
-from pytest_kerasequiv.models.probes import NoProbes, Probe, probes_for
+from pytest_kerasequiv.models.probes import Consumer, NoProbes, Probe, probes_for
 from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Verdict
 
 if TYPE_CHECKING:
@@ -57,7 +57,23 @@ def run(
     if missing is not None:
         return missing if not _shapes_differ(result) else result
     result = located(pair, result, probes)
+    if not pair.program_match.proved and probes[0].name != "your inputs":
+        result = replace(result, findings=(*result.findings, *_narrow_ids(reference_side)))
     return _differing(result, plain_call_findings(pair, NAME, _small(probes)))
+
+
+def _narrow_ids(side: Side) -> list[Finding]:
+    """Say which integer inputs were only probed with 0 and 1, since no layer tells what they may be."""
+    found = side.survey()
+    pairs = zip(found.layout.specs, found.consumers, strict=True)
+    names = [spec.name for spec, consumer in pairs if "int" in spec.dtype and consumer == Consumer()]
+    if not names:
+        return []
+    message = (
+        f"integer input {', '.join(map(repr, names))} was probed with 0 and 1 only: no layer tells which "
+        "ids are valid; pass inputs= to compare more"
+    )
+    return [_note("inputs", names, names, message)]
 
 
 def _differing(result: CheckResult, found: list[Finding]) -> CheckResult:
