@@ -56,12 +56,12 @@ class VariableMap:
         """Return values for the candidate: the reference's through the map, its own where it has no partner.
 
         A value is reshaped where a rewrite changes the shape (a Dense kernel in a Conv1D of kernel size 1)
-        and cast to the candidate's dtype.
+        and cast to the candidate's dtype; else it is the reference's array itself, not a copy.
         """
         carried = list(candidate_values)
         for index, other in self.pairs:
             own = candidate_values[other]
-            carried[other] = reference_values[index].reshape(own.shape).astype(own.dtype)
+            carried[other] = reference_values[index].reshape(own.shape).astype(own.dtype, copy=False)
         return carried
 
     def resolved(
