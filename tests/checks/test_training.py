@@ -182,3 +182,17 @@ def test_a_twin_that_is_not_compiled_is_refused_before_any_run(side, data):
     twins = Twins(*(builders if side == "reference" else reversed(builders)))
     with pytest.raises(InputError, match=f"the {side} .* is not compiled, so it cannot be trained"):
         training.run(Pair(twins), training=Training(*data, seeds=2))
+
+
+def test_an_own_fit_that_trains_nothing_is_told(data):
+    def lazy(model, seed):
+        return {"mae": 1.0 + seed}
+
+    def diligent(model, seed):
+        model.fit(*data[0], verbose=0)
+        return lazy(model, seed)
+
+    told = training.run(pair(sequential, functional), training=Training(seeds=3, fit=lazy))
+    assert "3 of 3 reference runs left every weight as it was" in str(told.notes)
+    told = training.run(pair(sequential, functional), training=Training(seeds=3, fit=diligent))
+    assert "left every weight" not in str(told.notes)

@@ -156,7 +156,10 @@ def _run_findings(reference: Runs, candidate: Runs) -> list[Finding]:
     constant = [
         _side_note("constant", side, runs, _constants(runs)) for side, runs in _sides(reference, candidate)
     ]
-    return [note for note in (*failed, *constant) if note is not None]
+    untrained = [
+        _side_note("untrained", side, runs, _untrained(runs)) for side, runs in _sides(reference, candidate)
+    ]
+    return [note for note in (*untrained, *failed, *constant) if note is not None]
 
 
 def _sides(reference: Runs, candidate: Runs) -> tuple[tuple[str, Runs], tuple[str, Runs]]:
@@ -174,6 +177,11 @@ def _constants(runs: Runs) -> tuple[int, str]:
     return len(
         seeds
     ), f"predict a constant (seed {listed(seeds)}), as a model with a dead relu at its output does"
+
+
+def _untrained(runs: Runs) -> tuple[int, str]:
+    count = sum(run.untrained for run in runs.runs)
+    return count, "left every weight as it was: fit did not train the model that it was given"
 
 
 def _side_note(field: str, side: str, runs: Runs, counted: tuple[int, str]) -> Finding | None:

@@ -12,6 +12,12 @@ if TYPE_CHECKING:
     import keras
 
 
+_CHECKPOINTING = (
+    "_self_unconditional_checkpoint_dependencies",
+    "_self_unconditional_dependency_names",
+)
+
+
 @contextmanager
 def compiled_for_now(model: keras.Model, settings: Mapping[str, Any] | None) -> Iterator[None]:
     """Compile a model with fresh copies of ``settings``; afterwards it is compiled as it was, or not at all.
@@ -21,6 +27,9 @@ def compiled_for_now(model: keras.Model, settings: Mapping[str, Any] | None) -> 
         settings: arguments of ``Model.compile``; ``None`` leaves the model as it is compiled.
     """
     before = dict(vars(model))
+    # TensorFlow's checkpointing notes every optimizer in these, in place, and would keep it alive.
+    noted = {name: value.copy() for name, value in before.items() if name in _CHECKPOINTING}
+    vars(model).update(noted)
     try:
         if settings is not None:
             compile_fresh(model, settings)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_kerasequiv.errors import InputError
+from pytest_kerasequiv.models.variables import values_of
 from pytest_kerasequiv.training.collapse import predicts_a_constant
 from pytest_kerasequiv.training.fitting import check_fits
 from pytest_kerasequiv.training.reuse import CannotReuse, blueprint, copy_start, foreign_part, python_state
@@ -145,6 +146,7 @@ def finish(
     model: keras.Model, plan: Training, seed: int, started: float, predict: Callable[..., Any] | None = None
 ) -> Run:
     """Train and evaluate a model that stands at its start; what it raises makes a failed run."""
+    start = values_of(model) if plan.fit is not None else None
     try:
         metrics = _train(model, plan, seed)
     except InputError:
@@ -152,7 +154,8 @@ def finish(
     except Exception as error:  # one crashed run must not cost the others
         return Run(seed, failure=_in_short(error), seconds=time.perf_counter() - started)
     constant = plan.fit is None and predicts_a_constant(predict or _plainly(model), plan.test.x)
-    return Run(seed, metrics, failure_of(metrics), constant, time.perf_counter() - started)
+    run = Run(seed, metrics, failure_of(metrics), constant, time.perf_counter() - started)
+    return run if start is None else replace(run, untrained=_same(start, values_of(model)))
 
 
 def _plainly(model: keras.Model) -> Callable[..., Any]:
@@ -174,6 +177,12 @@ def _train(model: keras.Model, plan: Training, seed: int) -> dict[str, float]:
     )
     found = model.evaluate(test.x, test.y, sample_weight=test.sample_weight, verbose=0, return_dict=True)
     return {name: float(value) for name, value in found.items()}
+
+
+def _same(start: Sequence[Any], end: Sequence[Any]) -> bool:
+    import numpy as np
+
+    return all(np.array_equal(a, b, equal_nan=True) for a, b in zip(start, end, strict=True))
 
 
 def numbers_of(metrics: Any) -> dict[str, float]:

@@ -24,6 +24,7 @@ class Run:
         seconds: wall time spent on it.
         engine: what trained it, ``"fit"`` or ``"vectorized"``.
         origin: ``"trained"`` now, read from the ``"cache"`` or ``"shared"`` with the proved twin.
+        untrained: whether the user's own ``fit`` left every weight as it was.
     """
 
     seed: int
@@ -33,6 +34,7 @@ class Run:
     seconds: float = 0.0
     engine: str = "fit"
     origin: str = "trained"
+    untrained: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return the run as plain data; NaN stays NaN."""
