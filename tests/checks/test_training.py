@@ -196,3 +196,10 @@ def test_an_own_fit_that_trains_nothing_is_told(data):
     assert "3 of 3 reference runs left every weight as it was" in str(told.notes)
     told = training.run(pair(sequential, functional), training=Training(seeds=3, fit=diligent))
     assert "left every weight" not in str(told.notes)
+
+
+def test_a_run_far_from_the_others_is_told():
+    values = 1 + 0.1 * np.random.default_rng(2).normal(size=12)
+    astray = [*values[:-1], 50.0]
+    result = training.compare(made_up(values), made_up(astray), Training(fit=len, seeds=12))
+    assert "1 of 12 candidate runs far from the others: run 11 (50)" in str(result.notes)

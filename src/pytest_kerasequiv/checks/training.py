@@ -58,7 +58,11 @@ def compare(reference: Runs, candidate: Runs, plan: Training) -> CheckResult:
         paired=plan.paired,
         looks=looks_of(plan),
     )
-    findings = (*_metric_findings(decision), *_run_findings(reference, candidate))
+    findings = (
+        *_metric_findings(decision),
+        *_run_findings(reference, candidate),
+        *_outlier_findings(decision),
+    )
     evidence = None if decision.verdict is Verdict.INCONCLUSIVE else Evidence.STATISTICAL
     return CheckResult(
         NAME,
@@ -146,6 +150,16 @@ def _spread(arm: Any) -> str:
 
 def _margin(test: EquivalenceTest) -> str:
     return test.margin_label if test.margin_kind == "absolute" else f"{test.margin:.4g} ({test.margin_label})"
+
+
+def _outlier_findings(decision: Decision) -> list[Finding]:
+    """Notes on runs far from the others; failed ones are told by `_run_findings`, with their reasons."""
+    return [
+        Finding(NAME, None, None, name, None, None, f"{name}: {sentence}", "note")
+        for name, test in decision.metrics.items()
+        for sentence in test.unusual
+        if "far from the others" in sentence
+    ]
 
 
 def _run_findings(reference: Runs, candidate: Runs) -> list[Finding]:
