@@ -36,3 +36,11 @@ def test_the_same_fixed_call_on_both_sides_is_equivalent():
 
 def test_no_call_is_fixed_in_plain_models():
     assert called_in_training_mode(net(fixed=False)()) == ()
+
+
+def test_random_images_are_always_called_in_training_mode_unless_the_call_says_otherwise():
+    inputs = keras.Input((8, 8, 3))
+    plain = keras.Model(inputs, keras.layers.RandomFlip(name="flip")(inputs), name="net")
+    told = keras.Model(inputs, keras.layers.RandomFlip(name="flip")(inputs, training=False), name="net")
+    assert called_in_training_mode(plain) == ()
+    assert called_in_training_mode(told) == ("net/flip",)

@@ -8,9 +8,9 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.training.arms import Arm
 from pytest_kerasequiv.training.runs import Run
+from pytest_kerasequiv.training.shipping import packed_task
 from pytest_kerasequiv.training.support import vectorizes
 
 if TYPE_CHECKING:
@@ -105,27 +105,6 @@ class RemoteArm:
         renew: Callable[[], None] | None = getattr(self._executor, "renew", None)
         if renew is not None:
             renew()
-
-
-def packed_task(source: Source, plan: Training, side: str) -> bytes:
-    """Pickle what a worker needs.
-
-    Raises:
-        InputError: something in it cannot be pickled.
-    """
-    import cloudpickle
-
-    for what, value in ((f"the {side} {source.label!r}", source), ("the training plan", plan)):
-        try:
-            cloudpickle.dumps(value)
-        except Exception as error:
-            raise InputError(
-                f"{what} cannot be shipped to a worker ({type(error).__name__}: {error}); make the builder "
-                f"a function of an "
-                "importable module that holds no open files, locks or models, or train without workers"
-            ) from error
-    packed: bytes = cloudpickle.dumps((source, plan, side))
-    return packed
 
 
 def train_task(payload: bytes, seeds: Sequence[int]) -> tuple[list[dict[str, Any]], str]:
