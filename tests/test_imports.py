@@ -21,6 +21,9 @@ HEAVY = (
     "distributed",
 )
 SHOW_HEAVY = f"print('HEAVY', sorted(set({HEAVY}) & set(sys.modules)))"
+LIGHT = {"controller", "fixtures", "options", "plugin", "travelling"}
+"""The package's own modules that plain pytest loads."""
+OWN = "sorted(m.partition('.')[2] for m in sys.modules if m.startswith('pytest_kerasequiv.'))"
 PLUGINS = ["-p", "no:randomly", "-p", "no:hypothesispytest", "-p", "no:cacheprovider"]
 
 
@@ -51,8 +54,55 @@ def test_plain_pytest_imports_nothing_heavy(tmp_path: Path, workers: list[str], 
     assert (tmp_path / "seen").read_text() == "[]"
 
 
+@pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["one-process", "two-workers"])
+@pytest.mark.parametrize(
+    "options", [[], ["-p", "no:cacheprovider"], ["-W", "error"], ["--import-mode=importlib"]], ids=str
+)
+def test_plain_pytest_loads_little_of_the_package(
+    tmp_path: Path, workers: list[str], options: list[str]
+) -> None:
+    (tmp_path / "test_it.py").write_text(
+        f"import pathlib, sys\ndef test_it():\n    pathlib.Path('seen').write_text(' '.join({OWN}))"
+    )
+    (tmp_path / "conftest.py").write_text(
+        "import sys\ndef pytest_unconfigure(config):\n"
+        f"    if not hasattr(config, 'workerinput'):\n        print('OWN', *{OWN})"
+    )
+    out = run("-m", "pytest", "-q", *PLUGINS, *options, *workers, folder=tmp_path)
+    assert f"OWN {' '.join(sorted(LIGHT))}\n" in out
+    assert set((tmp_path / "seen").read_text().split()) == LIGHT
+
+
+def test_importing_the_package_loads_nothing_else(tmp_path: Path) -> None:
+    code = f"import sys, pytest_kerasequiv; print({OWN}, [n in sys.modules for n in ('json', 'dataclasses')])"
+    assert run("-c", code, folder=tmp_path) == "[] [False, False]\n"
+
+
 def test_names_of_the_public_surface_resolve() -> None:
     import pytest_kerasequiv
 
     for name in pytest_kerasequiv.__all__:
         assert getattr(pytest_kerasequiv, name) is not None
+        assert name in dir(pytest_kerasequiv)
+    with pytest.raises(AttributeError, match="nothing_such"):
+        pytest_kerasequiv.nothing_such  # noqa: B018
+
+
+def test_names_of_the_package_are_those_of_its_modules() -> None:
+    import pytest_kerasequiv
+    from pytest_kerasequiv import verdict
+
+    for name in ("CheckResult", "Evidence", "Finding", "Report", "Verdict"):
+        assert getattr(pytest_kerasequiv, name) is getattr(verdict, name)
+
+
+def test_a_report_renders_and_pickles_where_only_its_module_was_imported(tmp_path: Path) -> None:
+    code = (
+        "import pickle\n"
+        "from pytest_kerasequiv.verdict import CheckResult, Evidence, Report, Verdict\n"
+        "result = CheckResult('summary', Verdict.EQUIVALENT, Evidence.MEASURED)\n"
+        "report = Report('pair', Verdict.EQUIVALENT, Evidence.MEASURED, {'summary': result})\n"
+        "assert pickle.loads(pickle.dumps(report)) == report\n"
+        "print('pair' in str(report), '<html' in report._repr_html_())"
+    )
+    assert run("-c", code, folder=tmp_path) == "True True\n"

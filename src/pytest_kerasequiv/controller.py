@@ -1,124 +1,51 @@
-"""What the process that ends the session does: gather the results, shut the gate, print the section."""
+"""The hooks of the process that ends the session: the only one, or the controller of xdist's workers."""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_kerasequiv.settings import Settings
+from pytest_kerasequiv.options import settings_of
 from pytest_kerasequiv.travelling import carries_record
 
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
 
-    from pytest_kerasequiv.ledger import Ledger
-
-NOTHING_RAN = (
-    "--kerasequiv was given but no equivalence check ran: nothing was compared, so nothing was shown.\n"
-    "Use the keras_twins fixture, assert_equivalent, parametrize_with_checks or [[tool.kerasequiv.twins]],\n"
-    "select the tests that do, or drop --kerasequiv."
-)
-NOTHING_DECIDED = (
-    "differences that summary, graph or program found were left to numeric checks, but none of these ran:\n"
-)
-GATE = "kerasequiv-gate"
-GOOD_SO_FAR = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
+    from pytest_kerasequiv.ending import Ending
 
 
 class Controller:
-    """The hooks of the process that ends the session: the only one, or the controller of xdist's workers."""
+    """Loads what ends a session where there is something to end: results, or options of this plugin."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._ledger: Ledger | None = None
-        self._written: list[Path] = []
+    def __init__(self, config: pytest.Config, *, needed: bool) -> None:
+        self._config = config
+        self._needed = needed
+        self._loaded: Ending | None = None
+
+    @property
+    def _ending(self) -> Ending | None:
+        """What ends the session; ``None`` as long as nothing has come in that it would be needed for."""
+        if self._loaded is None and self._needed:
+            from pytest_kerasequiv.ending import Ending
+
+            self._loaded = Ending(settings_of(self._config))
+        return self._loaded
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take a test's results before other plugins read its properties."""
-        if self._ledger is None:
-            if not carries_record(report):
-                return
-            from pytest_kerasequiv.ledger import Ledger
-
-            self._ledger = Ledger()
-        self._ledger.absorb(report)
+        self._needed = self._needed or carries_record(report)
+        if self._ending is not None:
+            self._ending.absorb(report)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Fail a session that is good so far but has not shown what it was asked for; write the report."""
-        if session.config.getoption("collectonly"):
-            return
-        why = self._why_shut() if exitstatus in GOOD_SO_FAR else ""
-        if why:
-            _log_failure(session.config, why)
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
-        if self._settings.report is not None:
-            self._write(session, self._settings.report)
-
-    def _write(self, session: pytest.Session, folder: Path) -> None:
-        import shlex
-
-        from pytest_kerasequiv.reporting.files import append_summary, write_session
-        from pytest_kerasequiv.reporting.session import SessionReport
-
-        report = SessionReport(
-            pairs=tuple(self._ledger.pairs()) if self._ledger else (),
-            command=shlex.join(["pytest", *map(str, session.config.invocation_params.args)]),
-            outcome="passed" if session.exitstatus == pytest.ExitCode.OK else "failed",
-            settings=self._settings.shown,
-        )
-        try:
-            self._written = write_session(report, session.config.invocation_params.dir / folder)
-            if os.environ.get("GITHUB_STEP_SUMMARY"):
-                append_summary(report, Path(os.environ["GITHUB_STEP_SUMMARY"]))
-        except OSError as error:
-            _log_failure(
-                session.config, f"--kerasequiv-report {folder}: the report cannot be written: {error}"
-            )
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
-
-    def _why_shut(self) -> str:
-        if self._settings.enabled and not (self._ledger and self._ledger.executed):
-            return NOTHING_RAN
-        unsettled = self._ledger.unsettled() if self._ledger else []
-        return NOTHING_DECIDED + "\n".join(str(report) for report in unsettled) if unsettled else ""
+        if self._ending is not None and not session.config.getoption("collectonly"):
+            self._ending.finish(session, exitstatus)
 
     def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
         """Print the section, and where the report was written."""
-        ledger = self._ledger if self._settings.enabled else None
-        if not ledger and not self._written:
-            return
-        from pytest_kerasequiv.terminal import section
-
-        terminalreporter.write_sep("=", "equivalence of Keras models")
-        for line in section(ledger.pairs(), condoned=ledger.condoned()) if ledger else ():
-            terminalreporter.write_line(line)
-        for path in self._written:
-            terminalreporter.write_line(f"written: {path}")
-
-
-def _log_failure(config: pytest.Config, why: str) -> None:
-    """Log the gate as a failed test, so that the terminal, JUnit XML and the exit code say the same.
-
-    The plugins that remember failed tests for the next session are left out: there is no such test to repeat.
-    The terminal has shown 100 % already, so it is told without another letter in its row.
-    """
-    report = pytest.TestReport(
-        nodeid=GATE,
-        location=(GATE, None, GATE),
-        keywords={},
-        outcome="failed",
-        longrepr=why,
-        when="call",
-    )
-    manager = config.pluginmanager
-    names = ("lfplugin", "stepwiseplugin", "terminalreporter")
-    left_out = [plugin for name in names if (plugin := manager.get_plugin(name))]
-    manager.subset_hook_caller("pytest_runtest_logreport", left_out)(report=report)
-    terminal: TerminalReporter | None = manager.get_plugin("terminalreporter")
-    if terminal is not None:
-        terminal.stats.setdefault("failed", []).append(report)
+        if self._ending is not None:
+            self._ending.summarise(terminalreporter)

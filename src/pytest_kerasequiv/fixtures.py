@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_kerasequiv.settings import Settings
+from pytest_kerasequiv.options import settings_of
 
 if TYPE_CHECKING:
+    from pytest_kerasequiv.settings import Settings
     from pytest_kerasequiv.twins_factory import TwinsFactory
-
-SETTINGS = pytest.StashKey[Settings]()
 
 
 @pytest.fixture(scope="session")
@@ -21,7 +20,7 @@ def kerasequiv_executor(pytestconfig: pytest.Config) -> Iterator[Any]:
 
     By default it is what ``--kerasequiv-workers`` names.
     """
-    workers = pytestconfig.stash[SETTINGS].workers
+    workers = settings_of(pytestconfig).workers
     if workers is None:
         yield None
         return
@@ -38,7 +37,7 @@ def kerasequiv_settings(pytestconfig: pytest.Config) -> Settings:
 
     ``return kerasequiv_settings.with_defaults(seeds=10, margin="5%", rtol=1e-4)``
     """
-    return pytestconfig.stash[SETTINGS]
+    return settings_of(pytestconfig)
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from pytest_kerasequiv.controller import Controller
-from pytest_kerasequiv.fixtures import SETTINGS, keras_twins, kerasequiv_executor, kerasequiv_settings
-from pytest_kerasequiv.settings import SKIP_REASON, Settings, add_options, read_settings
+from pytest_kerasequiv.fixtures import keras_twins, kerasequiv_executor, kerasequiv_settings
+from pytest_kerasequiv.options import SKIP_REASON, add_options, any_given, enabled, settings_of
 from pytest_kerasequiv.travelling import ENTRIES, forget
 
 __all__ = ["keras_twins", "kerasequiv_executor", "kerasequiv_settings"]
@@ -26,37 +26,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Read the settings, declare the marker; what ends the session gathers the results."""
-    config.stash[SETTINGS] = read_settings(config)
+    """Check the options, declare the marker; what ends the session gathers the results."""
+    asked = enabled(config) or any_given(config)
+    if asked:
+        settings_of(config)  # a bad value ends the session before it begins
     config.addinivalue_line("markers", f"kerasequiv: {SKIP_REASON}")
-    if config.stash[SETTINGS].enabled:
+    if enabled(config):
         from pytest_kerasequiv.declared_items import add_declaring_file
 
         add_declaring_file(config)
     if not hasattr(config, "workerinput"):
-        config.pluginmanager.register(Controller(config.stash[SETTINGS]), "kerasequiv-controller")
+        config.pluginmanager.register(Controller(config, needed=asked), "kerasequiv-controller")
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
     """Say in one line what was asked for."""
-    settings = config.stash[SETTINGS]
-    return _header(settings) if settings.enabled else None
-
-
-def _header(settings: Settings) -> str:
-    said = {
-        "seeds": settings.seeds,
-        "margin": settings.margin,
-        "alpha": settings.alpha,
-        "engine": settings.engine,
-    }
-    values = "".join(f", {name} {value}" for name, value in said.items() if value is not None)
-    return f"kerasequiv: repeated training on{values}, INCONCLUSIVE {settings.inconclusive}s"
+    return settings_of(config).header if enabled(config) else None
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
     """Collect declared twins where equivalence was asked for."""
-    if not parent.config.stash[SETTINGS].enabled:
+    if not enabled(parent.config):
         return None
     from pytest_kerasequiv.declared_items import collect_declared
 
@@ -65,7 +55,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Skip what needs repeated training where it was not asked for; it is never deselected."""
-    if config.stash[SETTINGS].enabled:
+    if enabled(config):
         return
     for item in items:
         if item.get_closest_marker("kerasequiv"):
@@ -78,7 +68,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if PAIR_CHECKS in sys.modules:
         from pytest_kerasequiv.pair_checks import note_selected
 
-        note_selected(session, trains=session.config.stash[SETTINGS].enabled)
+        note_selected(session, trains=enabled(session.config))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -99,7 +89,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     """Count what a test compares by plain `compare` and `assert_equivalent` too."""
-    if not item.config.stash[SETTINGS].enabled:
+    if not enabled(item.config):
         return (yield)
     from pytest_kerasequiv.comparison import hearing
     from pytest_kerasequiv.ledger import enter

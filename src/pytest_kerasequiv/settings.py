@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from pytest_kerasequiv.errors import InputError
-
-SKIP_REASON = "needs --kerasequiv (repeated training)"
+from pytest_kerasequiv.options import enabled, given
 
 FOLDER_SETTINGS = ("seeds", "margin", "alpha", "engine", "rtol", "atol")
 """What `Settings.with_defaults` can set for the tests of a folder."""
@@ -66,6 +65,12 @@ class Settings:
                 f"choose from {', '.join(FOLDER_SETTINGS)}"
             )
         return replace(self, **{name: value for name, value in values.items() if name not in self.given})
+
+    @property
+    def header(self) -> str:
+        """The line at the top of a session."""
+        values = "".join(f", {name} {value}" for name, value in self.training_defaults.items())
+        return f"kerasequiv: repeated training on{values}, INCONCLUSIVE {self.inconclusive}s"
 
     @property
     def shown(self) -> dict[str, Any]:
@@ -128,48 +133,16 @@ def one_of(*choices: str) -> Callable[[str], str]:
     return read
 
 
-@dataclass(frozen=True)
-class Option:
-    """One option: its name behind ``--kerasequiv-`` and ``kerasequiv_``, how its text is read, its help."""
-
-    name: str
-    read: Callable[[str], Any]
-    metavar: str
-    help: str
-
-
-OPTIONS = (
-    Option("seeds", read_seeds, "N", "seeded runs per twin of every Training that does not say itself"),
-    Option("margin", read_margin, "M", "equivalence margin, likewise: a number, 10%% of the mean, 0.5sd"),
-    Option("alpha", read_alpha, "A", "error rate of the decisions, likewise (default 0.05)"),
-    Option("engine", one_of("auto", "fit", "vectorized"), "E", "auto, fit or vectorized, likewise"),
-    Option("inconclusive", one_of("fail", "warn"), "DO", "what INCONCLUSIVE does: fail (default) or warn"),
-    Option("report", Path, "DIR", "write report.html, report.json and summary.md there"),
-    Option("workers", read_workers, "N|tcp://", "train in N processes, or on that Dask scheduler"),
-)
-
-
-def add_options(parser: pytest.Parser) -> None:
-    """Declare the options and their ini twins."""
-    group = parser.getgroup("kerasequiv", "equivalence of Keras models")
-    group.addoption(
-        "--kerasequiv",
-        action="store_true",
-        default=False,
-        help="run repeated training too and print the equivalence section; fail if no equivalence check ran",
-    )
-    for option in OPTIONS:
-        group.addoption(f"--kerasequiv-{option.name}", default=None, metavar=option.metavar, help=option.help)
-        ini_help = option.help.replace("%%", "%")
-        parser.addini(
-            f"kerasequiv_{option.name}", f"{ini_help} (--kerasequiv-{option.name} wins)", default=""
-        )
-    group.addoption(
-        "--kerasequiv-no-cache",
-        action="store_true",
-        default=False,
-        help="train again what a session has trained before, and keep nothing for the next one",
-    )
+READERS: Mapping[str, Callable[[str], Any]] = {
+    "seeds": read_seeds,
+    "margin": read_margin,
+    "alpha": read_alpha,
+    "engine": one_of("auto", "fit", "vectorized"),
+    "inconclusive": one_of("fail", "warn"),
+    "report": Path,
+    "workers": read_workers,
+}
+"""How the text of each option is read."""
 
 
 def read_settings(config: pytest.Config) -> Settings:
@@ -178,29 +151,21 @@ def read_settings(config: pytest.Config) -> Settings:
     Raises:
         pytest.UsageError: a value that cannot be used, with the option, the value and the remedy.
     """
-    values: dict[str, Any] = {
-        "enabled": bool(config.getoption("--kerasequiv")),
-        "cache": not config.getoption("--kerasequiv-no-cache"),
-    }
-    given = set()
-    for option in OPTIONS:
-        typed = config.getoption(f"--kerasequiv-{option.name}")
-        text, source = (
-            (typed, f"--kerasequiv-{option.name}") if typed is not None else _from_ini(config, option)
-        )
-        if text:
-            values[option.name] = _read(option, str(text), source)
+    values: dict[str, Any] = {"enabled": enabled(config), "cache": not config.option.kerasequiv_no_cache}
+    on_command_line = set()
+    for name, read in READERS.items():
+        typed, text = given(config, name)
+        source = f"kerasequiv_{name} in {config.inipath}"
         if typed is not None:
-            given.add(option.name)
-    return Settings(**values, given=frozenset(given))
+            text, source = typed, f"--kerasequiv-{name}"
+            on_command_line.add(name)
+        if text:
+            values[name] = _read(read, str(text), source)
+    return Settings(**values, given=frozenset(on_command_line))
 
 
-def _from_ini(config: pytest.Config, option: Option) -> tuple[Any, str]:
-    return config.getini(f"kerasequiv_{option.name}"), f"kerasequiv_{option.name} in {config.inipath}"
-
-
-def _read(option: Option, text: str, source: str) -> Any:
+def _read(read: Callable[[str], Any], text: str, source: str) -> Any:
     try:
-        return option.read(text)
+        return read(text)
     except InputError as error:
         raise pytest.UsageError(f"{source}: {error}") from error

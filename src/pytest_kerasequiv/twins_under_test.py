@@ -12,7 +12,8 @@ import pytest
 
 from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.ledger import Entry, could_not_run
-from pytest_kerasequiv.settings import SKIP_REASON, Settings
+from pytest_kerasequiv.options import SKIP_REASON
+from pytest_kerasequiv.settings import Settings
 from pytest_kerasequiv.verdict import CheckResult, Report, Verdict
 
 if TYPE_CHECKING:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any, Literal
 
 from pytest_kerasequiv.jsonable import to_jsonable
@@ -119,7 +120,7 @@ class CheckResult:
             raise ValueError(f"check {self.name!r} has no picture; {' and '.join(PICTURES)} have one")
         if target.suffix not in {".svg", ".png"}:
             raise ValueError(f"path {str(target)!r}: pictures are written as .svg or .png")
-        PICTURES[self.name](self.figures, target)
+        resolve_name(PICTURES[self.name])(self.figures, target)
         return target
 
     def to_dict(self) -> dict[str, Any]:
@@ -167,10 +168,10 @@ class Report:
         return tuple(sorted(found, key=lambda f: f.severity != "difference"))
 
     def __str__(self) -> str:
-        return str(_render("text", self))
+        return _render("text", self)
 
     def _repr_html_(self) -> str:
-        return str(_render("html", self))
+        return _render("html", self)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as JSON-able data; `Report.from_dict` reads it back."""
@@ -227,15 +228,21 @@ class Report:
         return target
 
 
-RENDERERS: dict[str, Callable[[Report], str]] = {}
-"""How a report is shown (``"text"``, ``"html"``). The package's ``__init__`` puts in what lives upstairs."""
+RENDERERS = {
+    "text": "pytest_kerasequiv.reporting.text:render",
+    "html": "pytest_kerasequiv.reporting.html:render",
+}
+"""How a report is shown. What shows it lives upstairs, so it is named here and imported when it is used."""
 
-PICTURES: dict[str, Callable[[Mapping[str, Any], Path], None]] = {}
-"""Check -> what draws its figures into a file; filled likewise."""
+PICTURES = {
+    "graph": "pytest_kerasequiv.reporting.pictures:draw_graphs",
+    "training": "pytest_kerasequiv.reporting.pictures:draw_training",
+}
+"""Check -> what draws its figures into a file, named likewise."""
 
 
 def _render(form: str, report: Report) -> str:
-    return RENDERERS[form](report)
+    return str(resolve_name(RENDERERS[form])(report))
 
 
 def overall(checks: Iterable[CheckResult]) -> tuple[Verdict, Evidence | None, tuple[CheckResult, ...]]:
