@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_kerasequiv.training.arms import Arms, metric_names
@@ -93,14 +94,16 @@ def run(
     Raises:
         InputError: the twins cannot be trained as planned.
     """
+    from pytest_kerasequiv.training.coupling import coupling
     from pytest_kerasequiv.training.engines import make_arms
 
+    coupled = coupling(pair.twins, lambda: pair.variable_map) if training.paired else None
     programs = {
         "reference": lambda: pair.reference_program,
         "candidate": lambda: pair.candidate_program,
     }
     arms = Arms(
-        *make_arms(pair.twins, training, programs=programs, executor=executor, cache=cache),
+        *make_arms(pair.twins, training, programs=programs, coupled=coupled, executor=executor, cache=cache),
         training,
         progress,
     )
@@ -110,7 +113,20 @@ def run(
         if result.verdict is not Verdict.INCONCLUSIVE:
             break
         arms.message = f"undecided after {n} runs each, "
-    return result
+    return result if coupled is None else replace(result, findings=(*result.findings, _COUPLED))
+
+
+_COUPLED = Finding(
+    NAME,
+    None,
+    None,
+    "start",
+    None,
+    None,
+    "one seed gives the twins other initial weights, since they make their layers in another order; the "
+    "initialisers agree, so each candidate run starts from the weights of the reference under its seed",
+    "note",
+)
 
 
 def looks_of(plan: Training) -> Any:

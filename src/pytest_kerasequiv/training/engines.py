@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pytest_kerasequiv.models.program import Program
     from pytest_kerasequiv.models.sources import Source
     from pytest_kerasequiv.models.twins import Twins
+    from pytest_kerasequiv.training.coupling import Coupling
     from pytest_kerasequiv.training.plan import Training
 
 
@@ -35,6 +36,7 @@ def make_arms(
     plan: Training,
     *,
     programs: Mapping[str, Callable[[], Program]],
+    coupled: Coupling | None = None,
     executor: Any = None,
     cache: Any = None,
 ) -> tuple[Arm, Arm]:
@@ -44,6 +46,7 @@ def make_arms(
         twins: the pair.
         plan: the plan.
         programs: side -> returns its traced program, which keys the finished runs.
+        coupled: gives the candidate the reference's starts.
         executor: a ``concurrent.futures.Executor`` or a Dask client; ``None`` trains in this process.
         cache: a `RunCache` or a directory; ``None`` shares runs between proved twins within this call only.
 
@@ -52,8 +55,11 @@ def make_arms(
     """
     runs = as_cache(cache)
     arms = []
-    for side, source in (("reference", twins.reference_source), ("candidate", twins.candidate_source)):
+    for side in ("reference", "candidate"):
+        source = twins.reference_source if side == "reference" else twins.candidate_source
         starts = Starts(source, plan)
+        if coupled is not None and side == "candidate":
+            source, starts = coupled.candidate, coupled.starts(plan)
         arm = (
             make_arm(source, plan, side, starts)
             if executor is None

@@ -46,13 +46,13 @@ class Replay:
     """Makes the start under any seed from one recorded build."""
 
     def __init__(self, recipes: list[Recipe], draws: int) -> None:
-        self._recipes = recipes
+        self.recipes = recipes
         self._draws = draws
 
     def values(self) -> list[NDArray[np.generic]]:
         """Draw as the build would under the random state in force, and return the values of all variables."""
         drawn = [_draw() for _ in range(self._draws)]
-        return [_redrawn(recipe, drawn) for recipe in self._recipes]
+        return [_redrawn(recipe, drawn) for recipe in self.recipes]
 
 
 def recorded_build(source: Source, seed: int) -> tuple[keras.Model, Replay | None]:

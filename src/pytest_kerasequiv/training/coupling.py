@@ -1,0 +1,145 @@
+"""One start for both twins where one seed gives them two: the reference's, carried to the candidate.
+
+``Dense(1)(Dense(8)(x))`` makes its outer layer first, so that it draws other seeds than the same layers in
+a ``Sequential``. Each twin starts from the right distribution, but not from the same weights, and pairing
+runs by seed gains nothing. Where both starts are known to be draws of the same initialisers, the candidate
+takes the reference's: its runs keep their distribution, and luck no longer hides a difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from pytest_kerasequiv.models.seeds import preserved_world
+from pytest_kerasequiv.models.sources import Source
+from pytest_kerasequiv.models.twins import BUILD_SEED
+from pytest_kerasequiv.models.variables import assign, values_of
+from pytest_kerasequiv.training.replay import Replay, recorded_build
+from pytest_kerasequiv.training.starts import Start, Starts
+from pytest_kerasequiv.training.worlds import training_world
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from pytest_kerasequiv.models.twins import Twins
+    from pytest_kerasequiv.models.weight_map import VariableMap
+    from pytest_kerasequiv.training.plan import Training
+
+
+@dataclass(frozen=True)
+class Coupling:
+    """The candidate starts where the reference starts.
+
+    Attributes:
+        reference: makes fresh references.
+        candidate: makes fresh candidates, each at the start of a reference made under the same random state.
+        variable_map: carries the values.
+    """
+
+    reference: Source
+    candidate: Source
+    variable_map: VariableMap
+
+    def starts(self, plan: Training) -> Starts:
+        """Return where the candidate starts under each seed."""
+        return _CoupledStarts(self, plan)
+
+
+def coupling(twins: Twins, variable_map: Callable[[], VariableMap]) -> Coupling | None:
+    """Return how to give the candidate the reference's starts, ``None`` where it has them or must not.
+
+    It must not where a start is more than draws of initialisers (weights that a builder loads), where the
+    initialisers of a pair of variables differ, or where a variable of the candidate has no partner.
+
+    Args:
+        twins: the pair.
+        variable_map: returns how their variables correspond; called only where the starts differ.
+    """
+    sources = twins.reference_source, twins.candidate_source
+    if twins.weights == "own" or any(source.kind != "builder" for source in sources):
+        return None
+    given = values_of(twins.reference), values_of(twins.candidate)
+    if _equal(*given):
+        return None
+    mapped = variable_map()
+    if not mapped.complete or mapped.source == "assignment" or mapped.unmapped_candidate:
+        return None
+    if _equal(mapped.carry(*given), given[1]) or not _same_draws(*sources, mapped):
+        return None
+    reference, candidate = sources
+    carried = replace(candidate, make=_Carried(reference, candidate, mapped), compile=None)
+    return Coupling(reference, carried, mapped)
+
+
+@dataclass(frozen=True)
+class _Carried:
+    """Makes a candidate with the values of a reference made under the same random state."""
+
+    reference: Source
+    candidate: Source
+    variable_map: VariableMap
+
+    def __call__(self, *, as_given: bool) -> keras.Model:  # noqa: ARG002 - both come from builders
+        """Return the candidate; the random state afterwards is that after making the reference."""
+        with preserved_world():
+            twin = self.candidate.build()
+        start = values_of(self.reference.build())
+        assign(twin, self.variable_map.carry(start, values_of(twin)))
+        return twin
+
+
+class _CoupledStarts(Starts):
+    """The reference's starts, carried to the candidate."""
+
+    def __init__(self, coupled: Coupling, plan: Training) -> None:
+        super().__init__(coupled.candidate, plan)
+        self._reference = Starts(coupled.reference, plan)
+        self._map = coupled.variable_map
+
+    def _find(self, seed: int) -> Start:
+        if self._first is None:
+            self._first = self._built(seed)
+            return self._first
+        theirs = self._reference.take(seed)
+        values = self._map.carry(theirs.values, self._first.values)
+        return replace(self._first, values=values, orders=theirs.orders)
+
+
+def _equal(ours: Sequence[NDArray[np.generic]], theirs: Sequence[NDArray[np.generic]]) -> bool:
+    import numpy as np
+
+    return len(ours) == len(theirs) and all(map(np.array_equal, ours, theirs))
+
+
+def _same_draws(reference: Source, candidate: Source, variable_map: VariableMap) -> bool:
+    """Tell whether both starts are draws, and mapped variables draws of the same initialiser."""
+    ours, theirs = _recorded(reference), _recorded(candidate)
+    if ours is None or theirs is None:
+        return False
+    return all(_alike(ours, index, theirs, other) for index, other in variable_map.pairs)
+
+
+def _recorded(source: Source) -> Replay | None:
+    with training_world(BUILD_SEED):
+        return recorded_build(source, BUILD_SEED)[1]
+
+
+def _alike(ours: Replay, index: int, theirs: Replay, other: int) -> bool:
+    first, second = ours.recipes[index], theirs.recipes[other]
+    if (first.draw is None) != (second.draw is None):
+        return False
+    if first.draw is None:
+        return _equal([first.value.reshape(second.value.shape)], [second.value])
+    return bool(_settings(first.initializer) == _settings(second.initializer))
+
+
+def _settings(initializer: Any) -> Any:
+    """Return class and settings of an initialiser without its seed; ``None`` for a seed generator's state."""
+    if initializer is None:
+        return None
+    config = initializer.get_config()
+    return type(initializer), {key: value for key, value in config.items() if key != "seed"}
