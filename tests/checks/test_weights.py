@@ -152,14 +152,6 @@ def branches(swap: bool, depth: int = 1) -> Callable[[], Any]:
     return build
 
 
-def test_values_that_differ_under_equal_initialisers_are_a_note() -> None:
-    result = seeded(branches(False), branches(True))
-    assert result.verdict is Verdict.EQUIVALENT
-    (note,) = result.notes
-    assert "initialisers agree" in note.message
-    assert result.figures["unequal_values"] == 3
-
-
 def test_positional_copying_would_be_wrong_and_is_not_done() -> None:
     ours, theirs = fresh(branches(False)), fresh(branches(True))
     found = mapped(ours, theirs)
@@ -181,84 +173,6 @@ def test_equal_branches_are_resolved_by_their_values() -> None:
     assign(theirs, [values[2], values[3], values[0], values[1] + 1])
     (finding,) = compared(ours, theirs, weights="own").differences
     assert finding.field == "bias"
-
-
-def test_own_values() -> None:
-    ours, theirs = fresh(model()), fresh(model())
-    assert compared(ours, theirs, weights="own", fresh=False).verdict is Verdict.EQUIVALENT
-    values = values_of(theirs)
-    kernel = next(i for i, v in enumerate(values) if v.shape == (4, 2))
-    values[kernel] = values[kernel].copy()
-    values[kernel][1, 1] += 0.5
-    assign(theirs, values)
-    result = compared(ours, theirs, weights="own", fresh=False)
-    (finding,) = result.differences
-    assert (finding.reference_layer, finding.field) == ("m/dense", "kernel")
-    assert finding.candidate - finding.reference == pytest.approx(0.5)
-    assert "(1, 1)" in finding.message
-
-
-def test_own_values_that_are_not_numbers() -> None:
-    ours, theirs = fresh(model()), fresh(model())
-    values = values_of(theirs)
-    values[0] = np.full_like(values[0], np.nan)
-    assign(theirs, values)
-    assert compared(ours, theirs, weights="own").verdict is Verdict.DIFFERENT
-    assign(ours, values)
-    assert compared(ours, theirs, weights="own").verdict is Verdict.EQUIVALENT
-
-
-def test_trained_values_are_a_note_and_initialisers_decide() -> None:
-    ours, theirs = fresh(model()), fresh(model())
-    assign(theirs, [v + 1 if v.dtype.kind == "f" else v for v in values_of(theirs)])
-    result = compared(ours, theirs, fresh=False)
-    assert result.verdict is Verdict.EQUIVALENT
-    assert "as given" in result.notes[0].message
-    other = fresh(model(dense={"kernel_initializer": "zeros"}))
-    result = compared(ours, other, fresh=False)
-    assert fields(result) == {("m/dense", "m/dense", "kernel_initializer")}
-
-
-def test_equal_values_of_given_models_do_not_hide_other_initialisers() -> None:
-    ours, theirs = fresh(model()), fresh(model(dense={"kernel_initializer": "zeros"}))
-    assign(theirs, values_of(ours))
-    assert compared(ours, theirs, fresh=False).verdict is Verdict.DIFFERENT
-
-
-def test_one_distribution_under_two_names() -> None:
-    import keras
-
-    scaling = keras.initializers.VarianceScaling(1.0, "fan_avg", "uniform")
-    result = compared(fresh(model()), fresh(model(dense={"kernel_initializer": scaling})), fresh=False)
-    assert result.verdict is Verdict.EQUIVALENT
-
-
-def custom(initializer: str, value: float = 0.0) -> Callable[[], Any]:
-    def build() -> Any:
-        import keras
-
-        class Shift(keras.layers.Layer):
-            def build(self, shape: Any) -> None:
-                self.shift = self.add_weight(name="shift", shape=(shape[-1],), initializer=initializer)
-
-            def call(self, x: Any) -> Any:
-                return x + self.shift
-
-        inputs = keras.Input((4,))
-        made = keras.Model(inputs, Shift(name="own")(inputs))
-        assign(made, [v + value for v in values_of(made)])
-        return made
-
-    return build
-
-
-def test_an_initialiser_that_no_config_names() -> None:
-    assert seeded(custom("zeros"), custom("zeros")).verdict is Verdict.EQUIVALENT
-    result = seeded(custom("zeros"), custom("ones"))
-    assert result.verdict is Verdict.INCONCLUSIVE
-    assert "not known" in result.notes[0].message
-    result = seeded(custom("zeros"), custom("zeros", 1.0))
-    assert result.verdict is Verdict.EQUIVALENT, "the same code makes both, so the initialisers agree"
 
 
 def test_a_kernel_that_gains_an_axis() -> None:
@@ -422,14 +336,3 @@ def test_the_models_are_left_alone() -> None:
     compared(ours, theirs)
     for old, new in zip((*before[0], *before[1]), (*values_of(ours), *values_of(theirs)), strict=True):
         np.testing.assert_array_equal(old, new)
-
-
-def test_a_value_set_by_a_builder_is_not_put_down_to_the_order_of_drawing() -> None:
-    ours, theirs = fresh(model()), fresh(model())
-    bias = next(v for v in theirs.variables if v.name == "bias")
-    bias.assign(np.full(bias.shape, 0.5, "float32"))
-    result = compared(ours, theirs)
-    (finding,) = result.differences
-    assert finding.field == "bias"
-    assert "a builder sets it" in finding.message
-    assert compared(ours, theirs, fresh=False).verdict is Verdict.EQUIVALENT

@@ -1,0 +1,157 @@
+"""What the variables of two models begin with: their values, and where these differ their initialisers.
+
+The part of the check `weights` that looks at values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from pytest_kerasequiv.models.configs import shown
+from pytest_kerasequiv.models.rewrites.initialiser_form import form_of
+from pytest_kerasequiv.verdict import Finding
+
+if TYPE_CHECKING:
+    from pytest_kerasequiv.checks.weights import WeightsObservation
+    from pytest_kerasequiv.models.initial import VariableFacts
+
+WITHOUT_DRAWS = frozenset({"Zeros", "Ones", "Constant"})
+"""Initialisers that give the same value each time."""
+
+MappedPair = tuple[int, int]
+"""Numbers of a reference variable and of the candidate variable that it is mapped to."""
+
+
+class InitialValues:
+    """Compares what mapped variables begin with.
+
+    Attributes:
+        unequal: the mapped pairs whose values differ.
+        unknown: those of them whose initialisers no config names, so that nothing explains the difference.
+    """
+
+    def __init__(
+        self,
+        reference: WeightsObservation,
+        candidate: WeightsObservation,
+        pairs: Sequence[MappedPair],
+        *,
+        fresh: bool,
+    ) -> None:
+        self._reference = reference
+        self._candidate = candidate
+        self._pairs = pairs
+        self._fresh = fresh
+        self.unequal = [pair for pair in pairs if not self._equal(pair)]
+        suspects = self.unequal if fresh else pairs
+        self._differing = {pair: fields for pair in suspects if (fields := self._initialisers(pair))}
+        unexplained = [pair for pair in self.unequal if pair not in self._differing]
+        self.unknown = [pair for pair in unexplained if not self._same_maker(pair)]
+        self._same = [pair for pair in unexplained if self._same_maker(pair)]
+
+    def own(self) -> Iterator[Finding]:
+        """Compare the values as they came."""
+        yield from map(self._values_differ, self.unequal)
+
+    def initialised(self) -> Iterator[Finding]:
+        """Compare the initialisers; values that differ though these agree are a note."""
+        for pair, fields in self._differing.items():
+            yield from self._initialisers_differ(pair, fields)
+        yield from map(self._not_known, self.unknown)
+        drawn = []
+        for pair in self._same:
+            if self._fresh and self._drawn_from_nothing(pair):
+                yield self._values_differ(pair, ", though both initialisers give the same: a builder sets it")
+            else:
+                drawn.append(pair)
+        if drawn:
+            yield self._drawn_otherwise(drawn)
+
+    def _facts(self, pair: MappedPair) -> tuple[VariableFacts, VariableFacts]:
+        return self._reference.facts[pair[0]], self._candidate.facts[pair[1]]
+
+    def _equal(self, pair: MappedPair) -> bool:
+        import numpy as np
+
+        ours, theirs = self._reference.values[pair[0]], self._candidate.values[pair[1]]
+        return bool(np.array_equal(ours.reshape(theirs.shape), theirs, equal_nan=True))
+
+    def _initialisers(self, pair: MappedPair) -> dict[str, tuple[Any, Any]]:
+        """Return the settings of the initialisers that differ."""
+        ours, theirs = (facts.initialisers for facts in self._facts(pair))
+        if not ours or not theirs:
+            return {}
+        both = {name: (ours.get(name), theirs.get(name)) for name in {**ours, **theirs}}
+        return {name: values for name, values in both.items() if form_of(values[0]) != form_of(values[1])}
+
+    def _same_maker(self, pair: MappedPair) -> bool:
+        """Tell whether the initialisers are known to agree: by config, or since the same code makes them."""
+        ours, theirs = self._facts(pair)
+        known = bool(ours.initialisers) and bool(theirs.initialisers)
+        return known or ours.maker == theirs.maker
+
+    def _drawn_from_nothing(self, pair: MappedPair) -> bool:
+        """Tell whether the initialisers draw no random numbers, so that no order of drawing explains it."""
+        given = self._facts(pair)[0].initialisers.values()
+        kinds = [value["class"] for value in given if isinstance(value, Mapping) and "class" in value]
+        return bool(kinds) and all(kind in WITHOUT_DRAWS for kind in kinds)
+
+    def _values_differ(self, pair: MappedPair, why: str = "") -> Finding:
+        import numpy as np
+
+        ours, theirs = self._facts(pair)
+        mine = np.asarray(self._reference.values[pair[0]], float)
+        its = np.asarray(self._candidate.values[pair[1]], float).reshape(mine.shape)
+        with np.errstate(all="ignore"):
+            apart = np.abs(mine - its)
+        worst = np.unravel_index(int(np.argmax(np.where(np.isnan(apart), np.inf, apart))), apart.shape)
+        share = np.count_nonzero(apart != 0) / apart.size
+        message = (
+            f"{ours.name} of {where(ours, theirs)}: {share:.1%} of the values differ, most at "
+            f"{tuple(map(int, worst))}: {mine[worst]:.6g} in the reference, {its[worst]:.6g} in the "
+            f"candidate{why}"
+        )
+        return _finding((ours, theirs), ours.name, (float(mine[worst]), float(its[worst])), message)
+
+    def _initialisers_differ(self, pair: MappedPair, fields: dict[str, tuple[Any, Any]]) -> Iterator[Finding]:
+        ours, theirs = self._facts(pair)
+        for field, (mine, its) in fields.items():
+            message = (
+                f"{ours.name} of {where(ours, theirs)} is initialised differently: {field} is "
+                f"{shown(mine)} in the reference and {shown(its)} in the candidate"
+            )
+            yield _finding((ours, theirs), field, (mine, its), message)
+
+    def _not_known(self, pair: MappedPair) -> Finding:
+        ours, theirs = self._facts(pair)
+        message = (
+            f"{ours.name} of {where(ours, theirs)}: the values differ and the configs do not name the "
+            "initialisers, so that whether they agree is not known"
+        )
+        return _finding((ours, theirs), ours.name, (None, None), message, "note")
+
+    def _drawn_otherwise(self, pairs: Sequence[MappedPair]) -> Finding:
+        ours, theirs = self._facts(pairs[0])
+        why = "under one seed (drawn in another order, or set by a builder)" if self._fresh else "as given"
+        message = (
+            f"{len(pairs)} of {len(self._pairs)} weights have other values {why}, first {ours.name} of "
+            f"{where(ours, theirs)}; their initialisers agree, and the numeric checks copy the reference's "
+            "weights"
+        )
+        return _finding((ours, theirs), ours.name, (None, None), message, "note")
+
+
+def _finding(
+    facts: tuple[VariableFacts, VariableFacts],
+    field: str,
+    values: tuple[Any, Any],
+    message: str,
+    severity: Literal["difference", "note"] = "difference",
+) -> Finding:
+    return Finding("weights", facts[0].layer, facts[1].layer, field, *values, message, severity)
+
+
+def where(ours: VariableFacts, theirs: VariableFacts) -> str:
+    """Return the layer of two mapped variables, or both layers where their paths differ."""
+    return ours.layer if ours.layer == theirs.layer else f"{ours.layer} / {theirs.layer}"
