@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from pytest_kerasequiv import InputError, Verdict, equivalence_test
-from pytest_kerasequiv.statistics import Look, decide, decide_at_look, default_looks
-from pytest_kerasequiv.statistics.decision import holm, joint_verdict
+from pytest_kerasequiv.statistics.decision import decide, decide_at_look, holm, joint_verdict
+from pytest_kerasequiv.statistics.looks import Look, default_looks
 
 SAME, OTHER, OPEN = Verdict.EQUIVALENT, Verdict.DIFFERENT, Verdict.INCONCLUSIVE
 

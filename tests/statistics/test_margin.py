@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pytest_kerasequiv import InputError
-from pytest_kerasequiv.statistics import Margin, parse_margin
+from pytest_kerasequiv.statistics.margin import Margin, parse_margin
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 
 from pytest_kerasequiv import InputError, equivalence_test, required_runs
-from pytest_kerasequiv.statistics import equivalence_power
-from pytest_kerasequiv.statistics.planning import fewest_runs, runs_for
+from pytest_kerasequiv.statistics.planning import equivalence_power, fewest_runs, runs_for
 
 
 def test_units_of_the_margin():

@@ -7,12 +7,11 @@ import pytest
 from scipy import stats
 
 from pytest_kerasequiv import Verdict, equivalence_test, required_runs
-from pytest_kerasequiv.statistics import equivalence_power
 from pytest_kerasequiv.statistics.decision import holm
 from pytest_kerasequiv.statistics.failures import paired_failure_p, undetected_rate, unpaired_failure_p
 from pytest_kerasequiv.statistics.looks import default_looks
 from pytest_kerasequiv.statistics.means import mean_difference
-from pytest_kerasequiv.statistics.planning import detectable_difference
+from pytest_kerasequiv.statistics.planning import detectable_difference, equivalence_power
 
 # NCSS, "Two-Sample T-Tests for Equivalence", the data in the tests of the R package TOSTER.
 NCSS_A = [452, 874, 554, 447, 356, 754, 558, 574, 664, 682, 547, 435, 245]

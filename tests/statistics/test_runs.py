@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pytest_kerasequiv.statistics import describe_runs, unusual_runs
+from pytest_kerasequiv.statistics.runs import describe_runs, unusual_runs
 
 
 def test_nothing_unusual_in_normal_runs():

@@ -13,7 +13,8 @@ from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Verdict
 if TYPE_CHECKING:
     from pytest_kerasequiv.checks.pair import Pair
     from pytest_kerasequiv.models.sources import Source
-    from pytest_kerasequiv.statistics import Decision, EquivalenceTest
+    from pytest_kerasequiv.statistics.decision import Decision
+    from pytest_kerasequiv.statistics.result import EquivalenceTest
     from pytest_kerasequiv.training.plan import Training
 
 NAME = "training"
@@ -46,7 +47,7 @@ def compare(reference: Runs, candidate: Runs, plan: Training) -> CheckResult:
     Raises:
         InputError: the plan names a metric that the runs do not have, or the twins' metrics differ.
     """
-    from pytest_kerasequiv.statistics import decide
+    from pytest_kerasequiv.statistics.decision import decide
 
     names = metric_names(plan, reference, candidate)
     if not names:
@@ -131,7 +132,7 @@ _COUPLED = Finding(
 
 def looks_of(plan: Training) -> Any:
     """Return when the plan decides: at 10, 15 and 20 of 20 runs; see `statistics.default_looks`."""
-    from pytest_kerasequiv.statistics import default_looks
+    from pytest_kerasequiv.statistics.looks import default_looks
 
     return default_looks(len(plan.seed_values), plan.error_rate)
 

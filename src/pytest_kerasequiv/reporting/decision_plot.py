@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from pytest_kerasequiv.statistics import EquivalenceTest
+    from pytest_kerasequiv.statistics.result import EquivalenceTest
 
 _REFERENCE, _CANDIDATE, _BAND, _INK = "#3b6fb6", "#d1762b", "#cfe3cf", "#333333"
 _VERDICTS = {"EQUIVALENT": "#2e7d32", "DIFFERENT": "#b3261e", "INCONCLUSIVE": "#8a6d00"}

@@ -66,6 +66,11 @@ class Arms:
     candidate_values: tuple[float, ...]
 
     @property
+    def runs(self) -> int:
+        """Runs per twin, of the smaller arm."""
+        return min(len(self.reference), len(self.candidate))
+
+    @property
     def any_failed(self) -> bool:
         """Whether any run of either arm failed."""
         return bool(self.reference_failed.any() or self.candidate_failed.any())
@@ -100,6 +105,13 @@ def read_arms(reference: ArrayLike, candidate: ArrayLike, *, paired: bool, fail_
         fail_value=worst,
         reference_values=tuple(x.tolist()),
         candidate_values=tuple(y.tolist()),
+    )
+
+
+def first_runs(arms: Arms, n: int, fail_value: float | None) -> Arms:
+    """Return the arms as they were after ``n`` runs of each twin, later ones unseen."""
+    return read_arms(
+        arms.reference_values[:n], arms.candidate_values[:n], paired=arms.paired, fail_value=fail_value
     )
 
 

@@ -212,7 +212,6 @@ def _run_counts(reference: Mapping[str, ArrayLike], candidate: Mapping[str, Arra
     if set(reference) != set(candidate):
         raise InputError(
             f"reference has the metrics {', '.join(sorted(reference))} and candidate "
-            f"{', '.join(sorted(candidate))}"
-            "; give the same metrics on both sides"
+            f"{', '.join(sorted(candidate))}; give the same metrics on both sides"
         )
     return [len(values) for arm in (reference, candidate) for values in arm.values()]  # type: ignore[arg-type]

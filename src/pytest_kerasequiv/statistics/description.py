@@ -59,7 +59,7 @@ def outlook(
 ) -> dict[str, Any]:
     """Return the fields of `EquivalenceTest` on what so many runs can show, and how many would settle it."""
     gap = means.mean_difference(arms.reference, arms.candidate, paired=arms.paired)
-    n = min(len(arms.reference), len(arms.candidate))
+    n = arms.runs
     sd = float(gap.se) * math.sqrt(n) if arms.paired else _pooled(reference, candidate)
     known: dict[str, Any] = {"paired": arms.paired, "alpha": alpha}
     needs = known | {

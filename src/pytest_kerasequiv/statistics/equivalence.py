@@ -5,10 +5,10 @@ from __future__ import annotations
 import numbers
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_kerasequiv.errors import InputError
-from pytest_kerasequiv.statistics.arms import Arms, read_arms
+from pytest_kerasequiv.statistics.arms import Arms, first_runs, read_arms
 from pytest_kerasequiv.statistics.description import description, outlook, summary
 from pytest_kerasequiv.statistics.explain import reasons_for
 from pytest_kerasequiv.statistics.failures import failure_p
@@ -16,7 +16,7 @@ from pytest_kerasequiv.statistics.looks import Look, parse_looks
 from pytest_kerasequiv.statistics.margin import Margin, parse_margin
 from pytest_kerasequiv.statistics.permutation import permutation_test
 from pytest_kerasequiv.statistics.result import EquivalenceTest
-from pytest_kerasequiv.statistics.within import mean_test
+from pytest_kerasequiv.statistics.within import MeanTest, mean_test
 from pytest_kerasequiv.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -60,18 +60,11 @@ def equivalence_test(
     arms = read_arms(reference, candidate, paired=paired, fail_value=fail_value)
     check_alpha(alpha)
     size, source = parse_margin(margin), generator(rng)
-    runs = min(len(arms.reference), len(arms.candidate))
     if looks is None:
-        return decide_arms(arms, size, (Look(runs, alpha, alpha),), 0, source)
+        return decide_arms(arms, size, (Look(arms.runs, alpha, alpha),), 0, source)
     plan = parse_looks(looks, max(len(arms.reference), len(arms.candidate)), alpha)
-    for k, look in enumerate(due_looks(plan, runs)):
-        prefix = read_arms(
-            arms.reference_values[: look.n],
-            arms.candidate_values[: look.n],
-            paired=paired,
-            fail_value=fail_value,
-        )
-        test = decide_arms(prefix, size, plan, k, source)
+    for k, look in enumerate(due_looks(plan, arms.runs)):
+        test = decide_arms(first_runs(arms, look.n, fail_value), size, plan, k, source)
         if test.verdict is not Verdict.INCONCLUSIVE:
             break
     return test
@@ -111,9 +104,8 @@ def due_looks(plan: tuple[Look, ...], runs: int) -> tuple[Look, ...]:
     due = tuple(look for look in plan if look.n <= runs)
     if not due:
         raise InputError(
-            f"looks={tuple(look.n for look in plan)} start at {plan[0].n} runs per twin but only {runs} "
-            "are given"
-            "; wait for more runs or look earlier"
+            f"looks={tuple(look.n for look in plan)} start at {plan[0].n} runs per twin but only {runs} are "
+            "given; wait for more runs or look earlier"
         )
     return due
 
@@ -123,46 +115,53 @@ def decide_arms(
 ) -> EquivalenceTest:
     """Decide on one metric at look ``k``; Holm's adjustment over several metrics comes later."""
     look, alpha = looks[k], float(sum(each.alpha for each in looks))
-    permuted, sides, p_failure = (
-        permutation_test(arms, rng),
-        mean_test(arms, margin, look.alpha),
-        failure_p(arms),
-    )
+    permuted, sides = permutation_test(arms, rng), mean_test(arms, margin, look.alpha)
     reference, candidate = summary(arms, "reference"), summary(arms, "candidate")
-    spread_differs = permuted.spread <= look.alpha and not _similar(reference.sd, candidate.sd)
-    failures_differ = p_failure > look.failure_level or _mostly_failed(arms)
-    certified = (
-        (None, None) if spread_differs or failures_differ else (sides.certified, sides.certified_label)
-    )
+    vetoes = _vetoes(arms, look, permuted.spread, sd_alike=_similar(reference.sd, candidate.sd))
     test = EquivalenceTest(
         verdict=Verdict.INCONCLUSIVE,
-        n=min(len(arms.reference), len(arms.candidate)),
+        n=arms.runs,
         paired=arms.paired,
         alpha=alpha,
         level=float(look.alpha),
-        margin=sides.margin,
-        margin_kind=sides.kind,
-        margin_label=sides.label,
         reference=reference,
         candidate=candidate,
-        p_lower=sides.lower,
-        p_upper=sides.upper,
         p_difference=permuted.difference,
         p_difference_holm=permuted.difference,
         p_means=permuted.means,
         p_spread=permuted.spread,
-        p_failure=p_failure,
-        failure_level=float(look.failure_level),
-        certified_bound=certified[0],
-        certified_label=certified[1],
         detectable=False,
-        spread_differs=spread_differs,
-        failures_differ=failures_differ,
         looks=tuple(each.n for each in looks),
+        **vetoes,
+        **_within(sides, certifies=not (vetoes["spread_differs"] or vetoes["failures_differ"])),
         **description(arms, reference, candidate),
         **outlook(arms, sides, reference, candidate, alpha),
     )
     return decided(test, permuted.difference)
+
+
+def _vetoes(arms: Arms, look: Look, p_spread: float, *, sd_alike: bool) -> dict[str, Any]:
+    """Return the fields of `EquivalenceTest` on what stands against EQUIVALENT, whatever the means."""
+    p_failure = failure_p(arms)
+    return {
+        "p_failure": p_failure,
+        "failure_level": float(look.failure_level),
+        "spread_differs": p_spread <= look.alpha and not sd_alike,
+        "failures_differ": p_failure > look.failure_level or _mostly_failed(arms),
+    }
+
+
+def _within(sides: MeanTest, *, certifies: bool) -> dict[str, Any]:
+    """Return the fields of `EquivalenceTest` on the means and the margin."""
+    return {
+        "margin": sides.margin,
+        "margin_kind": sides.kind,
+        "margin_label": sides.label,
+        "p_lower": sides.lower,
+        "p_upper": sides.upper,
+        "certified_bound": sides.certified if certifies else None,
+        "certified_label": sides.certified_label if certifies else None,
+    }
 
 
 def decided(test: EquivalenceTest, p_holm: float) -> EquivalenceTest:

@@ -124,11 +124,7 @@ def required_runs(
     _check_share("power", power, 0.0, 1.0)
     _check_share("alpha", alpha, 0.0, 0.5)
     _check_correlation(correlation, paired=paired)
-    if not abs(difference) < size:
-        raise InputError(
-            f"difference={difference!r} is not inside the margin of {size:.4g}, so no number of runs shows "
-            "equivalence; give a smaller difference or a larger margin"
-        )
+    _check_difference(difference, size)
     spread = sd * math.sqrt(2 * (1 - correlation)) if paired else sd
     runs = runs_for(
         size,
@@ -186,8 +182,7 @@ def detectable_difference(n: int, *, paired: bool, alpha: float = 0.05, power: f
     """Return the mean difference, in standard deviations, that the two-sided t-test on n runs a twin finds.
 
     Unpaired: standard deviations of the runs (2.02, 1.33, .91, .74 for n = 5, 10, 20, 30); paired: of the
-        paired
-    differences.
+    paired differences.
     """
     import numpy as np
     from scipy import optimize, stats
@@ -220,6 +215,14 @@ def _margin_size(margin: Margin, sd: float, mean: float | None) -> float:
 def _check_share(name: str, value: float, low: float, high: float) -> None:
     if not low < value < high:
         raise InputError(f"{name}={value!r} is out of range; give a number between {low:g} and {high:g}")
+
+
+def _check_difference(difference: float, margin: float) -> None:
+    if not abs(difference) < margin:
+        raise InputError(
+            f"difference={difference!r} is not inside the margin of {margin:.4g}, so no number of runs shows "
+            "equivalence; give a smaller difference or a larger margin"
+        )
 
 
 def _check_correlation(correlation: float, *, paired: bool) -> None:

@@ -237,7 +237,7 @@ def _engine(engine: Any) -> str:
 
 
 def _check_margin(margin: Any) -> None:
-    from pytest_kerasequiv.statistics import parse_margin
+    from pytest_kerasequiv.statistics.margin import parse_margin
 
     for one in margin.values() if isinstance(margin, Mapping) else [margin]:
         parse_margin(one)
