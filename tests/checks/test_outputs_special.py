@@ -8,6 +8,7 @@ from keras import layers
 
 from pytest_kerasequiv.checks import outputs
 from pytest_kerasequiv.checks.pair import Pair
+from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.models.twins import Twins
 from pytest_kerasequiv.verdict import Verdict
 
@@ -207,3 +208,12 @@ def test_integer_inputs_of_unknown_range_are_told():
     assert run(lambda: build(9), lambda: build(5), inputs=batch).verdict is Verdict.DIFFERENT
     same = run(lambda: build(9), lambda: build(9), inputs=batch)
     assert (same.verdict, [note.field for note in same.notes]) == (Verdict.EQUIVALENT, [])
+
+
+@pytest.mark.parametrize("kind", ["complex64", "datetime64[s]", "timedelta64[s]", "O"])
+def test_inputs_that_are_no_numbers_are_refused(kind):
+    def build():
+        return keras.Sequential([keras.Input((2,)), layers.Dense(1)])
+
+    with pytest.raises(InputError, match=r"has dtype .*; pass an array of numbers or of strings"):
+        run(build, build, inputs=np.zeros((3, 2)).astype(kind))

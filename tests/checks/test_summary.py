@@ -241,3 +241,22 @@ def test_figures_hold_both_tables_and_the_alignment():
     assert figures["reference"]["parameters"] == 214
     states = [(line["reference"], line["candidate"], line["state"]) for line in figures["alignment"]]
     assert states == [(0, 0, "same"), (None, 1, "extra"), (1, 2, "same"), (2, 3, "same"), (3, 4, "same")]
+
+
+def test_the_counters_of_keras_names_are_left_alone():
+    class Subclassed(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.last = layers.Dense(2)
+
+        def call(self, x):
+            return self.last(x)
+
+    def next_name():
+        return keras.KerasTensor((1,)).name
+
+    twins = Twins(Subclassed, Subclassed, input_shape=(3,))
+    _ = twins.reference, twins.candidate
+    before = next_name()
+    compare(twins, checks=["summary"])
+    assert int(next_name().rpartition("_")[2]) == int(before.rpartition("_")[2] or 0) + 1

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from pytest_kerasequiv import InputError, compare
 from pytest_kerasequiv.checks import tolerance
 from pytest_kerasequiv.checks.differences import difference
 from pytest_kerasequiv.checks.tolerance import Tolerance
@@ -34,6 +35,25 @@ def test_defaults_are_those_of_torch_for_numbers_near_one(dtype, rtol, atol):
 def test_given_wins_and_what_is_left_away_is_zero():
     assert tolerance.given(None, None) is None
     assert tolerance.given(1e-3, None) == Tolerance(1e-3, 0.0, "given")
+
+
+@pytest.mark.parametrize("part", [-1e-3, float("nan"), float("inf"), True, "1e-3", np.array([1e-3, 1e-2])])
+@pytest.mark.parametrize("name", ["rtol", "atol"])
+def test_what_is_no_tolerance_is_refused_before_anything_is_built(name, part):
+    def never():
+        raise AssertionError("built")
+
+    with pytest.raises(InputError, match=rf"{name}=.* is no tolerance; pass a finite number of at least 0"):
+        compare(never, never, checks=["summary"], **{name: part})
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32, 1.5, "0", None, True])
+def test_what_is_no_seed_is_refused_before_anything_is_built(seed):
+    def never():
+        raise AssertionError("built")
+
+    with pytest.raises(InputError, match=r"seed=.* must be a whole number from 0 to 4294967295"):
+        compare(never, never, checks=["summary"], seed=seed)
 
 
 def test_difference_counts_and_locates():

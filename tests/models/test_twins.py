@@ -1,6 +1,7 @@
 """The pair: built once under one seed, from whatever the user has."""
 
 import random
+import re
 import sys
 import zipfile
 
@@ -303,10 +304,22 @@ def test_unregistered_classes_in_a_file(tmp_path):
         _ = Twins(path).reference
 
 
-@pytest.mark.parametrize("weights", ["own ", "reference", None, True])
+@pytest.mark.parametrize("weights", ["own ", "reference", None, True, ["own"]])
 def test_wrong_weights(weights):
-    with pytest.raises(InputError, match=f"weights={weights!r} is unknown"):
+    with pytest.raises(InputError, match=re.escape(f"weights={weights!r} is unknown")):
         Twins(functional, weights=weights)
+
+
+@pytest.mark.parametrize("name", ["", " ", 3, ["forecaster"], True])
+def test_wrong_names(name):
+    with pytest.raises(InputError, match=re.escape(f"name={name!r} is no name of a pair; pass a string")):
+        Twins(functional, name=name)
+
+
+def test_a_wrong_input_shape_is_shown_in_short():
+    with pytest.raises(InputError, match="is no shape") as caught:
+        Twins(unbuilt, input_shape=np.zeros((50, 3)))
+    assert len(str(caught.value)) < 300
 
 
 @pytest.mark.parametrize("shape", [60, "60", (60.0, 2), (0, 2), (-1,), [(1,), 2], {"a": 3}, (True,)])

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import numbers
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from pytest_kerasequiv.checks import tolerance
+from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.models.graph import NoLayerGraph, layer_graph
 from pytest_kerasequiv.models.matching import match
 from pytest_kerasequiv.models.program import match_programs, trace
@@ -25,7 +28,11 @@ if TYPE_CHECKING:
 
 
 class Pair:
-    """The twins, the settings of one comparison, and what has been found out about them so far."""
+    """The twins, the settings of one comparison, and what has been found out about them so far.
+
+    Raises:
+        InputError: a setting cannot be used.
+    """
 
     def __init__(
         self,
@@ -36,8 +43,9 @@ class Pair:
         rtol: float | None = None,
         atol: float | None = None,
     ) -> None:
+        tolerance.given(rtol, atol)  # refused now, before anything is built
         self.twins = twins
-        self.seed = seed
+        self.seed = _checked_seed(seed)
         self.inputs = inputs
         self.rtol = rtol
         self.atol = atol
@@ -106,6 +114,13 @@ class Pair:
         if self.twins.weights == "own":
             return own
         return self.variable_map.carry(self.reference_values, own)
+
+
+def _checked_seed(seed: Any) -> int:
+    whole = isinstance(seed, numbers.Integral) and not isinstance(seed, bool)
+    if whole and 0 <= int(seed) < 2**32:
+        return int(seed)
+    raise InputError(f"seed={seed!r} must be a whole number from 0 to 4294967295; 0 is the default")
 
 
 def _graph_or_none(model: keras.Model) -> LayerGraph | None:

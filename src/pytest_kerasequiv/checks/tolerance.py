@@ -21,9 +21,12 @@ the largest multiple of S seen is below 4, and the smallest fault tried (one wei
 
 from __future__ import annotations
 
+import math
+import numbers
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.models.dtypes import UNIT_ROUNDOFF
 
 if TYPE_CHECKING:
@@ -78,10 +81,26 @@ class Tolerance:
 
 
 def given(rtol: float | None, atol: float | None) -> Tolerance | None:
-    """Return the user's tolerance; ``None`` where neither part was given. The part left away is 0."""
+    """Return the user's tolerance; ``None`` where neither part was given. The part left away is 0.
+
+    Raises:
+        InputError: a part is no finite number of at least 0.
+    """
+    for name, part in (("rtol", rtol), ("atol", atol)):
+        if part is not None and not _is_size(part):
+            raise InputError(
+                f"{name}={part!r} is no tolerance; pass a finite number of at least 0, such as 1e-5, or "
+                "leave it out to have it derived from the model"
+            )
     if rtol is None and atol is None:
         return None
-    return Tolerance(rtol or 0.0, atol or 0.0, "given")
+    return Tolerance(float(rtol or 0.0), float(atol or 0.0), "given")
+
+
+def _is_size(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        return False
+    return 0 <= float(value) < math.inf
 
 
 def default(dtype: str, reference: Array) -> Tolerance:

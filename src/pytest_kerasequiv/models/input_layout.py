@@ -194,7 +194,7 @@ def _check_array(array: NDArray[np.generic], spec: InputSpec) -> None:
             f"inputs has shape {array.shape} for {spec.name!r}, which takes {spec.shape} (None: any size; "
             "the first axis is the batch); pass a batch as Model.predict takes it"
         )
-    if array.dtype.kind in "OV":
+    if array.dtype.kind not in "biufSUT" and array.dtype.name != "bfloat16":
         raise InputError(
             f"inputs for {spec.name!r} has dtype {array.dtype}; pass an array of numbers or of strings"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -48,9 +49,9 @@ def _one_shape(shape: Any, whole: Any) -> Spec:
     __tracebackhide__ = True
     if not _is_list(shape) or not all(_is_length(length) for length in shape):
         raise InputError(
-            f"input_shape={whole!r} is no shape: pass the lengths of the axes without the batch axis, for "
-            "example input_shape=(60, 2), or a list or dict of such tuples for several inputs (None = any "
-            "length)"
+            f"input_shape={reprlib.repr(whole)} is no shape: pass the lengths of the axes without "
+            "the batch axis, for example input_shape=(60, 2), or a list or dict of such tuples for several "
+            "inputs (None = any length)"
         )
     return Spec((None, *(None if length is None else int(length) for length in shape)))
 

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pytest_kerasequiv.models.seeds import preserved_world
+
 if TYPE_CHECKING:
     import keras
 
@@ -51,8 +53,10 @@ def summary_of(model: keras.Model) -> Summary:
     branches, Keras lists them in the order in which a merge names its inputs; here they are sorted by what
     they are, so that ``Add()([a, b])`` and ``Add()([b, a])`` have one summary.
     """
+    with preserved_world():  # layers of a subclassed model tell their shapes by symbolic tensors, which count
+        rows = tuple(_rows(model, model.name))
     return Summary(
-        rows=tuple(_rows(model, model.name)),
+        rows=rows,
         parameters=_elements(model.weights),
         trainable_parameters=_elements(model.trainable_weights),
     )
