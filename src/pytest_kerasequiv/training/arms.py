@@ -50,13 +50,14 @@ class Arms:
         """Train until each twin has n runs, and return all runs so far.
 
         Raises:
-            InputError: the plan names a metric that is not returned, or the twins' metrics differ.
+            InputError: the plan names a metric that is not returned, or the metrics of twins or runs differ.
         """
         seeds = self._plan.seed_values[len(self._runs[0]) : n]
         self._tell()
         for pair in zip(*(arm.train(seeds) for arm in self._arms), strict=True):
             for known, run in zip(self._runs, pair, strict=True):
                 known.append(run)
+                _check_alike(self._plan, known)
             self._tell()
             if len(self._runs[0]) == 1:  # a wrong name is told after one run, not after all
                 metrics_of(self._plan, pair[0].metrics, pair[1].metrics)
@@ -78,8 +79,11 @@ def metric_names(plan: Training, reference: Runs, candidate: Runs) -> tuple[str,
     """Return the metrics to decide on.
 
     Raises:
-        InputError: the plan names a metric that ``evaluate`` does not return, or the twins' metrics differ.
+        InputError: the plan names a metric that ``evaluate`` does not return, or the metrics of twins or runs
+            differ.
     """
+    for runs in (reference.runs, candidate.runs):
+        _check_alike(plan, runs)
     return metrics_of(plan, _metrics(reference), _metrics(candidate))
 
 
@@ -96,6 +100,8 @@ def metrics_of(
         InputError: the plan names one that is not among them, or they differ.
     """
     found = [tuple(names) for names in (reference, candidate) if names]
+    for names in found:
+        _check_margins(plan.margin, names)
     if plan.metrics is not None:
         for names in found:
             _check_named(plan.metrics, names)
@@ -117,3 +123,28 @@ def _check_named(asked: Sequence[str], returned: Sequence[str]) -> None:
             f"{', '.join(returned)}. "
             "Choose from these, or compile the twins with that metric"
         )
+
+
+def _check_margins(margin: object, returned: Sequence[str]) -> None:
+    unknown = [name for name in margin if name not in returned] if isinstance(margin, Mapping) else []
+    if unknown:
+        raise InputError(
+            f"margin names {unknown[0]!r}, which is no metric of the runs, so the default margin would "
+            f"decide instead of yours; they return {', '.join(returned)}. Name one of these"
+        )
+
+
+def _check_alike(plan: Training, runs: Sequence[Run]) -> None:
+    """Refuse a run that returned other metrics than the first: one would be left out, or count as failed."""
+    told = [run for run in runs if run.metrics]
+    for run in told[1:]:
+        names, others = (
+            {name for name in each.metrics if plan.metrics is None or name in plan.metrics}
+            for each in (told[0], run)
+        )
+        if names != others:
+            raise InputError(
+                f"fit returned {', '.join(told[0].metrics)} under seed {told[0].seed} but "
+                f"{', '.join(run.metrics)} under seed {run.seed}; return the same metrics from every run, or "
+                "choose with metrics=[...] those that every run has"
+            )

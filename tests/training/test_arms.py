@@ -1,0 +1,54 @@
+"""The two arms together: which metrics the runs return, and which of them the plan speaks of."""
+
+import keras
+import pytest
+from keras import layers
+
+from pytest_kerasequiv import InputError, Training, Twins, Verdict
+from pytest_kerasequiv.checks import training
+from pytest_kerasequiv.checks.pair import Pair
+from pytest_kerasequiv.training.runs import Run, Runs
+
+
+def one():
+    return keras.Sequential([keras.Input((2,)), layers.Dense(1)])
+
+
+def other():
+    inputs = keras.Input((2,))
+    return keras.Model(inputs, layers.Dense(1)(inputs))
+
+
+@pytest.mark.parametrize("margin", [{"rmse": 0.01}, {"loss": 0.01, "Loss": 0.01}, {1: 0.01}])
+def test_a_margin_for_no_metric_is_refused_after_one_run(margin):
+    seeds = []
+
+    def fit(model, seed):
+        seeds.append(seed)
+        return {"loss": 1.0 + seed, "mae": 2.0 + seed}
+
+    with pytest.raises(InputError, match=r"margin names .*, which is no metric of the runs.*loss, mae"):
+        training.run(Pair(Twins(one, other)), training=Training(seeds=10, margin=margin, fit=fit))
+    assert set(seeds) == {0}
+
+
+def test_a_margin_for_a_metric_that_was_not_chosen_is_left_alone():
+    runs = Runs(tuple(Run(seed, {"loss": 1.0 + seed, "mae": 2.0 + seed}) for seed in range(10)))
+    plan = Training(fit=len, seeds=10, metrics=["loss"], margin={"loss": "1sd", "mae": 0.1})
+    assert list(training.compare(runs, runs, plan).figures["metrics"]) == ["loss"]
+
+
+def test_runs_that_return_other_metrics_are_refused():
+    def fit(model, seed):
+        return {"a": 1.0} if seed != 1 else {"b": 2.0}
+
+    with pytest.raises(InputError, match=r"fit returned a under seed 0 but b under seed 1; return the same"):
+        training.run(Pair(Twins(one, other)), training=Training(seeds=3, fit=fit))
+
+
+def test_runs_may_return_more_than_the_chosen_metrics():
+    runs = Runs(tuple(Run(seed, {"a": 1.0, **({"b": 2.0} if seed else {})}) for seed in range(10)))
+    plan = Training(fit=len, seeds=10, metrics=["a"])
+    assert training.compare(runs, runs, plan).verdict is Verdict.EQUIVALENT
+    with pytest.raises(InputError, match=r"fit returned a under seed 0 but a, b under seed 1"):
+        training.compare(runs, runs, Training(fit=len, seeds=10))
