@@ -92,16 +92,24 @@ def run_pair_check(item: pytest.Item, factory: TwinsFactory, check: PairCheck, t
         under_test.demand(check.name)
 
 
+@dataclass(frozen=True, repr=False)
+class BoundCheck:
+    """A check in its test, which calls it with the pair."""
+
+    item: pytest.Function
+    check: PairCheck
+
+    def __repr__(self) -> str:
+        return repr(self.check)
+
+    def __call__(self, twins: Twins) -> None:
+        """Run the check."""
+        __tracebackhide__ = True
+        run_pair_check(self.item, cast("TwinsFactory", self.item.funcargs["keras_twins"]), self.check, twins)
+
+
 def bind(item: pytest.Function) -> None:
     """Put a callable check in place of the parameter of a test."""
     for name, value in item.funcargs.items():
         if isinstance(value, PairCheck):
-            item.funcargs[name] = _bound(item, value)
-
-
-def _bound(item: pytest.Function, check: PairCheck) -> Callable[[Twins], None]:
-    def run(twins: Twins) -> None:
-        __tracebackhide__ = True
-        run_pair_check(item, cast("TwinsFactory", item.funcargs["keras_twins"]), check, twins)
-
-    return run
+            item.funcargs[name] = BoundCheck(item, value)

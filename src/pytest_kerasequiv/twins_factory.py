@@ -30,6 +30,9 @@ class TwinsFactory:
         self._request = request
         self._settings = settings
 
+    def __repr__(self) -> str:
+        return "<a factory of twins>"
+
     def __call__(self, reference: Any, candidate: Any = None, **options: Any) -> TwinsUnderTest:
         """Return a pair of twins to assert on; see the fixture."""
         __tracebackhide__ = True

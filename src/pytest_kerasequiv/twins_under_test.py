@@ -200,6 +200,8 @@ class TwinsUnderTest:
             and not broken
             and self._surroundings.settings.inconclusive == "warn"
         ):
+            from pytest_kerasequiv.reporting.text import headline
+
             warnings.warn(InconclusiveWarning(headline(report)), stacklevel=_level_of_caller())
             return
         raise AssertionError(str(report))
@@ -211,11 +213,6 @@ def _level_of_caller() -> int:
     while frame.f_back is not None and frame.f_globals["__name__"].startswith("pytest_kerasequiv."):
         frame, level = frame.f_back, level + 1
     return level
-
-
-def headline(report: Report) -> str:
-    """Return the first line of a report's text."""
-    return str(report).partition("\n")[0]
 
 
 def _given(**options: Any) -> dict[str, Any]:

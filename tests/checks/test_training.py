@@ -73,7 +73,8 @@ def test_a_clear_difference_is_found_and_named(data):
     assert result.verdict is Verdict.DIFFERENT
     [finding] = result.differences
     assert finding.field == "mae"
-    assert "margin 0.001: DIFFERENT" in finding.message
+    assert finding.message.startswith("mae: DIFFERENT; ")
+    assert "margin 0.001" in finding.message
     assert "90 % interval" in finding.message
 
 

@@ -82,7 +82,7 @@ def test_a_difference_fails_at_its_declaration(project: pytest.Pytester, workers
     result = project.runpytest_subprocess("--kerasequiv", *workers)
     result.assert_outcomes(passed=5, failed=1, xfailed=1)
     result.stdout.fnmatch_lines(
-        ["forecaster: DIFFERENT (measured)*", "FAILED pyproject.toml::forecaster-outputs*"]
+        ["DIFFERENT (measured): forecaster*", "FAILED pyproject.toml::forecaster-outputs*"]
     )
     assert "declared_items.py" not in result.stdout.str()
 

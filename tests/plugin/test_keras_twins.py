@@ -22,7 +22,7 @@ def test_inconclusive_warns_where_told(scripted: pytest.Pytester) -> None:
     result = scripted.runpytest("--kerasequiv-inconclusive=warn", "-W", "default")
     result.assert_outcomes(passed=1, warnings=1)
     result.stdout.fnmatch_lines(
-        ["*test_inconclusive_warns_where_told.py:2: InconclusiveWarning: test_it: INCONCLUSIVE*"]
+        ["*test_inconclusive_warns_where_told.py:2: InconclusiveWarning: INCONCLUSIVE: test_it*"]
     )
 
 
@@ -51,7 +51,7 @@ def test_a_failure_shows_the_culprit_and_nothing_of_the_plugin(
     result.stdout.fnmatch_lines(
         [
             ">       twins.assert_equivalent()",
-            "E       AssertionError: test_it: DIFFERENT (measured)*",
+            "E       AssertionError: DIFFERENT (measured): test_it*",
             "E         graph: layer reference/dropout: rate is 0.2 in the reference, 0.3 in the candidate*",
             "E         Next: *",
         ]

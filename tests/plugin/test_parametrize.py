@@ -54,7 +54,11 @@ def test_a_check_can_be_selected_and_fails_alone(scripted: pytest.Pytester) -> N
     result = scripted.runpytest("-k", "forecaster and outputs")
     result.assert_outcomes(failed=1, deselected=14)
     result.stdout.fnmatch_lines(
-        ["E *forecaster: DIFFERENT (measured)*", "FAILED test_it.py::test_twins[[]forecaster-outputs[]]*"]
+        [
+            "check = forecaster-outputs",
+            "E *DIFFERENT (measured): forecaster*",
+            "FAILED test_it.py::test_twins[[]forecaster-outputs[]]*",
+        ]
     )
     assert "pair_checks.py" not in result.stdout.str()
 
@@ -92,7 +96,7 @@ def test_numeric_checks_that_were_to_decide_but_did_not_run_shut_the_gate(
     result.stdout.fnmatch_lines(
         [
             "differences that summary, graph or program found were left to numeric checks, but none*",
-            "forecaster: DIFFERENT*",
+            "DIFFERENT*: forecaster*",
         ]
     )
 

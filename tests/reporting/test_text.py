@@ -21,14 +21,40 @@ def test_a_failure_fits_a_screen(different: Report) -> None:
     assert "and 35 more: see report.findings" in text
 
 
+def test_a_finding_is_cut_between_the_lines_of_its_message(different: Report) -> None:
+    def other_lines(message: str) -> list[str]:
+        finding = Finding("outputs", "m/a", "m/a", "value", 1, 2, message)
+        outputs = replace(different["outputs"], findings=(*different["outputs"].findings, finding))
+        text = render(replace(different, checks={**different.checks, "outputs": outputs})).splitlines()
+        start, end = (next(i for i, line in enumerate(text) if mark in line) for mark in ("m/a: ", "Next:"))
+        return [line.strip() for line in text[start:end]]
+
+    assert other_lines("one\ntwo\nthree\nfour") == ["- outputs: m/a: one", "two", "three ..."]
+    assert other_lines("one\ntwo") == ["- outputs: m/a: one", "two"]
+    long = other_lines(f"one\n{'two ' * 60}")
+    assert long == ["- outputs: m/a: one ..."], "a line that has no room is left out as a whole"
+
+
+def test_a_setting_that_several_checks_name_is_said_once(different: Report) -> None:
+    found = different["graph"].findings[0]
+    blamed = replace(found, check="gradients", message="computes other numbers")
+    gradients = CheckResult("gradients", Verdict.DIFFERENT, Evidence.MEASURED, (blamed,))
+    text = render(replace(different, checks={**different.checks, "gradients": gradients}))
+    assert "computes other numbers" not in text
+    other = replace(gradients, findings=(replace(blamed, candidate=0.4),))
+    assert "computes other numbers" in render(
+        replace(different, checks={**different.checks, "gradients": other})
+    )
+
+
 def test_the_headline_names_pair_verdict_evidence_and_sides(equivalent: Report) -> None:
-    line = "forecaster: EQUIVALENT (statistical) [models:sequential against models:functional]"
+    line = "EQUIVALENT (statistical): forecaster [models:sequential against models:functional]"
     assert headline(equivalent) == line
     assert render(equivalent).splitlines()[0] == line
 
 
 def test_a_long_headline_drops_the_sides(equivalent: Report) -> None:
-    assert headline(replace(equivalent, name="x" * 60)) == f"{'x' * 60}: EQUIVALENT (statistical)"
+    assert headline(replace(equivalent, name="x" * 60)) == f"EQUIVALENT (statistical): {'x' * 60}"
 
 
 def test_the_setting_that_explains_the_numbers_is_the_culprit(different: Report) -> None:

@@ -148,13 +148,13 @@ def _metric_findings(decision: Decision) -> list[Finding]:
 
 def _metric_finding(name: str, test: EquivalenceTest) -> Finding:
     reference, candidate = test.reference, test.candidate
+    reasons = test.reasons if test.verdict is not Verdict.EQUIVALENT else ()
     message = (
-        f"{name}: reference {_spread(reference)}, candidate {_spread(candidate)} over {test.n} runs each; "
+        f"{name}: {'; '.join([test.verdict, *reasons])}\n"
+        f"reference {_spread(reference)}, candidate {_spread(candidate)} over {test.n} runs each; "
         f"difference {test.difference:+.4g}, 90 % interval [{test.ci90[0]:+.4g}, {test.ci90[1]:+.4g}], "
-        f"margin "
-        f"{_margin(test)}: {test.verdict}"
+        f"margin {_margin(test)}"
     )
-    message = "; ".join([message, *test.reasons]) if test.verdict is not Verdict.EQUIVALENT else message
     severity: Any = "difference" if test.verdict is Verdict.DIFFERENT else "note"
     return Finding(NAME, None, None, name, reference.mean, candidate.mean, message, severity)
 

@@ -11,11 +11,11 @@ from pytest_kerasequiv.verdict import NUMERIC_CHECKS, CheckResult, Finding, Repo
 WIDTH = 100
 SHOWN_FINDINGS = 5
 SHOWN_LINES = 3
+"""Of a finding that is not the culprit, more only where its first line takes more."""
+LONGEST_LINE = 6
+"""Lines that one line of a message takes at most."""
 
-MEANING = (
-    "INCONCLUSIVE is neither a pass nor a difference: what was observed does not settle the question "
-    "within the error rates asked for."
-)
+MEANING = "INCONCLUSIVE is neither a pass nor a difference: what was observed does not settle the question."
 
 
 def render(report: Report) -> str:
@@ -33,11 +33,14 @@ def render(report: Report) -> str:
 
 
 def headline(report: Report) -> str:
-    """Return one line: the pair, the verdict and what it rests on."""
+    """Return one line: the verdict and what it rests on, the pair and its sides.
+
+    The verdict comes first, since pytest's summary of failures shows no more than the beginning.
+    """
     evidence = f" ({report.evidence.value.lower()})" if report.evidence else ""
     labels = [str(report.context[side]) for side in ("reference", "candidate") if side in report.context]
     sides = f" [{' against '.join(labels)}]" if labels else ""
-    line = f"{report.name}: {report.verdict.value}{evidence}"
+    line = f"{report.verdict.value}{evidence}: {report.name}"
     return line + sides if len(line + sides) <= WIDTH else line
 
 
@@ -66,19 +69,19 @@ def culprit(report: Report) -> Finding | None:
 def _culprit_lines(report: Report) -> Iterator[str]:
     first = culprit(report)
     if first is not None:
-        yield from _finding_lines(first, "  ")
+        for part in _finding_parts(first, "  ", WIDTH):
+            yield from part
 
 
-def _finding_lines(finding: Finding, mark: str) -> Iterator[str]:
-    """Yield a finding behind a mark, its further lines indented."""
+def _finding_parts(finding: Finding, mark: str, width: int) -> Iterator[list[str]]:
+    """Yield each line of a finding's message, wrapped; the first behind a mark, the others indented."""
     layers = [layer for layer in (finding.reference_layer, finding.candidate_layer) if layer]
     where = f"{finding.check}: "
     if layers and not any(layer in finding.message for layer in layers):
         where += f"{' / '.join(dict.fromkeys(layers))}: "
     for number, line in enumerate((where + finding.message).splitlines()):
-        yield from textwrap.wrap(
-            line, WIDTH, initial_indent=mark if number == 0 else "    ", subsequent_indent="    "
-        )
+        indent = mark if number == 0 else "    "
+        yield textwrap.wrap(line, width, initial_indent=indent, subsequent_indent="    ")
 
 
 def _check_lines(results: Iterable[CheckResult]) -> Iterator[str]:
@@ -96,15 +99,45 @@ def _side_by_side_lines(report: Report) -> Iterator[str]:
 
 def _other_lines(report: Report) -> Iterator[str]:
     """Yield the beginnings of the other findings, differences before notes."""
-    first = culprit(report)
-    others = [f for f in report.findings if f is not first]
+    others = _others(report)
     for finding in others[:SHOWN_FINDINGS]:
-        lines = list(_finding_lines(finding, "  - " if finding.severity == "difference" else "  - note, "))
-        yield from lines[:SHOWN_LINES]
-        if len(lines) > SHOWN_LINES:
-            yield "    ..."
+        yield from _beginning(finding, "  - " if finding.severity == "difference" else "  - note, ")
     if len(others) > SHOWN_FINDINGS:
         yield f"  and {len(others) - SHOWN_FINDINGS} more: see report.findings, or --kerasequiv-report DIR"
+
+
+def _others(report: Report) -> list[Finding]:
+    """Return the findings but the culprit; a setting that differs is named once, not by every check."""
+    first = culprit(report)
+    named = [_setting(first)] if first is not None else []
+    others = []
+    for finding in report.findings:
+        if finding is first or (finding.severity == "difference" and _setting(finding) in named):
+            continue
+        named.append(_setting(finding))
+        others.append(finding)
+    return others
+
+
+def _setting(finding: Finding) -> tuple[Any, ...]:
+    """Return the layers, the field and its values; nothing equals it where there is no layer."""
+    if finding.reference_layer is None and finding.candidate_layer is None:
+        return (id(finding),)
+    values = repr(finding.reference), repr(finding.candidate)
+    return (finding.reference_layer, finding.candidate_layer, finding.field, *values)
+
+
+def _beginning(finding: Finding, mark: str) -> list[str]:
+    """Return the first line of a finding's message, and as many whole further ones as there is room for."""
+    first, *rest = _finding_parts(finding, mark, WIDTH - len(" ..."))
+    lines = first[:LONGEST_LINE]
+    for part in rest if len(first) <= LONGEST_LINE else ():
+        if len(lines) + len(part) > SHOWN_LINES:
+            break
+        lines += part
+    if len(lines) < len(first) + sum(map(len, rest)):
+        lines[-1] += " ..."
+    return lines
 
 
 def metric_table(figures: Mapping[str, Any]) -> Iterator[str]:
@@ -206,4 +239,4 @@ def _settle(report: Report) -> str:
         known = [int(n) for n in runs if isinstance(n, int | float)]
         more = f" (about {max(known)} are recommended)" if known else ""
         return f"Train more seeds{more}, or widen the margin if your subject allows it."
-    return "See the findings for what kept the checks from an answer."
+    return "The findings above say what kept the checks from an answer."
