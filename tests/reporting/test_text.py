@@ -57,6 +57,11 @@ def test_a_long_headline_drops_the_sides(equivalent: Report) -> None:
     assert headline(replace(equivalent, name="x" * 60)) == f"EQUIVALENT (statistical): {'x' * 60}"
 
 
+def test_sides_of_one_name_tell_nothing(equivalent: Report) -> None:
+    lambdas = {**equivalent.context, "reference": "<lambda>", "candidate": "<lambda>"}
+    assert headline(replace(equivalent, context=lambdas)) == "EQUIVALENT (statistical): forecaster"
+
+
 def test_the_setting_that_explains_the_numbers_is_the_culprit(different: Report) -> None:
     first = culprit(different)
     assert first is not None

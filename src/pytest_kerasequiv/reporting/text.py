@@ -39,7 +39,7 @@ def headline(report: Report) -> str:
     """
     evidence = f" ({report.evidence.value.lower()})" if report.evidence else ""
     labels = [str(report.context[side]) for side in ("reference", "candidate") if side in report.context]
-    sides = f" [{' against '.join(labels)}]" if labels else ""
+    sides = f" [{' against '.join(labels)}]" if len(set(labels)) == 2 else ""
     line = f"{report.verdict.value}{evidence}: {report.name}"
     return line + sides if len(line + sides) <= WIDTH else line
 
