@@ -25,7 +25,7 @@ def section(pairs: Iterable[Report], condoned: Collection[Report] = ()) -> Itera
                 yield f"    {verdict.value + ':':<14}{' '.join(names)}"
         if report in condoned:
             yield "    no test failed over this: it was expected, or told to warn"
-        yield from (f"    {line}" for line in metric_table(metrics(report)))
+        yield from (f"    {line}" for line in metric_table(metrics(report), WIDTH - 4))
 
 
 def _headline(report: Report) -> str:

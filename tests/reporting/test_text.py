@@ -105,6 +105,14 @@ def test_the_table_of_metrics(inconclusive: Report) -> None:
     assert row.split() == cells
 
 
+def test_a_table_that_is_too_wide_has_fewer_digits(inconclusive: Report) -> None:
+    wide = {**metrics(inconclusive)["loss"], "difference": -0.0012345, "ci90": [-0.0123456, 0.0012345]}
+    row = metric_table({"loss": wide})[1]
+    assert "-0.001234 [-0.01235, 0.001234]" in row
+    assert "-0.00123 [-0.0123, 0.00123]" in metric_table({"loss": wide}, len(row) - 1)[1]
+    assert "-0.0012 [-0.012, 0.0012]" in metric_table({"loss": wide}, len(row) - 5)[1]
+
+
 def test_next_steps(equivalent: Report, different: Report, inconclusive: Report) -> None:
     assert next_step(equivalent) == ""
     assert next_step(different).startswith("give both builders")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pytest_kerasequiv.verdict import NUMERIC_CHECKS, CheckResult, Finding, Report, Verdict
@@ -26,7 +26,7 @@ def render(report: Report) -> str:
         list(_check_lines(report.checks.values())),
         list(_side_by_side_lines(report)),
         list(_other_lines(report)),
-        list(metric_table(metrics(report))),
+        metric_table(metrics(report)),
         list(_next_step_lines(report)),
     ]
     return "\n".join("\n".join(block) for block in blocks if block)
@@ -140,41 +140,48 @@ def _beginning(finding: Finding, mark: str) -> list[str]:
     return lines
 
 
-def metric_table(figures: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the table of metrics: mean ± sd of both, the difference with its interval, the margin."""
-    rows = metric_rows(figures)
+def metric_table(figures: Mapping[str, Any], width: int = WIDTH) -> list[str]:
+    """Return the table of metrics, with fewer digits where it is too wide otherwise."""
+    for digits in (4, 3, 2):
+        lines = _aligned(metric_rows(figures, digits))
+        if max(map(len, lines), default=0) <= width:
+            break
+    return lines
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        yield "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+    padded = [[f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)] for row in rows]
+    return ["  ".join(cells).rstrip() for cells in padded]
 
 
-def metric_rows(figures: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """Return the cells of that table, its header first; nothing where there are no metrics."""
+def metric_rows(figures: Mapping[str, Any], digits: int = 4) -> list[tuple[str, ...]]:
+    """Return the cells: mean ± sd of both, the difference with its interval, the margin; a header first."""
     if not figures:
         return []
     header = ("metric", "reference", "candidate", "difference [90 % interval]", "margin", "verdict")
-    return [header, *(_metric_row(name, metric) for name, metric in figures.items())]
+    return [header, *(_metric_row(name, metric, digits) for name, metric in figures.items())]
 
 
-def _metric_row(name: str, metric: Mapping[str, Any]) -> tuple[str, ...]:
+def _metric_row(name: str, metric: Mapping[str, Any], digits: int) -> tuple[str, ...]:
     interval = metric.get("ci90")
-    difference = number(metric.get("difference"))
+    difference = number(metric.get("difference"), digits)
     if isinstance(interval, list | tuple):
-        difference += f" [{', '.join(number(bound) for bound in interval)}]"
+        difference += f" [{', '.join(number(bound, digits) for bound in interval)}]"
     return (
         name,
-        _mean_and_sd(metric.get("reference", {})),
-        _mean_and_sd(metric.get("candidate", {})),
+        _mean_and_sd(metric.get("reference", {}), digits),
+        _mean_and_sd(metric.get("candidate", {}), digits),
         difference,
-        _margin(metric),
+        _margin(metric, digits),
         str(metric.get("verdict", "")),
     )
 
 
-def _mean_and_sd(side: Mapping[str, Any]) -> str:
+def _mean_and_sd(side: Mapping[str, Any], digits: int) -> str:
     if _all_failed(side):
         return "all runs failed"
-    return f"{number(side.get('mean'))} ± {number(side.get('sd'))}"
+    return f"{number(side.get('mean'), digits)} ± {number(side.get('sd'), digits)}"
 
 
 def _all_failed(side: Mapping[str, Any]) -> bool:
@@ -186,17 +193,18 @@ def _mostly_failed(metric: Mapping[str, Any]) -> bool:
     return any(2 * side.get("failed", 0) > len(side.get("values", ())) for side in sides)
 
 
-def _margin(metric: Mapping[str, Any]) -> str:
+def _margin(metric: Mapping[str, Any], digits: int) -> str:
     label = str(metric.get("margin_label") or "")
-    size = f"±{number(metric.get('margin'))}"
+    size = f"±{number(metric.get('margin'), digits)}"
     if label.startswith(f"{size[1:]} ("):
         return f"±{label}"
     return f"{size} ({label})" if label and label != str(metric.get("margin")) else size
 
 
-def number(value: Any) -> str:
-    """Return a number in four significant digits; other things as they are."""
-    return f"{value:.4g}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
+def number(value: Any, digits: int = 4) -> str:
+    """Return a number in so many significant digits; other things as they are."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return f"{value:.{digits}g}" if is_number else str(value)
 
 
 def _next_step_lines(report: Report) -> Iterator[str]:
