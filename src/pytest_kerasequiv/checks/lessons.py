@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_kerasequiv.checks.compile_settings import settings_of
 from pytest_kerasequiv.checks.losses import LossPlan
 from pytest_kerasequiv.checks.sides import Side
-from pytest_kerasequiv.checks.tolerance import largest
 from pytest_kerasequiv.models.compiling import compile_settings
-from pytest_kerasequiv.models.differentiating import differentiate
 from pytest_kerasequiv.models.float64 import Float64Unavailable
-from pytest_kerasequiv.models.lockstep import Step, compiled_steps, sgd_steps
+from pytest_kerasequiv.models.lockstep import Step, compiled_steps, rate_from, sgd_steps
 from pytest_kerasequiv.models.perturbing import perturbed_inputs, perturbed_values
 from pytest_kerasequiv.models.probes import Probe
 from pytest_kerasequiv.models.running import Runner
@@ -28,10 +26,6 @@ if TYPE_CHECKING:
     Array = NDArray[np.generic]
 
 
-SGD_RATE = 0.01
-"""Learning rate of the plain descent; lowered where a weight would move by over 0.1 in the first step."""
-
-
 @dataclass(frozen=True)
 class Observation:
     """The steps of one model, phase by phase, as plain data.
@@ -43,6 +37,7 @@ class Observation:
         exact: the same of the float64 twin.
         perturbed: the same of the float64 twin under perturbed weights and inputs.
         why_no_oracle: why there is none.
+        rate: the learning rate of the plain descent.
     """
 
     dtype: str
@@ -51,6 +46,7 @@ class Observation:
     exact: Mapping[str, tuple[Step, ...]] | None = None
     perturbed: Mapping[str, tuple[Step, ...]] | None = None
     why_no_oracle: str | None = None
+    rate: float | None = None
 
 
 @dataclass(frozen=True)
@@ -62,24 +58,14 @@ class Lesson:
         plan: loss and targets.
         reference: compile settings of the reference; ``None`` where neither side is compiled.
         candidate: those of the candidate; the reference's where it has none, and the other way round.
-        rate: learning rate of the plain descent.
+        rate: learning rate of the plain descent; ``None`` for the one that follows from the first gradient.
     """
 
     probes: Sequence[Probe]
     plan: LossPlan
     reference: Mapping[str, Any] | None
     candidate: Mapping[str, Any] | None
-    rate: float = SGD_RATE
-
-
-def rate_for(side: Side, probes: Sequence[Probe], plan: LossPlan) -> float:
-    """Return a learning rate at which the first step moves no weight by more than 0.1."""
-    runner = side.runner()
-    with runner.holding(), compiled_for_now(runner.model, plan.settings_of(runner.model)):
-        runner.uses_loss = plan.compiled
-        first = differentiate(runner, probes[0].inputs, plan.targets[0])
-    steepest = max((largest(gradient) for gradient in first.gradients.values()), default=0.0)
-    return min(SGD_RATE, 0.1 / steepest) if steepest > 0 else SGD_RATE
+    rate: float | None = None
 
 
 def compile_plan(pair: Pair) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]:
@@ -110,6 +96,7 @@ def observe(
     settings = lesson.reference if side.first else lesson.candidate
     start = Start(side.values, [probe.inputs for probe in lesson.probes])
     steps = _train(side.runner(), lesson, settings, [start])[0]
+    lesson = lesson if lesson.rate else replace(lesson, rate=rate_from(steps["sgd"]))
     exact, perturbed, why = None, None, "rtol or atol was given" if not oracle else None
     if oracle:
         try:
@@ -119,7 +106,7 @@ def observe(
                 perturbed = rest[0] if rest else None
         except Float64Unavailable as reason:
             why = str(reason)
-    return Observation(side.dtype, settings_of(side.model), steps, exact, perturbed, why)
+    return Observation(side.dtype, settings_of(side.model), steps, exact, perturbed, why, rate=lesson.rate)
 
 
 @dataclass(frozen=True)

@@ -68,10 +68,9 @@ def plan_loss(pair: Pair, probes: Sequence[Probe]) -> LossPlan:
     if (own[0] is None) != (own[1] is None):
         missing = "reference" if own[0] is None else "candidate"
     reference, candidate = own[0] or own[1], own[1] or own[0]
-    runner = sides_of(pair)[0].runner()
-    with runner.holding():
-        outputs = [runner.infer(probe.inputs).outputs for probe in probes]
-    names = output_names(pair.reference, runner.sample)
+    side = sides_of(pair)[0]
+    shapes = [side.output_shapes(probe.inputs) for probe in probes]
+    names = output_names(pair.reference, side.runner().sample)
     loss = None if reference is None else reference["loss"]
-    targets = tuple(tuple(targets_for(o, names, loss, pair.seed + i)) for i, o in enumerate(outputs))
+    targets = tuple(tuple(targets_for(s, names, loss, pair.seed + i)) for i, s in enumerate(shapes))
     return LossPlan(names, targets, reference, candidate, missing)

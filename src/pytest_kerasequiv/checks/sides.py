@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import gc
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -56,7 +57,7 @@ class Side:
     why_no_oracle: str | None = None
     first: bool = True
     generic: list[Array] | None = None
-    _kept: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    _kept: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def runner(self) -> Runner:
         """Return a runner of the model itself."""
@@ -68,6 +69,15 @@ class Side:
     def values_for(self, probe: Probe) -> list[Array]:
         """Return the values that a probe is run under."""
         return self.generic if probe.generic and self.generic is not None else self.values
+
+    def output_shapes(self, inputs: Sequence[Array]) -> list[tuple[int, ...]]:
+        """Return the shapes of the flattened outputs; the model is run once for inputs of one shape."""
+        key = ("shapes", *(array.shape for array in inputs))
+        if key not in self._kept:
+            with self.runner().holding():
+                self._kept[key] = [output.shape for output in self.runner().infer(inputs).outputs]
+        found: list[tuple[int, ...]] = self._kept[key]
+        return found
 
     def survey(self) -> Survey:
         """Return what the model takes.
@@ -106,6 +116,7 @@ class Side:
     def _build_exact(self) -> Runner:
         if "unavailable" in self._kept:
             raise Float64Unavailable(self._kept["unavailable"])
+        gc.collect()  # models refer to themselves: an earlier float64 twin is there until it is looked for
         try:
             model = build_float64(self.source, 0, like=self.model)
             runner = Runner(model, self.values, given=self.given, wide=True, drawn_in=self.dtype)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_kerasequiv.checks.backward import blame_training
 from pytest_kerasequiv.checks.compile_settings import compare_settings, settings_of
 from pytest_kerasequiv.checks.judging import Judged, judge, tolerance_figures
-from pytest_kerasequiv.checks.lessons import Lesson, Observation, compile_plan, observe, rate_for
+from pytest_kerasequiv.checks.lessons import Lesson, Observation, compile_plan, observe
 from pytest_kerasequiv.checks.losses import plan_loss
 from pytest_kerasequiv.checks.parts import Part, VariablePairs, explaining, like
 from pytest_kerasequiv.checks.repeating import unrepeatable
@@ -59,9 +59,10 @@ def run(pair: Pair, *, steps: int = 5, rtol: float | None = None, atol: float | 
     probes = probes[:steps]
     plan = plan_loss(pair, probes)
     sides = sides_of(pair)
-    lesson = Lesson(probes, plan, *compile_plan(pair), rate=rate_for(sides[0], probes, plan))
+    lesson = Lesson(probes, plan, *compile_plan(pair))
     oracle = rtol is None and atol is None
     reference = observe(sides[0], lesson, seed=pair.seed, oracle=oracle, perturb=True)
+    lesson = replace(lesson, rate=reference.rate)
     candidate = observe(sides[1], lesson, seed=pair.seed, oracle=oracle and reference.exact is not None)
     mapping = VariablePairs.of(pair)
     result = compare(reference, candidate, mapping, rtol=rtol, atol=atol, notes=plan.notes(NAME))

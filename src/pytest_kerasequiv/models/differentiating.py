@@ -59,6 +59,7 @@ def run_pass(runner: Runner, inputs: Sequence[Array], targets: Sequence[Array], 
     model = runner.model
     packed = runner.pack(inputs)
     outputs, loss, extra, gradients, moved = _call(runner, packed, runner.targets(targets))
+    runner.note_answer(inputs, outputs)
     trainable = _trainable_indices(runner)
     positions = [i for i, leaf in enumerate(keras.tree.flatten(packed)) if leaf.dtype.is_floating]
     state = {
@@ -107,7 +108,7 @@ def _pass(runner: Runner, packed: Any, targets: list[Any]) -> Any:
     weights = model.trainable_variables
     with tf.GradientTape() as tape:
         tape.watch(leaves)
-        outputs = model(packed, training=True)
+        outputs = runner.traced["sample"] = model(packed, training=True)
         loss, extra = _loss(model, packed, outputs, targets, compiled=runner.uses_loss)
     dense = gradients_of(tape, loss, [*weights, *leaves])
     flat = [tf.convert_to_tensor(output) for output in keras.tree.flatten(outputs)]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from pytest_kerasequiv.models.differentiating import run_pass
@@ -35,15 +36,31 @@ class Step:
     gradients: dict[int, float] = field(default_factory=dict)
 
 
+SGD_RATE = 0.01
+"""Learning rate of the plain descent; lowered where a weight would move by over 0.1 in the first step."""
+
+
+def rate_from(steps: Sequence[Step]) -> float:
+    """Return the rate of a plain descent whose first step moves no weight by more than 0.1."""
+    return _careful(steps[0].gradients) if steps else SGD_RATE
+
+
+def _careful(magnitudes: Mapping[int, float]) -> float:
+    steepest = max((size for size in magnitudes.values() if isfinite(size)), default=0.0)
+    return min(SGD_RATE, 0.1 / steepest) if steepest > 0 else SGD_RATE
+
+
 def sgd_steps(
-    runner: Runner, batches: Sequence[tuple[Sequence[Array], Sequence[Array]]], rate: float
+    runner: Runner,
+    batches: Sequence[tuple[Sequence[Array], Sequence[Array]]],
+    rate: float | None = None,
 ) -> tuple[Step, ...]:
     """Run plain gradient descent: every weight minus ``rate`` times its gradient, then its constraint.
 
     Args:
         runner: a runner that holds its values.
         batches: (inputs, targets) of each step.
-        rate: the learning rate.
+        rate: the learning rate; by default it follows from the first gradient, see `rate_from`.
     """
     import numpy as np
 
@@ -52,6 +69,8 @@ def sgd_steps(
     steps = []
     for inputs, targets in batches:
         found = run_pass(runner, inputs, targets, np.asarray)
+        magnitudes = {index: _largest(gradient) for index, gradient in found.gradients.items()}
+        rate = _careful(magnitudes) if rate is None else rate
         for index, gradient in found.gradients.items():
             variable = variables[index]
             # The product is wider than float16: a small rate would vanish in it.
@@ -59,8 +78,8 @@ def sgd_steps(
             variable.assign(variable - np.multiply(gradient, rate, dtype=wide))
             if variable.constraint is not None:
                 variable.assign(variable.constraint(variable.value))
-        magnitudes = {index: _largest(gradient) for index, gradient in found.gradients.items()}
         steps.append(Step(_weights(runner), gradients=magnitudes, metrics={"loss": float(found.loss)}))
+        del found  # a copy of all weights, or the next pass has it beside its own
     return tuple(steps)
 
 
@@ -80,7 +99,7 @@ def compiled_steps(
         lessons: for each run, the values to begin with and the (inputs, targets) of each step. Every run
             begins with a fresh optimizer.
     """
-    step = _train_step(runner, *lessons[0][1][0])
+    step = _train_step(runner, *lessons[0][1][-1])
     slots = runner.model.optimizer.variables
     fresh = [peek(variable).copy() for variable in slots] if len(lessons) > 1 else []
     found = []
@@ -110,9 +129,8 @@ def _train_step(runner: Runner, inputs: Sequence[Array], targets: Sequence[Array
     import tensorflow as tf
 
     model = runner.model
-    outcome = runner.infer(inputs)
+    y_pred = runner.like_answer(inputs)
     x, y = runner.pack(inputs), runner.target_structure(targets)
-    y_pred = runner.structured([tf.constant(output) for output in outcome.outputs])
     model.optimizer.build(model.trainable_variables)
     model.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=None, training=True)
     model.compute_metrics(x, y, y_pred, sample_weight=None)

@@ -71,9 +71,14 @@ class Runner:
 
     @contextmanager
     def holding(self) -> Iterator[Runner]:
-        """Give the model its values for a while."""
-        with self._world(), assigned(self.model, self.values), carried_states_kept(self.model):
-            yield self
+        """Give the model its values for a while; an oracle, which nobody else sees, keeps them."""
+        with self._world(), carried_states_kept(self.model):
+            if self.wide:
+                assign(self.model, self.values)
+                yield self
+                return
+            with assigned(self.model, self.values):
+                yield self
 
     def _world(self) -> AbstractContextManager[None]:
         return float64_world(self.drawn_in) if self.wide else preserved_world()
@@ -191,9 +196,22 @@ class Runner:
             inputs: flattened, in the order of ``given``.
         """
         packed = self.pack(inputs)
-        if not self.in_graph():
-            return _as_arrays(self._call(packed))
-        return _as_arrays(self._concrete(packed)(packed))
+        outcome = _as_arrays(self._concrete(packed)(packed) if self.in_graph() else self._call(packed))
+        self.note_answer(inputs, outcome.outputs)
+        return outcome
+
+    def note_answer(self, inputs: Sequence[Array], outputs: Sequence[Any]) -> None:
+        """Keep the shapes and dtypes of flattened outputs, for `like_answer`."""
+        shapes = tuple(array.shape for array in inputs)
+        self.traced["answer"] = shapes, [(tuple(one.shape), one.dtype) for one in outputs]
+
+    def like_answer(self, inputs: Sequence[Array]) -> Any:
+        """Return zeros in the structure and shapes of what the model returns for such inputs."""
+        import tensorflow as tf
+
+        if self.traced.get("answer", (None,))[0] != tuple(array.shape for array in inputs):
+            self.infer(inputs)
+        return self.structured([tf.zeros(shape, dtype) for shape, dtype in self.traced["answer"][1]])
 
     @property
     def sample(self) -> Any:

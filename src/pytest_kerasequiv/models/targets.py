@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     Array = NDArray[np.generic]
 
 
-def targets_for(outputs: Sequence[Array], names: Sequence[str], loss: Any, seed: int) -> list[Array]:
+def targets_for(shapes: Sequence[tuple[int, ...]], names: Sequence[str], loss: Any, seed: int) -> list[Array]:
     """Return one target array for each flattened output.
 
     Args:
-        outputs: the outputs that the targets are for.
+        shapes: the shapes of the outputs that the targets are for.
         names: their names, which a dict of losses uses.
         loss: the ``loss`` argument of ``compile``; ``None`` for a mean square.
         seed: equal seeds give equal targets.
@@ -25,7 +25,7 @@ def targets_for(outputs: Sequence[Array], names: Sequence[str], loss: Any, seed:
 
     rng = np.random.default_rng([seed, 3])
     kinds = [_kind(one) for one in _per_output(loss, names)]
-    return [_target(kind, output.shape, rng) for kind, output in zip(kinds, outputs, strict=True)]
+    return [_target(kind, shape, rng) for kind, shape in zip(kinds, shapes, strict=True)]
 
 
 def _per_output(loss: Any, names: Sequence[str]) -> list[Any]:
