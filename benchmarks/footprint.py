@@ -2,8 +2,12 @@
 
 Times an empty test in turns, each a fresh process: with the plugin, with a plugin that is an empty module
 instead, and with neither. The empty one is the floor, what pytest and Python take for loading any plugin; the
-rest is ours. Counts the modules that only the plugin brings. Target: less than 10 ms and no heavy library,
-also under ``-n 2``.
+rest is ours. Prints the median and the quartiles of the paired differences, which need an idle machine, above
+all with ``-n 2``, and counts the modules that only the plugin brings. Target: less than 10 ms and no heavy
+library, also under ``-n 2``.
+
+The plugin is installed in all three. That alone costs something too: pytest lists the files of every installed
+distribution that has a plugin, 1.4 ms for the 403 files of this one's wheel.
 """
 
 from __future__ import annotations
@@ -76,8 +80,8 @@ def report(folder: Path, workers: tuple[str, ...], runs: int) -> None:
 def gap(more: list[tuple[float, float]], less: list[tuple[float, float]], clock: int) -> str:
     """Return the median and the quartiles of the paired differences, in ms."""
     gaps = sorted(1000 * (a[clock] - b[clock]) for a, b in zip(more, less, strict=True))
-    runs = len(gaps)
-    return f"{median(gaps):5.1f} ms ({gaps[runs // 4]:.1f} to {gaps[(3 * runs) // 4]:.1f})"
+    low, high = gaps[len(gaps) // 4], gaps[3 * len(gaps) // 4]
+    return f"{median(gaps):5.1f} ms ({low:.1f} to {high:.1f})"
 
 
 def median(values: list[float]) -> float:
