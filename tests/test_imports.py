@@ -96,6 +96,16 @@ def test_names_of_the_package_are_those_of_its_modules() -> None:
         assert getattr(pytest_kerasequiv, name) is getattr(verdict, name)
 
 
+def test_a_trace_names_bad_input_as_it_is_imported() -> None:
+    import pickle
+    import traceback
+
+    from pytest_kerasequiv import InputError
+
+    assert traceback.format_exception_only(InputError("x")) == ["pytest_kerasequiv.InputError: x\n"]
+    assert type(pickle.loads(pickle.dumps(InputError("x")))) is InputError
+
+
 def test_a_report_renders_and_pickles_where_only_its_module_was_imported(tmp_path: Path) -> None:
     code = (
         "import pickle\n"
