@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pytest_kerasequiv import InputError, Twins, Verdict, assert_equivalent, compare
+from pytest_kerasequiv import InputError, Training, Twins, Verdict, assert_equivalent, compare
 from pytest_kerasequiv.comparison import LADDER, Comparison, asked_checks
 
 
@@ -37,11 +37,20 @@ def test_checks_run_in_the_order_of_the_ladder() -> None:
         (["output"], r"names 'output', which is no check; choose from summary, graph"),
         ([], r"checks=\[\] asks for nothing"),
         (["training"], r"training=None; pass training=Training"),
+        (3, r"checks=3 is no list of names; choose from summary"),
+        (True, r"checks=True is no list of names"),
     ],
 )
 def test_checks_that_cannot_be_run_are_refused(checks, message: str) -> None:
     with pytest.raises(InputError, match=message):
         compare(sequential, functional, checks=checks)
+
+
+@pytest.mark.parametrize("checks", [None, ["summary"], ["training"]])
+@pytest.mark.parametrize("training", [5, True, {"seeds": 3}, (np.zeros(3), np.zeros(3)), Training])
+def test_what_is_no_training_plan_is_refused(checks, training) -> None:
+    with pytest.raises(InputError, match=r"training=.* is no plan; pass Training\(train, test"):
+        compare(sequential, functional, checks=checks, training=training)
 
 
 def test_the_same_model_twice_is_proved() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import platform
+import reprlib
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -180,11 +181,16 @@ def asked_checks(checks: Iterable[str] | None, training: Training | None) -> tup
         InputError: an unknown name, a bare string, no name at all, or ``training`` without a plan.
 
     """
+    _check_plan(training)
     if checks is None:
         return LADDER if training is not None else LADDER[:-1]
     if isinstance(checks, str):
         raise InputError(
             f"checks={checks!r} is one string; pass a list of names, for example checks=[{checks!r}]"
+        )
+    if not isinstance(checks, Iterable):
+        raise InputError(
+            f"checks={checks!r} is no list of names; choose from {', '.join(LADDER)}, or leave it out for all"
         )
     asked = list(checks)
     unknown = [name for name in asked if name not in LADDER]
@@ -199,6 +205,13 @@ def asked_checks(checks: Iterable[str] | None, training: Training | None) -> tup
             "checks names 'training' but training=None; pass training=Training(train, test, ...)"
         )
     return tuple(name for name in LADDER if name in asked)
+
+
+def _check_plan(training: Any) -> None:
+    from pytest_kerasequiv.training.plan import Training
+
+    if not isinstance(training, Training | None):
+        raise InputError(f"training={reprlib.repr(training)} is no plan; pass Training(train, test, ...)")
 
 
 def _as_twins(reference: Any, candidate: Any, options: Mapping[str, Any]) -> Twins:

@@ -34,6 +34,12 @@ def test_refuses_pairs_of_different_length():
         equivalence_test([1, 2, 3], [1, 2, 3, 4], paired=True)
 
 
+@pytest.mark.parametrize("bad", ["no", None, 1, [True]])
+def test_refuses_to_guess_whether_runs_are_paired(bad):
+    with pytest.raises(InputError, match=r"paired=.* must be True or False"):
+        equivalence_test([1, 2, 3], [1, 2, 3], paired=bad)
+
+
 @pytest.mark.parametrize("bad", ["worst", float("nan"), [1]])
 def test_refuses_fail_values(bad):
     with pytest.raises(InputError, match="fail_value="):

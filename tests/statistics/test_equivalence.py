@@ -259,6 +259,7 @@ def test_looks_on_an_unfinished_plan():
         ((25, 30), "start at 25 runs"),
         ((10.5, 20), "whole numbers"),
         (("10", 20), "whole numbers"),
+        (20, r"looks=20 must be run counts, for example looks=\(10, 15, 20\)"),
     ],
 )
 def test_refuses_looks(looks, part):

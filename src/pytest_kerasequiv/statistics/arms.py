@@ -84,9 +84,13 @@ def read_arms(reference: ArrayLike, candidate: ArrayLike, *, paired: bool, fail_
     that smaller is worse, otherwise larger is worse. An infinite ``fail_value`` only names the worse side.
 
     Raises:
-        InputError: an arm is not a one-dimensional row of at least two numbers, or paired arms differ in
-            length.
+        InputError: an arm is not a one-dimensional row of at least two numbers, paired arms differ in
+            length, or ``paired`` is neither True nor False.
     """
+    import numpy as np
+
+    if not isinstance(paired, bool | np.bool_):
+        raise InputError(f"paired={paired!r} must be True or False")
     x, y = _read("reference", reference), _read("candidate", candidate)
     if paired and len(x) != len(y):
         raise InputError(

@@ -52,6 +52,8 @@ def parse_looks(looks: Iterable[int | Look] | None, n: int, alpha: float) -> tup
     """
     if looks is None:
         return (Look(n, alpha, alpha),)
+    if not isinstance(looks, Iterable):
+        raise InputError(f"looks={looks!r} must be run counts, for example looks=(10, 15, 20), or None")
     given = tuple(looks)
     parsed = tuple(x for x in given if isinstance(x, Look))
     if len(parsed) != len(given):
