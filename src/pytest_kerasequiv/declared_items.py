@@ -62,9 +62,10 @@ class DeclaredItem(pytest.Function):
         return self.path, self.line, self.name
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
-        """Show a verdict or bad input without the plugin's traceback."""
-        if isinstance(excinfo.value, AssertionError | InputError):
-            return str(excinfo.value)
+        """Show a verdict or bad input without a traceback, but what a builder raised with its own."""
+        error = excinfo.value
+        if isinstance(error, AssertionError) or (isinstance(error, InputError) and error.__cause__ is None):
+            return str(error)
         return super().repr_failure(excinfo, *([style] if style else []))
 
 

@@ -244,6 +244,23 @@ def test_data_of_another_form_is_refused_where_it_is_loaded(project: pytest.Pyte
     result.stdout.fnmatch_lines(["data='my_models:load_one' returned 'everything'; it must return *"])
 
 
+def test_what_a_builder_raises_is_shown_where_it_was_raised(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(broken="def build():\n    raise RuntimeError('no such layer')  # the line to mend\n")
+    pytester.makepyprojecttoml(
+        '[[tool.kerasequiv.twins]]\nname = "x"\nreference = "broken:build"\nchecks = ["summary"]\n'
+    )
+    result = pytester.runpytest_subprocess("--kerasequiv")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*raise RuntimeError('no such layer')  # the line to mend",
+            "broken.py:2: RuntimeError",
+            "*InputError: reference 'broken:build' cannot be built: it raised RuntimeError: no such layer*",
+        ]
+    )
+    result.stdout.no_fnmatch_line("*makers.py*")
+
+
 def test_other_pyprojects_are_no_concern(project: pytest.Pytester) -> None:
     project.makepyprojecttoml("[project]\ndependencies = ['pytest-kerasequiv']")
     project.mkdir("broken").joinpath("pyproject.toml").write_text("[tool.kerasequiv")

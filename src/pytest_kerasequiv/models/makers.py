@@ -126,6 +126,7 @@ class FromImport:
 
     def __call__(self, *, as_given: bool) -> keras.Model:
         """Return a model from what the import string names."""
+        __tracebackhide__ = True
         found = locate.resolve(self.text, self.argument)
         if not callable(found):
             raise InputError(
