@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -94,7 +94,7 @@ def observe(
         perturb: whether the float64 twin is trained from perturbed weights as well.
     """
     settings = lesson.reference if side.first else lesson.candidate
-    start = Start(side.values, [probe.inputs for probe in lesson.probes])
+    start = Start(lambda: side.values, [probe.inputs for probe in lesson.probes])
     steps = _train(side.runner(), lesson, settings, [start])[0]
     lesson = lesson if lesson.rate else replace(lesson, rate=rate_from(steps["sgd"]))
     exact, perturbed, why = None, None, "rtol or atol was given" if not oracle else None
@@ -111,14 +111,16 @@ def observe(
 
 @dataclass(frozen=True)
 class Start:
-    """What one course of training begins with: the values, and the inputs of each step."""
+    """What one course of training begins with: the values, made when they are needed, and the inputs."""
 
-    values: Sequence[Array]
+    values: Callable[[], Sequence[Array]]
     inputs: Sequence[Sequence[Array]]
 
 
 def _moved(runner: Runner, side: Side, start: Start, seed: int) -> Start:
-    values = perturbed_values(runner.model, start.values, side.dtype, seed)
+    def values() -> list[Array]:
+        return perturbed_values(runner.model, start.values(), side.dtype, seed)
+
     return Start(values, [perturbed_inputs(batch, side.dtype, seed) for batch in start.inputs])
 
 
@@ -132,7 +134,7 @@ def _train(
         with compiled_for_now(runner.model, lesson.plan.settings_of(runner.model)):
             runner.uses_loss = lesson.plan.compiled
             for start, pairs in zip(starts, batches, strict=True):
-                found.append({"sgd": sgd_steps(runner.under(start.values), pairs, lesson.rate)})
+                found.append({"sgd": sgd_steps(runner.under(start.values()), pairs, lesson.rate)})
         if settings is not None:
             with compiled_for_now(runner.model, settings):
                 runs = [(start.values, pairs) for start, pairs in zip(starts, batches, strict=True)]

@@ -90,27 +90,38 @@ def _largest(gradient: Array) -> float:
 
 def compiled_steps(
     runner: Runner,
-    lessons: Sequence[tuple[Sequence[Array], Sequence[tuple[Sequence[Array], Sequence[Array]]]]],
+    lessons: Sequence[
+        tuple[Callable[[], Sequence[Array]], Sequence[tuple[Sequence[Array], Sequence[Array]]]]
+    ],
 ) -> list[tuple[Step, ...]]:
     """Run the model's own ``train_step`` with the optimizer it is compiled with.
 
     Args:
         runner: a runner that holds its values; its model is compiled.
-        lessons: for each run, the values to begin with and the (inputs, targets) of each step. Every run
-            begins with a fresh optimizer.
+        lessons: for each run, what makes the values to begin with, and the (inputs, targets) of each step.
+            Every run begins with a fresh optimizer.
     """
     step = _train_step(runner, *lessons[0][1][-1])
     slots = runner.model.optimizer.variables
-    fresh = [peek(variable).copy() for variable in slots] if len(lessons) > 1 else []
+    fresh = [_compact(peek(variable)) for variable in slots] if len(lessons) > 1 else []
     found = []
     for number, (values, batches) in enumerate(lessons):
-        runner.under(values).reset_all()
+        runner.under(values()).reset_all()
         if number:
             for variable, value in zip(slots, fresh, strict=True):
                 variable.assign(value)
         runner.model.reset_metrics()
         found.append(tuple(_one_step(runner, step, *batch) for batch in batches))
     return found
+
+
+def _compact(values: Array) -> Array:
+    """Return a copy; where all numbers are one, as in a fresh optimizer's slots, a view of that one."""
+    import numpy as np
+
+    if values.size and bool(np.all(values == values.flat[0])):
+        return np.broadcast_to(values.flat[:1].copy()[0], values.shape)
+    return values.copy()
 
 
 def _one_step(
