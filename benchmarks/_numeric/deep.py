@@ -11,10 +11,11 @@ def resnet50():
 
 def resnet50_rewritten():
     """Return it with every 1x1 convolution of stride 1 as a Dense over the channels."""
-    return keras.models.clone_model(resnet50(), clone_function=_as_dense)
+    return keras.models.clone_model(resnet50(), clone_function=as_dense)
 
 
-def _as_dense(layer):
+def as_dense(layer):
+    """Clone a layer; a 1x1 convolution of stride 1 as a Dense over the channels."""
     if isinstance(layer, layers.Conv2D) and layer.kernel_size == (1, 1) and layer.strides == (1, 1):
         return layers.Dense(
             layer.filters, activation=layer.activation, use_bias=layer.use_bias, name=layer.name

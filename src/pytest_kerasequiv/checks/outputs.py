@@ -6,22 +6,26 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pytest_kerasequiv.checks.answers import Answer, Observation, observe
+from pytest_kerasequiv.checks.answers import Observation, observe
 from pytest_kerasequiv.checks.blame import blame, layer_table
+from pytest_kerasequiv.checks.contract import (
+    dtype_problems,
+    key_problems,
+    narrow_ids,
+    notes_on,
+    refusal,
+    shape_problem,
+    state_problems,
+)
 from pytest_kerasequiv.checks.judging import Judged, judge, judge_masks, tolerance_figures
 from pytest_kerasequiv.checks.plain_call import plain_call_findings
-from pytest_kerasequiv.checks.sides import Side, sides_of, unmapped
+from pytest_kerasequiv.checks.sides import sides_of, unmapped
 from pytest_kerasequiv.models.input_layout import checked_inputs, input_layout
-from pytest_kerasequiv.models.probes import Consumer, NoProbes, Probe, probes_for
+from pytest_kerasequiv.models.probes import NoProbes, Probe, probes_for
 from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Verdict
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from pytest_kerasequiv.checks.pair import Pair
-
-    Array = NDArray[np.generic]
 
 
 NAME = "outputs"
@@ -58,22 +62,8 @@ def run(
         return missing if not _shapes_differ(result) else result
     result = located(pair, result, probes)
     if not pair.program_match.proved and probes[0].name != "your inputs":
-        result = replace(result, findings=(*result.findings, *_narrow_ids(reference_side)))
+        result = replace(result, findings=(*result.findings, *narrow_ids(NAME, reference_side)))
     return _differing(result, plain_call_findings(pair, NAME, _small(probes)))
-
-
-def _narrow_ids(side: Side) -> list[Finding]:
-    """Say which integer inputs were only probed with 0 and 1, since no layer tells what they may be."""
-    found = side.survey()
-    pairs = zip(found.layout.specs, found.consumers, strict=True)
-    names = [spec.name for spec, consumer in pairs if "int" in spec.dtype and consumer == Consumer()]
-    if not names:
-        return []
-    message = (
-        f"integer input {', '.join(map(repr, names))} was probed with 0 and 1 only: no layer tells which "
-        "ids are valid; pass inputs= to compare more"
-    )
-    return [_note("inputs", names, names, message)]
 
 
 def _differing(result: CheckResult, found: list[Finding]) -> CheckResult:
@@ -119,10 +109,11 @@ def compare(
     """
     found: list[Finding] = []
     judged: list[Judged] = []
+    names = reference.names, candidate.names
     for index, (probe, size) in enumerate(probes):
         label = f"{probe!r} (batch of {size})"
         answers = (reference.answers[index], candidate.answers[index])
-        problem = _refusal(label, *answers) or _shape_problem(label, reference, candidate, *answers)
+        problem = refusal(NAME, label, *answers) or shape_problem(NAME, label, names, answers)
         if problem is not None:
             found.append(problem)
             continue
@@ -130,32 +121,8 @@ def compare(
             judged += _judge_probe(index, label, reference, candidate, (rtol, atol))
             found += judge_masks(NAME, label, reference.names, answers[0].outcome, answers[1].outcome)
     if rtol is None and atol is None:
-        found += _dtype_problems(reference, candidate)
+        found += dtype_problems(NAME, reference, candidate)
     return _result(reference, candidate, judged, found, probes=len(probes))
-
-
-def _refusal(label: str, reference: Answer, candidate: Answer) -> Finding | None:
-    if (reference.error is None) == (candidate.error is None):
-        return None
-    side, error = ("reference", reference.error) if reference.error else ("candidate", candidate.error)
-    message = f"only the {side} refuses the probe {label}: {error}"
-    return Finding(NAME, None, None, "error", reference.error, candidate.error, message)
-
-
-def _shape_problem(
-    label: str, reference: Observation, candidate: Observation, ours: Answer, theirs: Answer
-) -> Finding | None:
-    if ours.outcome is None or theirs.outcome is None:
-        return None
-    shapes = [[tuple(output.shape) for output in answer.outputs] for answer in (ours.outcome, theirs.outcome)]
-    if shapes[0] == shapes[1]:
-        return None
-    message = f"the outputs have other shapes on the probe {label}: {shapes[0]} against {shapes[1]}"
-    if len(shapes[0]) > 1 and sorted(shapes[0]) == sorted(shapes[1]):
-        message += (
-            f"; they are {list(reference.names)} in the reference, {list(candidate.names)} in the candidate"
-        )
-    return Finding(NAME, None, None, "shape", shapes[0], shapes[1], message)
 
 
 def _judge_probe(
@@ -195,65 +162,6 @@ def _judge_probe(
     return judged
 
 
-def _notes(reference: Observation, candidate: Observation, judged: Sequence[Judged]) -> list[Finding]:
-    notes = []
-    if reference.names != candidate.names and len(reference.names) == len(candidate.names) > 1:
-        message = f"the outputs are named {list(reference.names)} against {list(candidate.names)}"
-        if sorted(reference.names) == sorted(candidate.names):
-            message += ": the same names in another order; they are compared by position, as callers get them"
-        notes.append(_note("names", reference.names, candidate.names, message))
-    if reference.stochastic or candidate.stochastic:
-        message = (
-            "random numbers are drawn at inference, so outputs differ from call to call: "
-            f"{', '.join(sorted({*reference.stochastic, *candidate.stochastic}))}; both got the same seeds"
-        )
-        notes.append(_note("stochastic", list(reference.stochastic), list(candidate.stochastic), message))
-    alike = sum(j.stored.nonfinite for j in judged)
-    if alike:
-        message = f"{alike} output elements are NaN or infinite on both sides, at the same places"
-        notes.append(_note("nonfinite", alike, alike, message))
-    return notes
-
-
-def _state_problems(reference: Observation, candidate: Observation) -> list[Finding]:
-    """Return a finding where only one side carries state from one call to the next."""
-    sides = reference.answers, candidate.answers
-    carries = [any(answer.second is not None for answer in answers) for answers in sides]
-    if carries[0] == carries[1]:
-        return []
-    message = f"only the {'reference' if carries[0] else 'candidate'} carries state from one call to the next"
-    return [Finding(NAME, None, None, "stateful", carries[0], carries[1], message)]
-
-
-def _key_problems(reference: Observation, candidate: Observation) -> list[Finding]:
-    """Return a finding where callers get outputs by other names, or by names on one side only."""
-    if not (reference.keyed or candidate.keyed):
-        return []
-    if reference.keyed and candidate.keyed and reference.names == candidate.names:
-        return []
-    shown = [
-        f"a dict of {list(side.names)}" if side.keyed else f"{len(side.names)} outputs by position"
-        for side in (reference, candidate)
-    ]
-    message = f"the reference returns {shown[0]}, the candidate {shown[1]}"
-    return [Finding(NAME, None, None, "outputs", shown[0], shown[1], message)]
-
-
-def _dtype_problems(reference: Observation, candidate: Observation) -> list[Finding]:
-    """Return a finding where one side computes more coarsely; the coarser one's rounding would hide it."""
-    if reference.dtype == candidate.dtype:
-        return []
-    message = (
-        f"the reference computes in {reference.dtype}, the candidate in {candidate.dtype} (the coarsest "
-        "dtype of each); pass rtol or atol where that is meant"
-    )
-    return [Finding(NAME, None, None, "dtype", reference.dtype, candidate.dtype, message)]
-
-
-def _note(field: str, reference: Any, candidate: Any, message: str) -> Finding:
-    return Finding(NAME, None, None, field, reference, candidate, message, "note")
-
-
 def _result(
     reference: Observation,
     candidate: Observation,
@@ -262,8 +170,8 @@ def _result(
     *,
     probes: int,
 ) -> CheckResult:
-    notes = _notes(reference, candidate, judged)
-    found += [*_key_problems(reference, candidate), *_state_problems(reference, candidate)]
+    notes = notes_on(NAME, reference, candidate, judged)
+    found += [*key_problems(NAME, reference, candidate), *state_problems(NAME, reference, candidate)]
     worst = max(judged, key=lambda j: j.used, default=None)
     if worst is not None and not worst.agrees:
         found.append(Finding(NAME, None, None, "value", worst.reference, worst.candidate, worst.message()))

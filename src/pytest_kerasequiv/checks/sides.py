@@ -142,42 +142,17 @@ def sides_of(pair: Pair) -> tuple[Side, Side]:
         proved = pair.program_match.proved and pair.twins.weights == "copy"
         why = "both twins are the same program, proved; rounding needs no measuring" if proved else None
         given = input_layout(pair.reference)
-        twins = pair.twins
-        generic = _generic(pair)
-        _SIDES[pair] = (
-            _side(
-                pair.reference,
-                pair.reference_values,
-                given,
-                twins.reference_source,
-                why=why,
-                generic=generic[0],
-                first=True,
-            ),
-            _side(
-                pair.candidate,
-                pair.candidate_values,
-                given,
-                twins.candidate_source,
-                why=why,
-                generic=generic[1],
-                first=False,
-            ),
+        models = pair.reference, pair.candidate
+        values = pair.reference_values, pair.candidate_values
+        sources = pair.twins.reference_source, pair.twins.candidate_source
+        reference, candidate = (
+            Side(model, own, given, source, least_precise_dtype(model), why, first, generic)
+            for model, own, source, first, generic in zip(
+                models, values, sources, (True, False), _generic(pair), strict=True
+            )
         )
+        _SIDES[pair] = reference, candidate
     return _SIDES[pair]
-
-
-def _side(
-    model: keras.Model,
-    values: list[Array],
-    given: InputLayout,
-    source: Source,
-    *,
-    why: str | None,
-    generic: list[Array] | None,
-    first: bool,
-) -> Side:
-    return Side(model, values, given, source, least_precise_dtype(model), why, first, generic)
 
 
 def _generic(pair: Pair) -> tuple[list[Array] | None, list[Array] | None]:
