@@ -32,7 +32,7 @@ def _outputs(layer: Any) -> int:
         return 0
     elements = sum(_size(shape) for shape in shapes)
     if isinstance(layer, keras.layers.RNN | keras.layers.Bidirectional):
-        steps = layer.input.shape[1] or 1
+        steps = keras.tree.flatten(layer.input)[0].shape[1] or 1  # the mask is an input too
         return 8 * steps * (elements if len(shapes[0]) == 1 else elements // steps)
     return elements
 

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pytest_kerasequiv.training.data import Split, leaves
+from pytest_kerasequiv.training.set_aside import run_together
 
 if TYPE_CHECKING:
     import keras
@@ -145,12 +146,11 @@ class Stacked:
 
     def _forward(self, weights: list[Any], state: list[Any], batch: Any) -> Any:
         """Return the loss, shape (R,), and the new state of every replica."""
-        import tensorflow as tf
-
+        variables = (*self._model.trainable_variables, *self._model.non_trainable_variables)
+        stacked = {id(v): value for v, value in zip(variables, (*weights, *state), strict=True)}
         if self._orders:
-            own: Any = (weights, state, batch)
-            return tf.vectorized_map(lambda one: self._one(*one), own)
-        return tf.vectorized_map(lambda one: self._one(one[0], one[1], batch), (weights, state))
+            return run_together(self._model, stacked, self._one, (weights, state, batch))
+        return run_together(self._model, stacked, lambda w, s: self._one(w, s, batch), (weights, state))
 
     def _one(self, weights: list[Any], state: list[Any], batch: list[Any]) -> Any:
         """One replica's forward pass and loss, as Keras's ``train_step`` writes them."""
