@@ -121,6 +121,30 @@ def test_two_spellings_of_one_setting_are_equal(ours, theirs):
     assert compare_settings("updates", settings_of(net(**ours)), settings_of(net(**theirs))) == []
 
 
+def adamw(*names, listed=False):
+    optimizer = keras.optimizers.AdamW(1e-2, weight_decay=0.5)
+    model = net(lambda: optimizer)
+    if listed:
+        optimizer.exclude_from_weight_decay(var_list=[v for v in model.variables if v.name in names])
+    elif names:
+        optimizer.exclude_from_weight_decay(var_names=list(names))
+    return model
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_what_is_excluded_from_weight_decay_is_no_part_of_a_config_and_still_compared(listed):
+    result = compare(lambda: adamw("bias", listed=listed), adamw, steps=2)
+    assert result.verdict is Verdict.DIFFERENT
+    assert result.findings[0].field == "optimizer.exclude_from_weight_decay"
+    assert "bias" in result.findings[0].message
+
+
+def test_exclusions_from_weight_decay_act_in_the_updates():
+    result = compare(lambda: adamw("bias"), adamw, steps=2)
+    assert any("weight '" in f.message and "/bias' after step" in f.message for f in result.differences)
+    assert compare(lambda: adamw("bias"), lambda: adamw("bias"), steps=2).verdict is Verdict.EQUIVALENT
+
+
 def test_speed_settings_are_notes():
     found = compare_settings("updates", settings_of(net()), settings_of(net(run_eagerly=True)))
     assert [(f.field, f.severity) for f in found] == [("run_eagerly", "note")]

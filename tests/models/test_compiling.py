@@ -4,7 +4,12 @@ import keras
 import pytest
 
 from pytest_kerasequiv import InputError
-from pytest_kerasequiv.models.compiling import check_compile, compile_fresh, compile_settings
+from pytest_kerasequiv.models.compiling import (
+    check_compile,
+    compile_fresh,
+    compile_settings,
+    excluded_from_weight_decay,
+)
 
 
 def model():
@@ -128,6 +133,17 @@ def test_compile_must_be_a_mapping(given):
 def test_none_compiles_nothing():
     assert check_compile(None) is None
     assert compile_settings(model()) is None
+
+
+def test_what_is_excluded_by_name_from_weight_decay_is_excluded_in_a_copy():
+    optimizer = keras.optimizers.AdamW()
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma"])
+    compiled = model()
+    compile_fresh(compiled, {"optimizer": optimizer, "loss": "mse"})
+    assert compiled.optimizer is not optimizer
+    excluded = excluded_from_weight_decay(compiled)
+    assert excluded
+    assert all(name.startswith("bias ") for name in excluded)
 
 
 class ForgetfulSchedule(Schedule):

@@ -179,7 +179,14 @@ def own_step():
     return model
 
 
+def undecayed_bias():
+    optimizer = keras.optimizers.AdamW()
+    optimizer.exclude_from_weight_decay(var_names=["bias"])
+    return optimizer
+
+
 UNSUPPORTED = {
+    "excludes variables from weight decay": chain((5,), optimizer=undecayed_bias),
     "the optimizer Lamb does not work element by element": chain((5,), optimizer=keras.optimizers.Lamb),
     "the optimizer uses clipnorm": chain((5,), optimizer=lambda: keras.optimizers.SGD(clipnorm=1.0)),
     "the optimizer uses use_ema": chain((5,), optimizer=lambda: keras.optimizers.SGD(use_ema=True)),

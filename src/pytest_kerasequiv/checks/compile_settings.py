@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pytest_kerasequiv.models.compiling import compile_settings
+from pytest_kerasequiv.models.compiling import compile_settings, excluded_from_weight_decay
 from pytest_kerasequiv.models.configs import canonical, shown
 from pytest_kerasequiv.verdict import Finding
 
@@ -27,6 +27,9 @@ def settings_of(model: keras.Model) -> dict[str, Any] | None:
     if raw is None:
         return None
     found = _optimizer(model.optimizer)
+    excluded = excluded_from_weight_decay(model)
+    if excluded:
+        found["optimizer.exclude_from_weight_decay"] = excluded
     found |= _losses(raw.get("loss"))
     found["loss_weights"] = _loss_weights(raw.get("loss_weights"))
     for name in ("metrics", "weighted_metrics"):

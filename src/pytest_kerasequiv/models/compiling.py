@@ -108,7 +108,36 @@ def _copy(value: Any, where: str) -> Any:
     lost += _lost_by_schedule(value, copy)
     if lost:
         raise InputError(_not_copied(value, where, f"a copy has another {lost[0]!r}"))
+    _carry_exclusions(value, copy)
     return copy
+
+
+def _carry_exclusions(value: Any, copy: Any) -> None:
+    """Exclude the same names from weight decay: an optimizer's config does not tell them."""
+    for one, other in ((value, copy), *_inner(value, copy)):
+        pattern = getattr(one, "_exclude_from_weight_decay_pattern", None)
+        if pattern is not None:
+            other.exclude_from_weight_decay(var_names=[pattern.pattern])
+
+
+def _inner(value: Any, copy: Any) -> list[tuple[Any, Any]]:
+    """Return the optimizers that a loss scaler wraps."""
+    inner = getattr(value, "inner_optimizer", None)
+    return [] if inner is None else [(inner, copy.inner_optimizer)]
+
+
+def excluded_from_weight_decay(model: keras.Model) -> list[str]:
+    """Return the trainable variables that a compiled model's optimizer does not decay, by name and shape."""
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    pattern = getattr(optimizer, "_exclude_from_weight_decay_pattern", None)
+    listed = getattr(optimizer, "_exclude_from_weight_decay", None) or ()
+    if not getattr(optimizer, "weight_decay", None):
+        return []
+    return sorted(
+        f"{variable.name} {tuple(variable.shape)}"
+        for variable in model.trainable_variables
+        if optimizer._var_key(variable) in listed or (pattern is not None and pattern.search(variable.name))
+    )
 
 
 def _lost_by_schedule(value: Any, copy: Any) -> list[str]:

@@ -70,8 +70,8 @@ def _optimizer_reason(optimizer: Any) -> str | None:
     ):
         if getattr(optimizer, setting, None):
             return f"the optimizer uses {setting}"
-    if getattr(optimizer, "_exclude_from_weight_decay", None) or getattr(
-        optimizer, "_exclude_from_weight_decay_cache", None
+    if any(
+        getattr(optimizer, f"_exclude_from_weight_decay{part}", None) for part in ("", "_pattern", "_cache")
     ):
         return "the optimizer excludes variables from weight decay"
     if optimizer.built and any(float(v.numpy().sum()) for v in optimizer.variables[:1]):
