@@ -146,6 +146,23 @@ def test_what_is_excluded_by_name_from_weight_decay_is_excluded_in_a_copy():
     assert all(name.startswith("bias ") for name in excluded)
 
 
+class Scaled(keras.optimizers.SGD):
+    """An optimizer with a switch that its config does not tell."""
+
+    factor = 1.0
+
+    def update_step(self, gradient, variable, learning_rate):
+        super().update_step(gradient, variable, learning_rate * self.factor)
+
+
+def test_an_own_optimizer_that_was_changed_after_it_was_made_is_an_error():
+    compile_fresh(model(), {"optimizer": Scaled(), "loss": "mse"})
+    changed = Scaled()
+    changed.factor = 2.0
+    with pytest.raises(InputError, match=r"Scaled that cannot be copied .* a copy has another 'factor'"):
+        compile_fresh(model(), {"optimizer": changed, "loss": "mse"})
+
+
 class ForgetfulSchedule(Schedule):
     """A schedule whose config forgets its scale."""
 

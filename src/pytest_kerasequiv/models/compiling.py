@@ -157,8 +157,15 @@ def _not_copied(value: Any, where: str, why: str) -> str:
 
 
 def _plain(value: Any) -> dict[str, Any]:
-    """Return the constructor arguments kept as plain attributes: a copy must have them alike."""
+    """Return the constructor arguments kept as plain attributes: a copy must have them alike.
+
+    An optimizer of the user's own may also act on what was set after it was made.
+    """
+    import keras
+
     names = [*inspect.signature(type(value)).parameters, "_fn_kwargs"]
+    if isinstance(value, keras.optimizers.Optimizer) and not is_from_keras(type(value)):
+        names += [name for name in vars(value) if not name.startswith("_") and name not in {"built", "name"}]
     return {name: vars(value)[name] for name in names if isinstance(vars(value).get(name), _PLAIN)}
 
 
