@@ -1,5 +1,6 @@
 """Tracing leaves the caller's world alone, and says why where a program cannot be proved."""
 
+import gc
 import random
 import subprocess
 import sys
@@ -307,3 +308,15 @@ def test_a_chain_of_a_thousand_layers():
     program = trace(model)
     assert program.reason is None
     assert match_programs(program, program).proved
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_collecting_garbage_goes_on_as_before(enabled):
+    model = keras.Sequential([keras.Input((3,)), layers.Dense(2)])
+    before = gc.isenabled()
+    try:
+        (gc.enable if enabled else gc.disable)()
+        trace(model)
+        assert gc.isenabled() is enabled
+    finally:
+        (gc.enable if before else gc.disable)()

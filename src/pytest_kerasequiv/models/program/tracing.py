@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +31,7 @@ def trace(model: keras.Model) -> Program:
     """
     assembly = Assembly(model)
     reason, op = None, ""
-    with preserved_world(), collected_losses(model), warnings.catch_warnings():
+    with preserved_world(), collected_losses(model), warnings.catch_warnings(), _garbage_kept():
         warnings.simplefilter("ignore")  # what Keras warns of, it told when the model was built and called
         _scatter_python_randomness()
         try:
@@ -43,6 +45,18 @@ def trace(model: keras.Model) -> Program:
         except Exception as error:  # whatever a layer raises while being traced is the reason
             reason = f"it could not be traced: {type(error).__name__}: {error}"
     return assembly.program(reason, op)
+
+
+@contextmanager
+def _garbage_kept() -> Iterator[None]:
+    """Do not search for garbage meanwhile: a trace makes hundreds of thousands of objects that stay."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _require_tensorflow() -> None:
