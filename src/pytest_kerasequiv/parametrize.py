@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -47,6 +48,8 @@ def parametrize_with_checks(
             def test_twins(twins, check):
                 check(twins)
     """
+    if not isinstance(pairs, Iterable):
+        raise InputError(f"pairs={pairs!r} is no list; pass a list of Twins, for example [Twins(old, new)]")
     listed = [_pair(pair) for pair in pairs]
     _check_names([twins.name for twins, _ in listed])
     cases = [case for pair in listed for case in _cases(*pair, checks)]
@@ -64,7 +67,8 @@ def _pair(pair: Any) -> tuple[Twins, Training | None]:
     twins, training = pair if isinstance(pair, tuple) and len(pair) == 2 else (pair, None)
     if not isinstance(twins, Twins) or not isinstance(training, Training | None):
         raise InputError(
-            f"pairs holds {pair!r}; each must be Twins(...) or, to train too, (Twins(...), Training(...))"
+            f"pairs holds {reprlib.repr(pair)}; each must be Twins(...) or, to train too, "
+            "(Twins(...), Training(...))"
         )
     return twins, training
 

@@ -164,6 +164,9 @@ def test_expected_failures_and_own_checks(scripted: pytest.Pytester) -> None:
     ("arguments", "message"),
     [
         ("[]", "names nothing to compare"),
+        ("None", "pairs=None is no list; pass a list of Twins"),
+        ("Twins({})", "is no list; pass a list of Twins"),
+        ("[list(range(1000))]", "pairs holds [0, 1, 2, 3, 4, 5, ...]; each must be Twins"),
         ("[3]", "pairs holds 3; each must be Twins"),
         ("[Twins({}, name='a'), Twins({}, name='a')]", "two pairs named 'a'"),
         ("[Twins({}, name='a')], checks=['output']", "which is no check"),
