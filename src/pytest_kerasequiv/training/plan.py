@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import numbers
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -139,10 +140,23 @@ def _data(train: Any, test: Any, fit: FitFunction | None) -> dict[str, Split | N
             f"fit={fit!r} is not callable; pass a function fit(model, seed) that trains the model and "
             "returns its metrics as a dict of numbers"
         )
+    _check_called_with_two(fit)
     return {
         "train": None if train is None else split("train", train),
         "test": None if test is None else split("test", test),
     }
+
+
+def _check_called_with_two(fit: FitFunction) -> None:
+    """Refuse a function that cannot take model and seed: else each run would fail, one after the other."""
+    try:
+        inspect.signature(fit).bind(None, 0)
+    except ValueError:  # a builtin does not tell
+        return
+    except TypeError as error:
+        raise InputError(
+            f"fit={fit!r} cannot be called as fit(model, seed): {error}; let it take the model and the seed"
+        ) from None
 
 
 def _split_or_missing(name: str, value: Any) -> Split:
@@ -169,6 +183,8 @@ def _metric_names(metrics: Sequence[str] | None) -> tuple[str, ...] | None:
         raise InputError(
             f"metrics={metrics!r} is one string; pass a list of names, for example metrics=[{metrics!r}]"
         )
+    if not isinstance(metrics, Iterable):
+        raise InputError(f"metrics={metrics!r} is no list of names; pass for example metrics=['loss']")
     names = tuple(metrics)
     wrong = [name for name in names if not isinstance(name, str)]
     if wrong or not names:
@@ -201,7 +217,7 @@ def _seeds(seeds: Any) -> int | tuple[int, ...]:
         if count < 2:
             raise InputError(f"seeds={seeds} is too few: a spread needs at least 2 runs; 20 is the default")
         return count
-    if isinstance(seeds, (str, bytes)) or not hasattr(seeds, "__iter__"):
+    if isinstance(seeds, (str, bytes, Mapping)) or not isinstance(seeds, Iterable):
         raise InputError(f"seeds={seeds!r} must be a count such as 20, or a list of whole numbers")
     listed = list(seeds)
     wrong = [s for s in listed if not _is_seed(s)]

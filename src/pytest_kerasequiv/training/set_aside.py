@@ -44,7 +44,8 @@ def run_together(
                 except _Reached as call:
                     return call.inputs
 
-        found = tf.vectorized_map(piece, (list(elements), known))
+        # Without the warning that random numbers are drawn replica by replica: so they are to be.
+        found = tf.vectorized_map(piece, (list(elements), known), warn=False)
         if not reached:
             return found
         known.append(_together(reached[0], stacked, *found))
