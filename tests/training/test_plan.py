@@ -78,7 +78,7 @@ def test_explicit_seeds_are_kept_in_order():
         ({"metrics": 3}, "metrics=3 is no list"),
         ({"seeds": {1: 2, 3: 4}}, "must be a count"),
         ({"fit": 3}, "fit=3 is not callable"),
-        ({"fit": lambda: {}}, r"cannot be called as fit\(model, seed\): too many positional"),
+        ({"fit": lambda model: {}}, r"cannot be called as fit\(model, seed\): too many positional"),
         ({"fit": lambda model, seed, data: {}}, "missing a required argument: 'data'"),
         ({"fit": lambda model, seed: {}, "engine": "vectorized"}, "cannot run your own fit"),
     ],
