@@ -61,6 +61,11 @@ def any_given(config: pytest.Config) -> bool:
     return any(typed is not None or text for typed, text in (given(config, name) for name in OPTIONS))
 
 
+def listens(config: pytest.Config) -> bool:
+    """Tell whether plain `compare` in a test counts too: for the gate, or for a report to be written."""
+    return enabled(config) or any(given(config, "report"))
+
+
 def settings_of(config: pytest.Config) -> Settings:
     """Return the settings of the session, read when they are first needed."""
     if SETTINGS not in config.stash:

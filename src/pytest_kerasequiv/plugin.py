@@ -11,7 +11,7 @@ import pytest
 
 from pytest_kerasequiv.controller import Controller
 from pytest_kerasequiv.fixtures import keras_twins, kerasequiv_executor, kerasequiv_settings
-from pytest_kerasequiv.options import SKIP_REASON, add_options, any_given, enabled, settings_of
+from pytest_kerasequiv.options import SKIP_REASON, add_options, any_given, enabled, listens, settings_of
 from pytest_kerasequiv.travelling import ENTRIES, forget
 
 __all__ = ["keras_twins", "kerasequiv_executor", "kerasequiv_settings"]
@@ -89,7 +89,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     """Count what a test compares by plain `compare` and `assert_equivalent` too."""
-    if not enabled(item.config):
+    if not listens(item.config):
         return (yield)
     from pytest_kerasequiv.comparison import hearing
     from pytest_kerasequiv.ledger import enter

@@ -44,6 +44,22 @@ def test_three_files_with_all_pairs(scripted: pytest.Pytester, workers: list[str
     assert "| good | EQUIVALENT | statistical | 8 |" in (folder / "summary.md").read_text()
 
 
+@WORKERS
+def test_plain_comparisons_are_reported_without_the_flag(
+    scripted: pytest.Pytester, workers: list[str]
+) -> None:
+    scripted.makepyfile(
+        "def test_it():\n"
+        "    from pytest_kerasequiv import assert_equivalent\n"
+        "    assert_equivalent({}, checks=['outputs'])"
+    )
+    scripted.runpytest_subprocess("--kerasequiv-report=out", *workers).assert_outcomes(passed=1)
+    session = SessionReport.from_json((scripted.path / "out" / "report.json").read_text())
+    assert [(pair.verdict.value, list(pair.checks)) for pair in session.pairs] == [
+        ("EQUIVALENT", ["outputs"])
+    ]
+
+
 def test_without_the_option_nothing_is_written(scripted: pytest.Pytester) -> None:
     scripted.makepyfile(PAIRS)
     before = set(scripted.path.iterdir())
