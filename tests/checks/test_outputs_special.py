@@ -197,6 +197,20 @@ def test_another_compute_dtype_is_not_hidden_by_the_coarser_ones_rounding(polici
     assert loose.verdict is Verdict.EQUIVALENT
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_another_dtype_of_the_output_is_not_hidden_by_its_rounding(turned):
+    mixed = {"dtype": "mixed_bfloat16"}
+    sides = [
+        lambda: stack(layers.Dense(8, **mixed), layers.Dense(2, **mixed)),
+        lambda: stack(layers.Dense(8, **mixed), layers.Dense(2, dtype="float32")),
+    ]
+    result = run(*(sides[::-1] if turned else sides))
+    assert result.verdict is Verdict.DIFFERENT
+    found = {finding.field: (finding.reference, finding.candidate) for finding in result.differences}
+    told = ("bfloat16", "float32")
+    assert found["dtype"] == (told[::-1] if turned else told)
+
+
 def test_integer_inputs_of_unknown_range_are_told():
     def build(most):
         ids = keras.Input((4,), dtype="int32", name="ids")

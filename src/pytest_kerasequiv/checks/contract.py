@@ -60,14 +60,39 @@ def state_problems(check: str, reference: Observation, candidate: Observation) -
 
 
 def dtype_problems(check: str, reference: Observation, candidate: Observation) -> list[Finding]:
-    """Return a finding where one side computes more coarsely; the coarser one's rounding would hide it."""
+    """Return a finding where one side computes more coarsely, or hands out another dtype.
+
+    The rounding of the coarser side would hide what differs.
+    """
     if reference.dtype == candidate.dtype:
-        return []
+        return _output_dtypes(check, reference, candidate)
     message = (
         f"the reference computes in {reference.dtype}, the candidate in {candidate.dtype} (the coarsest "
         "dtype of each); pass rtol or atol where that is meant"
     )
     return [Finding(check, None, None, "dtype", reference.dtype, candidate.dtype, message)]
+
+
+def _output_dtypes(check: str, reference: Observation, candidate: Observation) -> list[Finding]:
+    both = zip(reference.answers, candidate.answers, strict=True)
+    outcomes = next(((a.outcome, b.outcome) for a, b in both if a.outcome and b.outcome), None)
+    if outcomes is None:
+        return []
+    dtypes = [[str(output.dtype) for output in outcome.outputs] for outcome in outcomes]
+    return [
+        Finding(
+            check,
+            None,
+            None,
+            "dtype",
+            ours,
+            theirs,
+            f"output {name!r} is {ours} in the reference and {theirs} in the candidate; pass rtol or atol "
+            "where that is meant",
+        )
+        for name, ours, theirs in zip(reference.names, *dtypes, strict=False)
+        if ours != theirs
+    ]
 
 
 def notes_on(
