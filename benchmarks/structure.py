@@ -149,7 +149,8 @@ def measure(name: str, builders: tuple[Builder, Builder], checks: Sequence[str],
         ratio = seconds / (build + trace)
         cells.append(f"{check} {seconds:7.2f} s = {ratio:5.2f} x {result.verdict.value:<12}")
     if memory:
-        cells.append(f"peak {_peak(twins, checks):6.1f} MB")
+        peaks = ", ".join(f"{check} {peak:.1f}" for check, peak in _peaks(twins, checks).items())
+        cells.append(f"peak MB: {peaks}")
     layers = len(twins.reference.layers)
     print(
         f"{name:<20} {layers:5d} layers, build twice {build:6.2f} s, trace {trace:6.2f} s | "
@@ -190,16 +191,20 @@ def _traced_step(model: Any) -> float:
     return time.perf_counter() - started
 
 
-def _peak(twins: Any, checks: Sequence[str]) -> float:
+def _peaks(twins: Any, checks: Sequence[str]) -> dict[str, float]:
+    """Return the peak of Python objects in each check, in MB beyond what there was before it."""
     from pytest_kerasequiv.checks.pair import Pair
 
     pair = Pair(twins)
+    found = {}
     tracemalloc.start()
     for check in checks:
+        before = tracemalloc.get_traced_memory()[0]
+        tracemalloc.reset_peak()
         importlib.import_module(f"pytest_kerasequiv.checks.{check}").run(pair)
-    peak = tracemalloc.get_traced_memory()[1]
+        found[check] = (tracemalloc.get_traced_memory()[1] - before) / 1e6
     tracemalloc.stop()
-    return peak / 1e6
+    return found
 
 
 def main() -> None:

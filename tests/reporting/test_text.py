@@ -47,6 +47,19 @@ def test_a_setting_that_several_checks_name_is_said_once(different: Report) -> N
     )
 
 
+def test_what_the_table_of_metrics_says_is_not_said_twice(inconclusive: Report) -> None:
+    said = Finding("training", None, None, "loss", 1.0, 1.1, "loss: in words", "note")
+    outlier = Finding("training", None, None, "loss", None, None, "loss: a run far from the others", "note")
+    for verdict, twice in (("EQUIVALENT", False), ("INCONCLUSIVE", True)):
+        metric = {**metrics(inconclusive)["loss"], "verdict": verdict}
+        training = replace(
+            inconclusive["training"], findings=(said, outlier), figures={"metrics": {"loss": metric}}
+        )
+        text = render(replace(inconclusive, checks={"training": training}))
+        assert ("in words" in text) is twice
+        assert "far from the others" in text
+
+
 def test_the_headline_names_pair_verdict_evidence_and_sides(equivalent: Report) -> None:
     line = "EQUIVALENT (statistical): forecaster [models:sequential against models:functional]"
     assert headline(equivalent) == line

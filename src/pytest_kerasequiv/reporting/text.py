@@ -107,12 +107,15 @@ def _other_lines(report: Report) -> Iterator[str]:
 
 
 def _others(report: Report) -> list[Finding]:
-    """Return the findings but the culprit; a setting that differs is named once, not by every check."""
+    """Return the findings but the culprit and what the table says; a setting that differs is named once."""
     first = culprit(report)
     named = [_setting(first)] if first is not None else []
+    tabled = {name for name, metric in metrics(report).items() if metric.get("verdict") == Verdict.EQUIVALENT}
     others = []
     for finding in report.findings:
         if finding is first or (finding.severity == "difference" and _setting(finding) in named):
+            continue
+        if finding.check == "training" and finding.field in tabled and finding.reference is not None:
             continue
         named.append(_setting(finding))
         others.append(finding)
