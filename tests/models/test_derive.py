@@ -125,6 +125,32 @@ def masked_functional():
     return keras.Model(tokens, layers.GlobalAveragePooling1D()(x))
 
 
+def masked_inputs():
+    x = inputs = keras.Input((6, 3))
+    for layer in (layers.Masking(), layers.Dense(2), layers.GlobalAveragePooling1D()):
+        x = layer(x)
+    return keras.Model(inputs, x)
+
+
+@pytest.mark.parametrize("made_by", [masked_functional, masked_inputs])
+def test_a_given_model_with_masks_has_a_twin(made_by):
+    """Its copy has each mask twice: as an argument, and as Keras computes it again."""
+    twins = Twins(made_by())
+    assert isinstance(twins.candidate, keras.Sequential)
+    assert [type(layer) for layer in twins.candidate.layers] == [
+        type(layer) for layer in twins.reference.layers if isinstance(layer, keras.Layer)
+    ][1:]
+
+
+def test_a_given_model_with_a_mask_of_its_own_has_none():
+    inputs = keras.Input((6, 3))
+    x = layers.Masking()(inputs)
+    other = keras.ops.any(keras.ops.not_equal(inputs, 1.0), axis=-1)
+    model = keras.Model(inputs, layers.LSTM(2)(x, mask=other))
+    with pytest.raises(InputError, match="no twin in the other API"):
+        _ = Twins(model).candidate
+
+
 @pytest.mark.parametrize("builder", [masked, masked_functional])
 def test_masks_pass_as_in_the_original(builder):
     twins = Twins(builder)

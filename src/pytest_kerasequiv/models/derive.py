@@ -99,8 +99,7 @@ def _nodes_behind(tensor: Any) -> list[Any]:
     nodes: list[Any] = []
     waiting = [tensor]
     while waiting:
-        history = waiting.pop()._keras_history
-        node = history.operation._inbound_nodes[history.node_index]
+        _, node = _origin(waiting.pop())
         if not any(node is other for other in nodes):
             nodes.append(node)
             waiting.extend(_inputs_of(node))
@@ -109,10 +108,38 @@ def _nodes_behind(tensor: Any) -> list[Any]:
 
 def _inputs_of(node: Any) -> list[Any]:
     """Return the tensors that a layer was called with, without the masks that Keras handed on by itself."""
-    masks = {
-        id(mask) for mask in (getattr(t, "_keras_mask", None) for t in node.input_tensors) if mask is not None
-    }
-    return [tensor for tensor in node.input_tensors if id(tensor) not in masks]
+    masks = [mask for t in node.input_tensors if (mask := getattr(t, "_keras_mask", None)) is not None]
+    return [tensor for tensor in node.input_tensors if not any(_same_mask(tensor, mask) for mask in masks)]
+
+
+def _same_mask(tensor: Any, mask: Any) -> bool:
+    """Tell whether a tensor is that mask: in a copy of a model it is, but computed a second time."""
+    import keras
+
+    if tensor is mask:
+        return True
+    (operation, call), (other, its_call) = map(_origin, (tensor, mask))
+    if type(operation) is not type(other) or isinstance(operation, keras.Layer):
+        return False
+    if _settings(operation) != _settings(other):
+        return False
+    ours, theirs = (
+        keras.tree.flatten((node.arguments.args, node.arguments.kwargs)) for node in (call, its_call)
+    )
+    return len(ours) == len(theirs) and all(
+        _same_mask(a, b) if isinstance(a, keras.KerasTensor) and isinstance(b, keras.KerasTensor) else a == b
+        for a, b in zip(ours, theirs, strict=True)
+    )
+
+
+def _origin(tensor: Any) -> tuple[Any, Any]:
+    """Return the operation that a tensor comes from, and its call."""
+    history = tensor._keras_history
+    return history.operation, history.operation._inbound_nodes[history.node_index]
+
+
+def _settings(operation: Any) -> dict[str, Any]:
+    return {name: value for name, value in operation.get_config().items() if name != "name"}
 
 
 def _refuse_branch(node: Any, used: list[Any]) -> None:
