@@ -6,6 +6,7 @@ The part of the check `weights` that looks at values.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_kerasequiv.models.configs import shown
@@ -13,14 +14,26 @@ from pytest_kerasequiv.models.rewrites.initialiser_form import form_of
 from pytest_kerasequiv.verdict import Finding
 
 if TYPE_CHECKING:
-    from pytest_kerasequiv.checks.weights import WeightsObservation
+    import numpy as np
+    from numpy.typing import NDArray
+
     from pytest_kerasequiv.models.initial import VariableFacts
+    from pytest_kerasequiv.models.vocabularies import Learned
 
 WITHOUT_DRAWS = frozenset({"Zeros", "Ones", "Constant"})
 """Initialisers that give the same value each time."""
 
 MappedPair = tuple[int, int]
 """Numbers of a reference variable and of the candidate variable that it is mapped to."""
+
+
+@dataclass(frozen=True)
+class WeightsObservation:
+    """The variables of one model: how they are set up, their values, and what is learned beside them."""
+
+    facts: tuple[VariableFacts, ...]
+    values: Sequence[NDArray[np.generic]]
+    learned: tuple[Learned, ...] = ()
 
 
 class InitialValues:

@@ -4,35 +4,23 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from pytest_kerasequiv.checks.initial_values import InitialValues, where
+from pytest_kerasequiv.checks.initial_values import InitialValues, WeightsObservation, where
 from pytest_kerasequiv.checks.vocabularies import vocabulary_findings
 from pytest_kerasequiv.models.initial import VariableFacts, facts_of
 from pytest_kerasequiv.models.variables import values_of
-from pytest_kerasequiv.models.vocabularies import Learned, learned_of
+from pytest_kerasequiv.models.vocabularies import learned_of
 from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Verdict
 
 if TYPE_CHECKING:
     import keras
-    import numpy as np
-    from numpy.typing import NDArray
 
     from pytest_kerasequiv.checks.pair import Pair
     from pytest_kerasequiv.models.weight_map import VariableMap
 
 NAME = "weights"
 Mode = Literal["copy", "own"]
-
-
-@dataclass(frozen=True)
-class WeightsObservation:
-    """The variables of one model: how they are set up, their values, and what is learned beside them."""
-
-    facts: tuple[VariableFacts, ...]
-    values: Sequence[NDArray[np.generic]]
-    learned: tuple[Learned, ...] = ()
 
 
 def observe(model: keras.Model) -> WeightsObservation:
