@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+import keras
 import numpy as np
 import pytest
 
@@ -22,7 +23,6 @@ DATA = (X, X[:, :1] - X[:, 1:2] * X[:, 2:])
 
 
 def chained(initializer="glorot_uniform"):
-    import keras
     from keras import layers
 
     return keras.Sequential(
@@ -38,7 +38,6 @@ def chained(initializer="glorot_uniform"):
 
 
 def nested(initializer="glorot_uniform", rate=0.2):
-    import keras
     from keras import layers
 
     inputs = keras.Input((3,))
@@ -121,9 +120,30 @@ def test_other_initialisers_are_not_covered_up():
 
 
 def test_an_initialiser_with_a_seed_of_its_own_is_not_covered_up():
-    import keras
-
     assert found(chained, lambda: nested(keras.initializers.GlorotUniform(seed=3)))[1] is None
+
+
+def test_layers_that_share_a_draw_are_not_parted():
+    """Each layer alone starts alike, but in one twin both start from the very same weights."""
+
+    def twice(shared):
+        from keras import initializers, layers
+
+        def build():
+            one = initializers.GlorotUniform()
+            other = one if shared else initializers.GlorotUniform()
+            made = [layers.Dense(3), layers.Dense(3)]
+            made[0].kernel_initializer, made[1].kernel_initializer = one, other
+            return keras.Sequential([keras.Input((3,)), *made, layers.Dense(1)])
+
+        return build
+
+    shared, apart = twice(True), twice(False)
+    first, second = (Twins(build, chained, weights="copy").reference.layers[:2] for build in (shared, apart))
+    assert np.array_equal(first[0].kernel, first[1].kernel)
+    assert not np.array_equal(second[0].kernel, second[1].kernel)
+    for twins in ((apart, shared), (shared, apart)):
+        assert found(*twins)[1] is None
 
 
 def test_weights_that_a_builder_loads_are_not_covered_up():
@@ -148,8 +168,6 @@ def test_models_that_come_with_weights_are_left_alone():
 
 
 def test_your_own_fit_gets_the_candidate_at_the_start_of_the_reference():
-    import keras
-
     seen = {}
 
     def fit(model, seed):

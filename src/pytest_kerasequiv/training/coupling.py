@@ -16,7 +16,7 @@ from pytest_kerasequiv.models.seeds import preserved_world
 from pytest_kerasequiv.models.sources import Source
 from pytest_kerasequiv.models.twins import BUILD_SEED
 from pytest_kerasequiv.models.variables import assign, values_of
-from pytest_kerasequiv.training.replay import Replay, recorded_build
+from pytest_kerasequiv.training.replay import Recipe, Replay, recorded_build
 from pytest_kerasequiv.training.starts import Start, Starts
 from pytest_kerasequiv.training.worlds import training_world
 
@@ -116,11 +116,18 @@ def _equal(ours: Sequence[NDArray[np.generic]], theirs: Sequence[NDArray[np.gene
 
 
 def _same_draws(reference: Source, candidate: Source, variable_map: VariableMap) -> bool:
-    """Tell whether both starts are draws, and mapped variables draws of the same initialiser."""
+    """Tell whether both starts are draws, mapped variables of the same initialiser, and shared alike.
+
+    Two variables that follow from one draw, as where layers share an initialiser, are not independent: the
+    variables that they are mapped to must share one too.
+    """
     ours, theirs = _recorded(reference), _recorded(candidate)
     if ours is None or theirs is None:
         return False
-    return all(_alike(ours, index, theirs, other) for index, other in variable_map.pairs)
+    pairs = [(ours.recipes[index], theirs.recipes[other]) for index, other in variable_map.pairs]
+    draws = {(one.draw, other.draw) for one, other in pairs if one.draw is not None}
+    one_to_one = all(len({pair[side] for pair in draws}) == len(draws) for side in (0, 1))
+    return one_to_one and all(_alike(one, other) for one, other in pairs)
 
 
 def _recorded(source: Source) -> Replay | None:
@@ -128,8 +135,7 @@ def _recorded(source: Source) -> Replay | None:
         return recorded_build(source, BUILD_SEED)[1]
 
 
-def _alike(ours: Replay, index: int, theirs: Replay, other: int) -> bool:
-    first, second = ours.recipes[index], theirs.recipes[other]
+def _alike(first: Recipe, second: Recipe) -> bool:
     if (first.draw is None) != (second.draw is None):
         return False
     if first.draw is None:

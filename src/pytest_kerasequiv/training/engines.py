@@ -55,11 +55,11 @@ def make_arms(
     """
     runs = as_cache(cache)
     arms = []
-    for side in ("reference", "candidate"):
-        source = twins.reference_source if side == "reference" else twins.candidate_source
-        starts = Starts(source, plan)
-        if coupled is not None and side == "candidate":
-            source, starts = coupled.candidate, coupled.starts(plan)
+    reference = twins.reference_source, Starts(twins.reference_source, plan)
+    candidate = twins.candidate_source, Starts(twins.candidate_source, plan)
+    if coupled is not None:
+        candidate = coupled.candidate, coupled.starts(plan)
+    for side, (source, starts) in (("reference", reference), ("candidate", candidate)):
         arm = (
             make_arm(source, plan, side, starts)
             if executor is None
