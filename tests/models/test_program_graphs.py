@@ -9,6 +9,7 @@ keras = pytest.importorskip("keras")
 
 import tensorflow as tf  # noqa: E402
 from keras import layers  # noqa: E402
+from tensorflow.python.framework import op_def_registry  # noqa: E402
 
 from pytest_kerasequiv.models.program import match_programs, trace  # noqa: E402
 from pytest_kerasequiv.models.program.assembling import Assembly, Traced  # noqa: E402
@@ -105,7 +106,7 @@ def bodies(graph_def, nodes, graph_outputs):
     found = [(nodes, live_nodes(nodes, wanted))]
     for _, live in found:
         for node in live:
-            for attribute in node.attr.values():
+            for _, attribute in sorted(node.attr.items()):
                 function = (
                     library.pop(attribute.func.name, None)
                     if attribute.WhichOneof("value") == "func"
@@ -134,7 +135,7 @@ def change_constant(node, rng, _):
 
 
 def change_attribute(node, rng, _):
-    names = [name for name in node.attr if name not in DROPPED]
+    names = sorted(name for name in node.attr if name not in DROPPED)
     rng.shuffle(names)
     for name in names:
         attribute = node.attr[name]
@@ -176,12 +177,19 @@ def rewire(node, rng, nodes):
         other for other in nodes if other.op not in (*SKIPPED, *WRITES) and not depends(other, node, by_name)
     ]
     others = [other for other in before if old is not None and old.op not in SKIPPED and other.op != old.op]
+    others = [other for other in others if first_output(other)]
     if not others:
         return False
     source = others[int(rng.integers(len(others)))]
-    suffix = node.input[position].partition(":")[1:]
-    node.input[position] = source.name + "".join(suffix)
+    in_function = node.input[position].count(":") == 2
+    node.input[position] = f"{source.name}:{first_output(source)}:0" if in_function else source.name
     return True
+
+
+def first_output(node):
+    """Return the name of the op's first output, by which a function's body refers to it."""
+    outputs = op_def_registry.get(node.op).output_arg
+    return outputs[0].name if outputs else None
 
 
 def depends(node, ancestor, by_name):
@@ -212,7 +220,8 @@ ORDERED = (
 
 def swap_inputs(node, rng, nodes):
     by_name = {other.name: other for other in nodes}
-    if node.op not in ORDERED or node.input[0] == node.input[1]:
+    inputs = [text for text in node.input if not text.startswith("^")]
+    if node.op not in ORDERED or len(inputs) < 2 or inputs[0] == inputs[1]:
         return False
     sources = [by_name.get(data_name(text)) for text in node.input[:2]]
     if None in sources or sources[0].op == sources[1].op or any(source.op in SKIPPED for source in sources):
