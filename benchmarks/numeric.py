@@ -5,11 +5,13 @@
     python benchmarks/numeric.py cost                   # seven checks on the question's twins and on ResNet50
 
 `cost` counts memory so: what the process grew by (its largest resident size, less that after both twins were
-built, so that the twins themselves are not in it), less the activations of one probe batch. These are the sum
-of the sizes of all layer outputs of the reference for one training batch, in the dtype of the model (Keras
-holds all of them until a call ends); what is handed on unchanged counts once. The rest is told in copies of
-the reference's variables in their own dtype; a float64 twin counts as two copies of a float32 model.
-TensorFlow's own count of live tensors stands beside it: the process keeps what its pool of memory once held.
+built, so that the twins themselves are not in it), less the activations of one probe batch, told in copies of
+the reference's variables in their own dtype; a float64 twin counts as two copies of a float32 model. Two
+figures stand for the activations, both for one training batch: the sum of the sizes of all layer outputs of
+the reference (what is handed on unchanged counts once), and what TensorFlow takes while Keras calls the
+reference once in training mode under a gradient tape, which also keeps what layers make inside them.
+TensorFlow's own count of live tensors stands beside what the process grew by: the process keeps what its pool
+of memory once held.
 Without `--exact` ResNet50 is compared with itself: the program is proved and no float64 is needed. With it
 every 1x1 convolution is rewritten as a Dense, and every number is measured in float64 too.
 
@@ -171,16 +173,16 @@ def _cost(name, reference, candidate, *, loss, **options):
         sum(v.value.dtype.size * math.prod(v.shape) for v in comparison.twins.reference.variables) / 2**20
     )
     built = time.perf_counter() - started
-    before, results, peaks = _resident(), [], []
+    before, tensors, results, peaks = _resident(), _live_tensors("current"), [], []
     for check in LADDER[:-1]:
         with _watched() as peak:
             results.append(comparison.check(check))
         peaks.append((max(peak) - before, _live_tensors()))
     total = time.perf_counter() - started
-    batch = _activations(comparison.pair)
+    outputs, forward = _activations(comparison.pair)
     print(
-        f"{name}: {total:.1f} s in all, building {built:.1f} s; "
-        f"one copy of the variables is {weights:.1f} MB, the activations of one probe batch {batch:.0f} MB"
+        f"{name}: {total:.1f} s in all, building {built:.1f} s; one copy of the variables is {weights:.1f} "
+        f"MB, the layer outputs of one batch {outputs:.0f} MB, a forward pass in training mode {forward:.0f}"
     )
     for result, (grown, live) in zip(results, peaks, strict=True):
         share = 100 * result.seconds / total
@@ -188,18 +190,23 @@ def _cost(name, reference, candidate, *, loss, **options):
             f"  {result.name:10} {result.verdict:12} {result.seconds:6.2f} s {share:5.1f} %  "
             f"grown by {grown:5.0f} MB, live tensors {live:5.0f} MB"
         )
-    grown = max(grown for grown, _ in peaks)
-    copies = (grown - batch) / weights
-    told = (
-        f"{copies:.1f} copies of the variables (target: 4)"
-        if weights > SMALL
-        else "too small a model to count"
-    )
-    print(f"  peak beyond the built twins {grown:.0f} MB, less one batch's activations: {told}", flush=True)
+    for what, most in (
+        ("the process grew by", max(grown for grown, _ in peaks)),
+        ("live tensors grew by", max(live for _, live in peaks) - tensors),
+    ):
+        told = (
+            f"less layer outputs {(most - outputs) / weights:.1f}, "
+            f"less a forward pass {(most - forward) / weights:.1f} copies of the variables (target: 4)"
+            if weights > SMALL
+            else "too small a model to count"
+        )
+        print(f"  {what} {most:.0f} MB beyond the built twins: {told}", flush=True)
 
 
 def _activations(pair):
-    """Return the MB of all layer outputs of the reference for one training batch."""
+    """Return the MB of all layer outputs of the reference for one training batch, and of its forward pass."""
+    import tensorflow as tf
+
     from pytest_kerasequiv.checks.sides import sides_of
     from pytest_kerasequiv.models.layer_calls import record
     from pytest_kerasequiv.models.probes import training_batch
@@ -207,9 +214,16 @@ def _activations(pair):
     side = sides_of(pair)[0]
     runner = side.runner()
     with runner.holding():
-        calls = record(runner.model, runner.pack(training_batch(side.survey(), 0).inputs)).calls
-    outputs = [out for call in calls for out in call.outputs if out is not None]
-    return sum({out.ctypes.data: out.nbytes for out in outputs}.values()) / 2**20
+        packed = runner.pack(training_batch(side.survey(), 0).inputs)
+        calls = record(runner.model, packed).calls
+        outputs = [out for call in calls for out in call.outputs if out is not None]
+        summed = sum({out.ctypes.data: out.nbytes for out in outputs}.values()) / 2**20
+        del calls, outputs
+        tf.config.experimental.reset_memory_stats("CPU:0")
+        before = _live_tensors("current")
+        with tf.GradientTape():
+            runner.model(packed, training=True)
+    return summed, _live_tensors() - before
 
 
 @contextmanager
@@ -234,11 +248,11 @@ def _watched():
         peak.append(_resident())
 
 
-def _live_tensors():
-    """Return the largest MB of tensors, variables of the twins included, since the last reset."""
+def _live_tensors(which="peak"):
+    """Return the MB of tensors, variables of the twins included: the most since the last reset, or now."""
     import tensorflow as tf
 
-    return tf.config.experimental.get_memory_info("CPU:0")["peak"] / 2**20
+    return tf.config.experimental.get_memory_info("CPU:0")[which] / 2**20
 
 
 def _resident():

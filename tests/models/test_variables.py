@@ -5,7 +5,16 @@ import numpy as np
 import pytest
 from keras import layers
 
-from pytest_kerasequiv.models.variables import assign, assigned, holds, peek, values_of, variables_of
+from pytest_kerasequiv.models.variables import (
+    assign,
+    assigned,
+    holds,
+    peek,
+    share,
+    values_of,
+    variables_of,
+    write,
+)
 
 
 @pytest.fixture
@@ -60,7 +69,69 @@ def test_assigned_brings_back_what_was_there(model):
     assert all(holds(v, value) for v, value in zip(variables_of(model), own, strict=True))
 
 
-def test_values_are_copies(model):
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adafactor"])
+@pytest.mark.parametrize("eagerly", [True, False])
+def test_values_stay_while_the_model_is_trained(optimizer, eagerly):
+    model = keras.Sequential([keras.Input((3,)), layers.Embedding(5, 4), layers.Flatten(), layers.Dense(2)])
+    model.compile(optimizer, "mse", run_eagerly=eagerly)
     values = values_of(model)
-    values[0][:] = 7
-    assert not holds(variables_of(model)[0], values[0])
+    before = [value.copy() for value in values]
+    model.fit(np.array([[0, 1, 1]]), np.ones((1, 2)), epochs=2, verbose=0)
+    for variable, value, old in zip(variables_of(model), values, before, strict=True):
+        np.testing.assert_array_equal(value, old)
+        assert not holds(variable, value)
+
+
+def test_values_cannot_be_written_to(model):
+    with pytest.raises(ValueError, match="read-only"):
+        values_of(model)[0][:] = 7
+
+
+def test_what_is_computed_from_values_are_plain_arrays(model):
+    kernel = values_of(model)[0]
+    assert type(kernel * 2) is np.ndarray
+    assert type(np.asarray(kernel)) is np.ndarray
+    assert isinstance(kernel.sum(), np.float32)
+    assert isinstance(np.abs(kernel).max(), np.float32)
+
+
+def address(variable):
+    return peek(variable).ctypes.data
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "int8"])
+def test_variables_share_a_buffer_until_one_of_them_changes(dtype):
+    ours, theirs = (keras.Variable(np.ones((4, 5)), dtype=dtype, trainable=False) for _ in range(2))
+    value = peek(ours)
+    share(theirs, value)
+    assert address(theirs) == address(ours) or dtype == "bfloat16"  # NumPy gets a copy of it
+    theirs.assign(theirs + 1)
+    assert holds(ours, value)
+    assert holds(theirs, value + 1)
+    write(theirs, value)
+    assert holds(theirs, value)
+    ours.assign(ours + 2)
+    assert holds(theirs, value)
+
+
+def test_only_the_very_same_bits_are_shared():
+    ours, theirs = keras.Variable(np.zeros(3)), keras.Variable(-np.zeros(3))
+    share(theirs, peek(ours))
+    assert np.signbit(peek(theirs)).all()
+    share(theirs, -np.zeros(3, np.float32))  # an array of one's own: there is no tensor to share
+    assert address(theirs) != address(ours)
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_models_that_share_buffers_are_trained_apart(jit):
+    one, other = (keras.Sequential([keras.Input((3,)), layers.Dense(4), layers.Dense(2)]) for _ in range(2))
+    assign(other, values_of(one))
+    before = [value.copy() for value in values_of(one)]
+    for model in (one, other):
+        model.compile("adam", "mse", jit_compile=jit)
+        model.fit(np.ones((4, 3)), np.ones((4, 2)), verbose=0)
+        if model is one:
+            assert all(holds(v, old) for v, old in zip(variables_of(other), before, strict=True))
+    trained = zip(variables_of(one), values_of(other), strict=True)
+    for variable, value in trained:
+        np.testing.assert_allclose(peek(variable), value, rtol=1e-6)

@@ -17,6 +17,7 @@ from pytest_kerasequiv.models.narrowing import narrowing_step
 from pytest_kerasequiv.models.perturbing import generic_values
 from pytest_kerasequiv.models.probes import Probe, Survey, survey
 from pytest_kerasequiv.models.running import Runner
+from pytest_kerasequiv.models.variables import share, variables_of
 from pytest_kerasequiv.models.words import said
 from pytest_kerasequiv.verdict import CheckResult, Finding, Verdict
 
@@ -144,6 +145,8 @@ def sides_of(pair: Pair) -> tuple[Side, Side]:
         given = input_layout(pair.reference)
         models = pair.reference, pair.candidate
         values = pair.reference_values, pair.candidate_values
+        for variable, value in zip(variables_of(pair.candidate), pair.candidate_values, strict=True):
+            share(variable, value)  # weights that both have alike are in memory once while neither is trained
         sources = pair.twins.reference_source, pair.twins.candidate_source
         reference, candidate = (
             Side(model, own, given, source, least_precise_dtype(model), why, first, generic)
@@ -167,7 +170,6 @@ def unmapped(pair: Pair, check: str) -> CheckResult | None:
     variables = pair.variable_map
     if pair.twins.weights == "own" or variables.complete:
         return None
-    from pytest_kerasequiv.models.variables import variables_of
 
     def paths(model: keras.Model, indices: tuple[int, ...]) -> list[str]:
         return [f"{v.path} {tuple(v.shape)}" for v in (variables_of(model)[index] for index in indices)]

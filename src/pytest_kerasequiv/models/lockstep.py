@@ -36,6 +36,9 @@ class Step:
     gradients: dict[int, float] = field(default_factory=dict)
 
 
+LARGEST_KEPT = 16_384
+"""Most elements of a weight or slot that is kept whole after each step: there are many steps of each."""
+
 SGD_RATE = 0.01
 """Learning rate of the plain descent; lowered where a weight would move by over 0.1 in the first step."""
 
@@ -161,7 +164,7 @@ def _flat(logs: Any, prefix: str = "") -> dict[str, Any]:
 
 def _weights(runner: Runner) -> dict[int, Array]:
     return {
-        index: sketch(peek(variable))
+        index: sketch(peek(variable), LARGEST_KEPT)
         for index, variable in enumerate(variables_of(runner.model))
         if not runner.is_seed(index)
     }
@@ -179,5 +182,5 @@ def _slots(runner: Runner) -> dict[tuple[str, int], Array]:
     for name, values in vars(optimizer).items():
         if isinstance(values, list) and len(values) == len(trained) and name != "_trainable_variables":
             pairs = [(i, v) for i, v in zip(trained, values, strict=True) if hasattr(v, "assign")]
-            found |= {(name.strip("_"), index): sketch(peek(value)) for index, value in pairs}
+            found |= {(name.strip("_"), index): sketch(peek(value), LARGEST_KEPT) for index, value in pairs}
     return found

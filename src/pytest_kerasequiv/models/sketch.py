@@ -9,16 +9,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LARGEST_KEPT = 65_536
-"""Most elements of an array that is kept whole."""
+"""Most elements of an array that is kept whole, unless fewer are asked for."""
 
-SAMPLED = 4_096
+SAMPLED = 2_048
 PROJECTIONS = 8
 
 _ROW = 256 * PROJECTIONS
 """Elements that are summed column by column; an even multiple of the projections keeps their signs."""
 
 
-def sketch(values: Any) -> NDArray[np.generic]:
+def sketch(values: Any, largest: int = LARGEST_KEPT) -> NDArray[np.generic]:
     """Return a copy of an array; of a large one, evenly spread elements and projections of the whole.
 
     Projection ``k`` is the sum of every `PROJECTIONS`-th element from the ``k``-th on, signs alternating,
@@ -26,15 +26,15 @@ def sketch(values: Any) -> NDArray[np.generic]:
 
     Args:
         values: an array or tensor of any shape.
+        largest: most elements of an array that is kept whole.
 
     Returns:
-        The array, or a vector of `SAMPLED` + `PROJECTIONS` numbers if it has more than `LARGEST_KEPT`
-        elements.
+        The array, or a vector of `SAMPLED` + `PROJECTIONS` numbers if it has more than ``largest`` elements.
     """
     import numpy as np
 
     array: NDArray[Any] = np.asarray(values)
-    if array.size <= LARGEST_KEPT:
+    if array.size <= largest:
         return array.copy()
     flat = array.reshape(-1)
     picked = flat[np.linspace(0, array.size - 1, SAMPLED).astype(np.int64)].astype(np.float64)

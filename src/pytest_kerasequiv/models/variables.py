@@ -24,8 +24,8 @@ def variables_of(model: keras.Model) -> list[keras.Variable]:
 
 
 def values_of(model: keras.Model) -> list[NDArray[np.generic]]:
-    """Return copies of the values of `variables_of`, in its order."""
-    return [peek(variable).copy() for variable in variables_of(model)]
+    """Return the values of `variables_of`, in its order; they stay whatever is done to the model later."""
+    return [peek(variable) for variable in variables_of(model)]
 
 
 def assign(model: keras.Model, values: Sequence[NDArray[np.generic]]) -> None:
@@ -35,9 +35,25 @@ def assign(model: keras.Model, values: Sequence[NDArray[np.generic]]) -> None:
 
 
 def write(variable: keras.Variable, value: NDArray[np.generic]) -> None:
-    """Write a value into a variable, unless it holds these very bits: most variables seldom change."""
+    """Write a value into a variable, unless it holds these very bits: most variables seldom change.
+
+    What `peek` returned goes back without a copy: both then share one buffer until the variable changes.
+    """
     if not holds(variable, value):
-        variable.assign(value)
+        variable.assign(_tensor_of(value))
+
+
+def share(variable: keras.Variable, value: NDArray[np.generic]) -> None:
+    """Let a variable that holds these very bits hold them in the buffer of ``value``, not in its own."""
+    tensor = _tensor_of(value)
+    if tensor is not value and holds(variable, value):
+        variable.assign(tensor)
+
+
+def _tensor_of(value: NDArray[np.generic]) -> Any:
+    """Return the tensor whose buffer an array is, as a whole; else the array."""
+    tensor = getattr(value, "tensor", None)
+    return value if tensor is None else tensor
 
 
 def holds(variable: keras.Variable, value: NDArray[np.generic]) -> bool:
@@ -53,12 +69,14 @@ def holds(variable: keras.Variable, value: NDArray[np.generic]) -> bool:
 def peek(variable: keras.Variable) -> NDArray[np.generic]:
     """Return the value without copying it, where ``.numpy()`` would copy twice.
 
-    The array is read-only and keeps this value: TensorFlow does not write into a buffer that is shared.
+    The array is read-only and keeps this value: TensorFlow does not write into a buffer that is shared, but
+    gives the variable another one. While the array lives, a changed variable costs its size once more.
     """
-    import numpy as np
     import tensorflow as tf
 
-    return np.asarray(tf.convert_to_tensor(variable.value))
+    from pytest_kerasequiv.models.peeked import peeked
+
+    return peeked(tf.convert_to_tensor(variable.value))
 
 
 def _bits(array: NDArray[np.generic]) -> NDArray[np.generic]:
@@ -71,7 +89,7 @@ def _bits(array: NDArray[np.generic]) -> NDArray[np.generic]:
 def assigned(model: keras.Model, values: Sequence[NDArray[np.generic]]) -> Iterator[None]:
     """Give a model other values for a while; on leaving, all its state is as it was on entry."""
     before = [
-        value if holds(variable, value) else peek(variable).copy()
+        value if holds(variable, value) else peek(variable)
         for variable, value in zip(variables_of(model), values, strict=True)
     ]
     assign(model, values)

@@ -60,8 +60,9 @@ class VariableMap:
         """
         carried = list(candidate_values)
         for index, other in self.pairs:
-            own = candidate_values[other]
-            carried[other] = reference_values[index].reshape(own.shape).astype(own.dtype, copy=False)
+            value, own = reference_values[index], candidate_values[other]
+            fits = value.shape == own.shape and value.dtype == own.dtype
+            carried[other] = value if fits else value.reshape(own.shape).astype(own.dtype, copy=False)
         return carried
 
     def resolved(
