@@ -139,10 +139,12 @@ def test_what_is_excluded_from_weight_decay_is_no_part_of_a_config_and_still_com
     assert "bias" in result.findings[0].message
 
 
-def test_exclusions_from_weight_decay_act_in_the_updates():
-    result = compare(lambda: adamw("bias"), adamw, steps=2)
+@pytest.mark.parametrize("listed", [True, False])
+def test_exclusions_from_weight_decay_act_in_the_updates(listed):
+    result = compare(lambda: adamw("bias", listed=listed), adamw, steps=2)
     assert any("weight '" in f.message and "/bias' after step" in f.message for f in result.differences)
-    assert compare(lambda: adamw("bias"), lambda: adamw("bias"), steps=2).verdict is Verdict.EQUIVALENT
+    same = compare(lambda: adamw("bias", listed=listed), lambda: adamw("bias"), steps=2)
+    assert same.verdict is Verdict.EQUIVALENT
 
 
 def test_speed_settings_are_notes():

@@ -10,6 +10,9 @@ from pytest_kerasequiv.models.compiling import (
     compile_settings,
     excluded_from_weight_decay,
 )
+from pytest_kerasequiv.models.float64 import build_float64
+from pytest_kerasequiv.models.twins import Twins
+from pytest_kerasequiv.models.workbench import compiled_for_now
 
 
 def model():
@@ -144,6 +147,28 @@ def test_what_is_excluded_by_name_from_weight_decay_is_excluded_in_a_copy():
     excluded = excluded_from_weight_decay(compiled)
     assert excluded
     assert all(name.startswith("bias ") for name in excluded)
+
+
+def listing(compiled):
+    """Compile a model with an optimizer that is given its last variable as one not to decay."""
+    optimizer = keras.optimizers.AdamW(weight_decay=0.5)
+    compiled.compile(optimizer, "mse")
+    optimizer.exclude_from_weight_decay(var_list=compiled.trainable_variables[-1:])
+    return compiled
+
+
+def test_what_is_excluded_by_variable_from_weight_decay_is_excluded_in_a_copy():
+    given = listing(model())
+    expected = excluded_from_weight_decay(given)
+    assert len(expected) == 1
+    wide = build_float64(Twins(given).reference_source, 0, like=given)
+    for copy in (Twins(given).reference_source.build(), Twins(given).candidate, wide):
+        assert copy is not given
+        assert excluded_from_weight_decay(copy) == expected
+        with compiled_for_now(copy, compile_settings(given)):
+            assert excluded_from_weight_decay(copy) == expected
+    with compiled_for_now(given, compile_settings(given)):
+        assert excluded_from_weight_decay(given) == expected
 
 
 class Scaled(keras.optimizers.SGD):

@@ -33,8 +33,13 @@ def check_compile(compile: Any) -> dict[str, Any] | None:  # noqa: A002 - the pu
     return dict(compile)
 
 
-def compile_fresh(model: keras.Model, settings: Mapping[str, Any]) -> None:
+def compile_fresh(model: keras.Model, settings: Mapping[str, Any], like: keras.Model | None = None) -> None:
     """Compile ``model`` with fresh copies of the optimizer and metrics in ``settings``.
+
+    Args:
+        model: a built model, or one that is built later.
+        settings: arguments of ``Model.compile``.
+        like: the model that was compiled with them, where ``model`` is a copy of it.
 
     Raises:
         InputError: Keras refuses the settings, or an object in them cannot be copied from its config.
@@ -42,10 +47,36 @@ def compile_fresh(model: keras.Model, settings: Mapping[str, Any]) -> None:
     __tracebackhide__ = True
     _refuse_unknown_names(settings)
     copies = {name: _fresh(value, f"compile[{name!r}]") for name, value in settings.items()}
+    listed = _listed_positions(model if like is None else like, settings) or _listed_positions(model)
     try:
         model.compile(**copies)
     except Exception as error:
         raise InputError(f"compile={dict(settings)!r} is refused by Model.compile: {said(error)}") from error
+    if listed:
+        optimizer = _innermost(model.optimizer)
+        weights = model.trainable_variables
+        optimizer._exclude_from_weight_decay = {optimizer._var_key(weights[index]) for index in listed}
+
+
+def _listed_positions(model: Any, settings: Mapping[str, Any] | None = None) -> list[int]:
+    """Return which trainable variables of a model an optimizer, by default its own, was told not to decay.
+
+    An optimizer knows those given as ``exclude_from_weight_decay(var_list=...)`` by identity only.
+    """
+    optimizer = _innermost(
+        getattr(model, "optimizer", None) if settings is None else settings.get("optimizer")
+    )
+    listed = getattr(optimizer, "_exclude_from_weight_decay", None) or ()
+    return (
+        [i for i, v in enumerate(model.trainable_variables) if optimizer._var_key(v) in listed]
+        if listed
+        else []
+    )
+
+
+def _innermost(optimizer: Any) -> Any:
+    """Return the optimizer that a loss scaler wraps, or the optimizer itself."""
+    return getattr(optimizer, "inner_optimizer", optimizer)
 
 
 def compile_settings(model: keras.Model) -> dict[str, Any] | None:
@@ -128,15 +159,15 @@ def _inner(value: Any, copy: Any) -> list[tuple[Any, Any]]:
 
 def excluded_from_weight_decay(model: keras.Model) -> list[str]:
     """Return the trainable variables that a compiled model's optimizer does not decay, by name and shape."""
-    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    optimizer = _innermost(model.optimizer)
     pattern = getattr(optimizer, "_exclude_from_weight_decay_pattern", None)
-    listed = getattr(optimizer, "_exclude_from_weight_decay", None) or ()
+    listed = _listed_positions(model)
     if not getattr(optimizer, "weight_decay", None):
         return []
     return sorted(
         f"{variable.name} {tuple(variable.shape)}"
-        for variable in model.trainable_variables
-        if optimizer._var_key(variable) in listed or (pattern is not None and pattern.search(variable.name))
+        for index, variable in enumerate(model.trainable_variables)
+        if index in listed or (pattern is not None and pattern.search(variable.name))
     )
 
 

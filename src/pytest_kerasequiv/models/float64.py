@@ -124,7 +124,7 @@ def _from_config(model: keras.Model) -> keras.Model:
         ) from error
     settings = compile_settings(model)
     if settings is not None:
-        compile_fresh(fresh, settings)
+        compile_fresh(fresh, settings, like=model)
     return fresh
 
 

@@ -145,7 +145,7 @@ def _copy_adapted(layer: Any, copy: Any) -> None:
 def _copy_compilation(model: keras.Model, fresh: keras.Model) -> None:
     settings = compile_settings(model)
     if settings is not None:
-        compile_fresh(fresh, settings)
+        compile_fresh(fresh, settings, like=model)
 
 
 @contextmanager

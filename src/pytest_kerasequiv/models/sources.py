@@ -169,7 +169,7 @@ class Derived:
             twin = derive(model)
             settings = compile_settings(model)
             if settings is not None:
-                compile_fresh(twin, settings)
+                compile_fresh(twin, settings, like=model)
         return twin
 
 
