@@ -179,3 +179,10 @@ def test_the_p_of_a_margin_in_sds_agrees_with_its_decision(experiment, k, alpha)
     assume(float(margin.means.se) > 0)
     assert (max(p_values(margin, k, alpha)) <= alpha) == bool(margin.passes(k, alpha))
     assert bool(margin.passes(k, alpha)) == (k > float(margin.certified(alpha)))
+
+
+@pytest.mark.parametrize("shift", [0.2, 0.0, 1.0, 1 / 3])
+def test_as_many_runs_at_one_value_as_at_another_tell_nothing_by_their_rounding(shift):
+    """All pseudo-values are one then; the correlation with their rounding errors once was 2/3."""
+    x, y = np.repeat([0.0, 1.0], 3) + shift, np.array([0.0, 1.0, 1.0, 1.0])
+    assert float(sd_margin(x, y, paired=False).correlation) == 0.0

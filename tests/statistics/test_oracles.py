@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pingouin as pg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
@@ -156,6 +156,7 @@ def test_jackknife_is_the_plain_one(arms):
 
 @quick
 @given(two_samples(), st.floats(0.2, 3.0), st.sampled_from([0.005, 0.04, 0.05]))
+@example((np.array([0.0, 0, 0, 1, 1, 1]), np.array([0.0, 1, 1, 1])), 2.0, 0.04)
 def test_sd_margin_is_the_formula(arms, k, a):
     """The procedure as STATISTICS in the issue writes it down, unpaired."""
     x, y = arms
@@ -169,7 +170,7 @@ def test_sd_margin_is_the_formula(arms, k, a):
     df = (vx + vy) ** 2 / (vx**2 / (n - 1) + vy**2 / (len(y) - 1))
     se, d = math.sqrt(vx + vy), y.mean() - m
     h, e = stats.t.ppf(1 - a, df) * se, k * (s - low)
-    rho = float(np.clip(np.cov(-x, ps)[0, 1] / n / (se * ses), -1, 1))
+    rho = float(np.clip(np.cov(-x, ps)[0, 1] / n / (se * ses), -1, 1)) if ses > 1e-9 * s else 0.0
     upper = d - k * s + math.sqrt(h**2 + e**2 - 2 * rho * h * e)
     lower = d + k * s - math.sqrt(h**2 + e**2 + 2 * rho * h * e)
     if min(abs(upper), abs(lower)) < 1e-6 * s:

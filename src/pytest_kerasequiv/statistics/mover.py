@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 
+NO_SPREAD = 1e-9
+"""Jackknife standard error, in standard deviations, up to which it is the rounding of none at all."""
+
+
 @dataclass(frozen=True)
 class SdMargin:
     """What the test needs to know of the data.
@@ -95,7 +99,9 @@ def sd_margin(x: Array, y: Array, *, paired: bool) -> SdMargin:
         axis=-1
     )
     scale = means.se * sd_se
-    correlation = np.divide(covariance / (n * (n - 1)), scale, out=np.zeros_like(scale), where=scale > 0)
+    # Of as many runs at one value as at another, all pseudo-values are one: what is left is rounding.
+    varies = (scale > 0) & (sd_se > NO_SPREAD * sd)
+    correlation = np.divide(covariance / (n * (n - 1)), scale, out=np.zeros_like(scale), where=varies)
     return SdMargin(means, sd, sd_se, np.clip(correlation, -1, 1), n)
 
 
