@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 
 class Peeked(np.ndarray[Any, Any]):
-    """An array that is the buffer of a tensor; what is made from it is a plain array again.
+    """An array that is the buffer of a tensor; what is computed from it are plain arrays.
 
     Attributes:
-        tensor: the tensor; NumPy's array alone would not give it back.
+        tensor: the tensor, which NumPy's array alone would not give back; ``None`` for views and copies.
     """
 
     tensor: Any = None
