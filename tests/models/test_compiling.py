@@ -171,6 +171,16 @@ def test_what_is_excluded_by_variable_from_weight_decay_is_excluded_in_a_copy():
         assert excluded_from_weight_decay(given) == expected
 
 
+def test_what_another_optimizer_excluded_before_does_not_bind_a_new_one():
+    def build():
+        return listing(model())
+
+    assert excluded_from_weight_decay(Twins(build).reference)
+    replaced = Twins(build, compile={"optimizer": keras.optimizers.AdamW(weight_decay=0.5), "loss": "mse"})
+    assert excluded_from_weight_decay(replaced.reference) == []
+    assert excluded_from_weight_decay(replaced.candidate) == []
+
+
 class Scaled(keras.optimizers.SGD):
     """An optimizer with a switch that its config does not tell."""
 

@@ -47,7 +47,7 @@ def compile_fresh(model: keras.Model, settings: Mapping[str, Any], like: keras.M
     __tracebackhide__ = True
     _refuse_unknown_names(settings)
     copies = {name: _fresh(value, f"compile[{name!r}]") for name, value in settings.items()}
-    listed = _listed_positions(model if like is None else like, settings) or _listed_positions(model)
+    listed = _listed_positions(model, model if like is None else like, settings.get("optimizer"))
     try:
         model.compile(**copies)
     except Exception as error:
@@ -58,20 +58,24 @@ def compile_fresh(model: keras.Model, settings: Mapping[str, Any], like: keras.M
         optimizer._exclude_from_weight_decay = {optimizer._var_key(weights[index]) for index in listed}
 
 
-def _listed_positions(model: Any, settings: Mapping[str, Any] | None = None) -> list[int]:
-    """Return which trainable variables of a model an optimizer, by default its own, was told not to decay.
+def _listed_positions(model: Any, like: Any, optimizer: Any) -> list[int]:
+    """Return which trainable variables a copy of an optimizer must not decay, as it was told one by one.
 
-    An optimizer knows those given as ``exclude_from_weight_decay(var_list=...)`` by identity only.
+    It knows those of ``exclude_from_weight_decay(var_list=...)`` by identity only: variables of ``like``. If
+    it knows none of these, ``model`` may be a copy that is compiled so already.
     """
-    optimizer = _innermost(
-        getattr(model, "optimizer", None) if settings is None else settings.get("optimizer")
-    )
-    listed = getattr(optimizer, "_exclude_from_weight_decay", None) or ()
-    return (
-        [i for i, v in enumerate(model.trainable_variables) if optimizer._var_key(v) in listed]
-        if listed
-        else []
-    )
+    if not _listed(optimizer):
+        return []
+    return _excluded_positions(like, optimizer) or _excluded_positions(model, model.optimizer)
+
+
+def _excluded_positions(model: Any, optimizer: Any) -> list[int]:
+    listed = _listed(optimizer)
+    return [i for i, v in enumerate(model.trainable_variables) if _innermost(optimizer)._var_key(v) in listed]
+
+
+def _listed(optimizer: Any) -> Any:
+    return getattr(_innermost(optimizer), "_exclude_from_weight_decay", None) or ()
 
 
 def _innermost(optimizer: Any) -> Any:
@@ -161,7 +165,7 @@ def excluded_from_weight_decay(model: keras.Model) -> list[str]:
     """Return the trainable variables that a compiled model's optimizer does not decay, by name and shape."""
     optimizer = _innermost(model.optimizer)
     pattern = getattr(optimizer, "_exclude_from_weight_decay_pattern", None)
-    listed = _listed_positions(model)
+    listed = _excluded_positions(model, model.optimizer)
     if not getattr(optimizer, "weight_decay", None):
         return []
     return sorted(

@@ -126,14 +126,9 @@ def required_runs(
     _check_correlation(correlation, paired=paired)
     _check_difference(difference, size)
     spread = sd * math.sqrt(2 * (1 - correlation)) if paired else sd
+    scale = sd if estimated else None
     runs = runs_for(
-        size,
-        spread,
-        power=power,
-        paired=paired,
-        alpha=alpha,
-        difference=difference,
-        estimated=sd if estimated else None,
+        size, spread, power=power, paired=paired, alpha=alpha, difference=difference, estimated=scale
     )
     if runs is None:
         raise InputError(f"margin={margin!r} needs more than {MOST_RUNS:,} runs; give a larger one")

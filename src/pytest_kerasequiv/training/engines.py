@@ -53,28 +53,25 @@ def make_arms(
     Raises:
         InputError: a twin cannot be trained as planned, or cannot be shipped to the executor.
     """
-    runs = as_cache(cache)
-    arms = []
     reference = twins.reference_source, Starts(twins.reference_source, plan)
     candidate = twins.candidate_source, Starts(twins.candidate_source, plan)
     if coupled is not None:
         candidate = coupled.candidate, coupled.starts(plan)
-    for side, (source, starts) in (("reference", reference), ("candidate", candidate)):
-        arm = (
-            make_arm(source, plan, side, starts)
-            if executor is None
-            else RemoteArm(source, plan, side, executor)
-        )
-        if plan.fit is not None:
-            arms.append(arm)
-            continue
-        model = twins.reference if side == "reference" else twins.candidate
-        check_fits(model, plan, side)  # both sides, before the first run is paid for
-        arms.append(
-            CachedArm(
-                arm,
-                RunKeys(model, programs[side](), plan, starts, keep=isinstance(arm, VectorizedEngine)),
-                runs,
-            )
-        )
-    return arms[0], arms[1]
+    sides = {"reference": reference, "candidate": candidate}
+    arms = {side: _arm(source, plan, side, starts, executor) for side, (source, starts) in sides.items()}
+    if plan.fit is None:
+        runs = as_cache(cache)
+        models = {"reference": twins.reference, "candidate": twins.candidate}
+        for side, model in models.items():
+            check_fits(model, plan, side)  # both sides, before the first run is paid for
+        for side, (_, starts) in sides.items():
+            keep = isinstance(arms[side], VectorizedEngine)
+            keys = RunKeys(models[side], programs[side](), plan, starts, keep=keep)
+            arms[side] = CachedArm(arms[side], keys, runs)
+    return arms["reference"], arms["candidate"]
+
+
+def _arm(source: Source, plan: Training, side: str, starts: Starts, executor: Any) -> Arm:
+    if executor is None:
+        return make_arm(source, plan, side, starts)
+    return RemoteArm(source, plan, side, executor)
