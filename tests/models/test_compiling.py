@@ -181,6 +181,12 @@ def test_what_another_optimizer_excluded_before_does_not_bind_a_new_one():
     assert excluded_from_weight_decay(replaced.candidate) == []
 
 
+def test_variables_of_another_model_are_excluded_from_nothing():
+    fresh = model()
+    compile_fresh(fresh, compile_settings(listing(model())))
+    assert excluded_from_weight_decay(fresh) == []
+
+
 class Scaled(keras.optimizers.SGD):
     """An optimizer with a switch that its config does not tell."""
 

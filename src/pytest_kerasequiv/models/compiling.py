@@ -65,12 +65,16 @@ def _listed_positions(model: Any, like: Any, optimizer: Any) -> list[int]:
     it knows none of these, ``model`` may be a copy that is compiled so already.
     """
     if not _listed(optimizer):
-        return []
-    return _excluded_positions(like, optimizer) or _excluded_positions(model, model.optimizer)
+        return []  # what the model's present optimizer excludes is no matter of a new one
+    return _excluded_positions(like, optimizer) or _excluded_positions(
+        model, getattr(model, "optimizer", None)
+    )
 
 
 def _excluded_positions(model: Any, optimizer: Any) -> list[int]:
     listed = _listed(optimizer)
+    if not listed:
+        return []
     return [i for i, v in enumerate(model.trainable_variables) if _innermost(optimizer)._var_key(v) in listed]
 
 
