@@ -52,3 +52,18 @@ def test_runs_may_return_more_than_the_chosen_metrics():
     assert training.compare(runs, runs, plan).verdict is Verdict.EQUIVALENT
     with pytest.raises(InputError, match=r"fit returned a under seed 0 but a, b under seed 1"):
         training.compare(runs, runs, Training(fit=len, seeds=10))
+
+
+def test_settings_of_a_plan_that_an_own_fit_does_not_use_are_noted():
+    def fit(model, seed):
+        return {"loss": 1.0 + seed}
+
+    def noted(**settings):
+        plan = Training(seeds=2, margin=1.0, fit=fit, **settings)
+        found = training.run(Pair(Twins(one, other)), training=plan).notes
+        return [finding.message for finding in found if finding.field == "fit"]
+
+    data = ([[1.0, 2.0]], [0.0])
+    assert noted() == []
+    [message] = noted(train=data, epochs=3, shuffle=True)
+    assert message.startswith("not used: train=, epochs=, shuffle= of the plan")

@@ -114,7 +114,14 @@ def run(
         if result.verdict is not Verdict.INCONCLUSIVE:
             break
         arms.message = f"undecided after {n} runs each, "
-    return result if coupled is None else replace(result, findings=(*result.findings, _COUPLED))
+    notes = (*([_COUPLED] if coupled is not None else []), *_unused_findings(training))
+    return replace(result, findings=(*result.findings, *notes))
+
+
+def _unused_findings(plan: Training) -> list[Finding]:
+    names = ", ".join(f"{name}=" for name in plan.unused)
+    message = f"not used: {names} of the plan, since your own fit= does the training"
+    return [Finding(NAME, None, None, "fit", None, None, message, "note")] if names else []
 
 
 _COUPLED = Finding(

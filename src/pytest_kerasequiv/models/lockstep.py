@@ -36,7 +36,7 @@ class Step:
     gradients: dict[int, float] = field(default_factory=dict)
 
 
-LARGEST_KEPT = 16_384
+LARGEST_KEPT = 4_096
 """Most elements of a weight or slot that is kept whole after each step: there are many steps of each."""
 
 SGD_RATE = 0.01

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 LARGEST_KEPT = 65_536
 """Most elements of an array that is kept whole, unless fewer are asked for."""
 
-SAMPLED = 2_048
+SAMPLED = 512
 PROJECTIONS = 8
 
 _ROW = 256 * PROJECTIONS

@@ -125,6 +125,14 @@ class Training:
         """The engine asked for."""
         return DEFAULT_ENGINE if self.engine is None else self.engine
 
+    @property
+    def unused(self) -> dict[str, Any]:
+        """What was set beside an own ``fit``, which alone decides how long and on what it trains."""
+        if self.fit is None:
+            return {}
+        standing = {"train": None, "test": None, "epochs": 1, "batch_size": 32, "shuffle": False}
+        return {name: getattr(self, name) for name, usual in standing.items() if getattr(self, name) != usual}
+
     def margin_of(self, metric: str) -> float | str | None:
         """Return the margin of one metric; ``None`` means the default."""
         if isinstance(self.margin, Mapping):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,10 +28,11 @@ class Raw:
 
 
 def take_apart(node: Any) -> Raw:
-    """Read a ``NodeDef``."""
+    """Read a ``NodeDef``; names that several traces share are in memory once."""
     inputs = [split_name(text) for text in node.input if not text.startswith("^")]
     controls = [text[1:] for text in node.input if text.startswith("^")]
-    return Raw(node.name, node.op, node.device, node.attr, tuple(inputs), tuple(controls))
+    name, op = sys.intern(node.name), sys.intern(node.op)
+    return Raw(name, op, node.device, node.attr, tuple(inputs), tuple(controls))
 
 
 def split_name(text: str) -> tuple[str, str]:

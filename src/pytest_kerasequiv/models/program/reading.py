@@ -26,6 +26,8 @@ from pytest_kerasequiv.models.program.ops import (
 )
 from pytest_kerasequiv.models.program.raw import Raw, ancestors, in_order, split_name, take_apart
 
+Attributes = tuple[tuple[str, str], ...]
+
 
 class Library:
     """The functions of one graph, each read once."""
@@ -34,6 +36,11 @@ class Library:
         self._functions = {function.signature.name: function for function in functions}
         self._bodies: dict[str, Body] = {}
         self._reading: set[str] = set()
+        self._attributes: dict[Attributes, Attributes] = {}
+
+    def shared(self, attributes: Attributes) -> Attributes:
+        """Return equal attributes that were given before, so that all nodes alike hold one object."""
+        return self._attributes.setdefault(attributes, attributes)
 
     @property
     def by_digest(self) -> dict[str, Body]:
@@ -134,6 +141,7 @@ class Builder:
         attributes = attribute_texts(raw.attributes, text)
         if raw.device:
             attributes = (*attributes, ("device", raw.device))
+        attributes = self._library.shared(attributes)
         self.nodes.append(Node(raw.op, attributes, tuple(seen), raw.name, self._part))
         self._indices[raw.name] = index
         if raw.op in LOOPS:
