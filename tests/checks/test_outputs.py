@@ -8,6 +8,7 @@ from keras import layers
 from pytest_kerasequiv.checks import outputs
 from pytest_kerasequiv.checks.pair import Pair
 from pytest_kerasequiv.errors import InputError
+from pytest_kerasequiv.models.running import called
 from pytest_kerasequiv.models.twins import Twins
 from pytest_kerasequiv.models.variables import values_of
 from pytest_kerasequiv.verdict import Verdict
@@ -106,3 +107,7 @@ def test_models_are_left_as_they_were():
     after = [values_of(pair.reference), values_of(pair.candidate)]
     for was, now in zip(before, after, strict=True):
         assert all(np.array_equal(a, b) for a, b in zip(was, now, strict=True))
+
+
+def test_outputs_are_called_by_their_name_or_by_their_position():
+    assert [called(name) for name in ("price", "output 1")] == ["output 'price'", "output 1"]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_kerasequiv.checks.blame import ROUNDOFFS, Traced, apart, blame
 from pytest_kerasequiv.checks.layer_pairs import CallPair, Calls, call_pairs, left_over
+from pytest_kerasequiv.checks.naming import both_paths
 from pytest_kerasequiv.checks.sides import sides_of
 from pytest_kerasequiv.checks.tolerance import largest
 from pytest_kerasequiv.models.dtypes import UNIT_ROUNDOFF
@@ -95,7 +96,6 @@ def _differ(ours: Sequence[Array], theirs: Sequence[Array], dtype: str) -> bool:
 
 def _finding(check: str, calls: Sequence[Calls], one: CallPair) -> Finding:
     ours, theirs = calls[0].calls[one.reference], calls[1].calls[one.candidate]
-    message = (
-        f"layer {ours.path!r} (candidate {theirs.path!r}) agrees forward, but sends other gradients back"
-    )
+    where = both_paths(ours.path, theirs.path)
+    message = f"layer {where} agrees forward, but sends other gradients back"
     return Finding(check, ours.path, theirs.path, "gradient", None, None, message)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pytest_kerasequiv.checks.layer_pairs import CallPair, Calls, call_pairs, with_outputs
-from pytest_kerasequiv.checks.naming import at_fault, training_settings, without_partner
+from pytest_kerasequiv.checks.naming import at_fault, both_paths, training_settings, without_partner
 from pytest_kerasequiv.checks.sides import sides_of
 from pytest_kerasequiv.checks.tolerance import largest
 from pytest_kerasequiv.models.dtypes import UNIT_ROUNDOFF, widened
@@ -172,7 +172,7 @@ def _first_divergence(check: str, rows: Sequence[LayerRow | None]) -> list[Findi
     if first is None:
         return []
     message = (
-        f"the passes first differ at {first.reference!r} (candidate {first.candidate!r}): "
+        f"the passes first differ at {both_paths(first.reference, first.candidate)}: "
         f"by {first.difference:.3g}, where rounding explains {first.allowed:.3g}"
     )
     return [Finding(check, first.reference, first.candidate, "value", None, None, message, "note")]

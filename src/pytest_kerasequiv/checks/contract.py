@@ -9,6 +9,7 @@ from pytest_kerasequiv.checks.answers import Answer, Observation
 from pytest_kerasequiv.checks.judging import Judged
 from pytest_kerasequiv.checks.sides import Side
 from pytest_kerasequiv.models.probes import Consumer
+from pytest_kerasequiv.models.running import called
 from pytest_kerasequiv.verdict import Finding
 
 
@@ -87,7 +88,7 @@ def _output_dtypes(check: str, reference: Observation, candidate: Observation) -
             "dtype",
             ours,
             theirs,
-            f"output {name!r} is {ours} in the reference and {theirs} in the candidate; pass rtol or atol "
+            f"{called(name)} is {ours} in the reference and {theirs} in the candidate; pass rtol or atol "
             "where that is meant",
         )
         for name, ours, theirs in zip(reference.names, *dtypes, strict=False)

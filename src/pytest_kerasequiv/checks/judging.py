@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pytest_kerasequiv.checks import tolerance
 from pytest_kerasequiv.checks.differences import Difference, difference
 from pytest_kerasequiv.models.dtypes import widened
+from pytest_kerasequiv.models.running import called
 from pytest_kerasequiv.verdict import Finding
 
 if TYPE_CHECKING:
@@ -171,7 +172,7 @@ def judge_masks(
                 "none" if m is None else f"{int(np.sum(np.equal(m, 0)))} of {m.size} steps masked"
                 for m in (ours, theirs)
             ]
-            message = f"output {name!r} carries another mask on {label}: {shown[0]} against {shown[1]}"
+            message = f"{called(name)} carries another mask on {label}: {shown[0]} against {shown[1]}"
             found.append(Finding(check, None, None, "mask", shown[0], shown[1], message))
     return found
 

@@ -92,7 +92,7 @@ def without_partner(
             found.append(_alone(court.check, calls, index, side))
     if not found:
         message = (
-            f"layer {ours.path!r} (candidate {theirs.path!r}) computes the same from the same inputs, "
+            f"layer {both_paths(ours.path, theirs.path)} computes the same from the same inputs, "
             "but gets other inputs: it is wired differently"
         )
         found.append(Finding(court.check, ours.path, theirs.path, "inputs", None, None, message))
@@ -109,8 +109,12 @@ def _alone(check: str, calls: Calls, index: int, side: str) -> Finding:
 
 def _finding(check: str, paths: tuple[str, str], field: str, ours: Any, theirs: Any) -> Finding:
     reference, candidate = paths
-    where = f"layer {reference!r}" + ("" if reference == candidate else f" (candidate {candidate!r})")
-    message = f"{where} computes other numbers from the same inputs"
+    message = f"layer {both_paths(reference, candidate)} computes other numbers from the same inputs"
     if field != "value":
         message += f": {field} is {shown(ours)} in the reference, {shown(theirs)} in the candidate"
     return Finding(check, reference, candidate, field, ours, theirs, message)
+
+
+def both_paths(reference: str | None, candidate: str | None) -> str:
+    """Return how messages name a layer: by its path in the reference, and the candidate's if that differs."""
+    return f"{reference!r}" if reference == candidate else f"{reference!r} (candidate {candidate!r})"

@@ -22,6 +22,7 @@ from pytest_kerasequiv.checks.plain_call import plain_call_findings
 from pytest_kerasequiv.checks.sides import sides_of, unmapped
 from pytest_kerasequiv.models.input_layout import checked_inputs, input_layout
 from pytest_kerasequiv.models.probes import NoProbes, Probe, probes_for
+from pytest_kerasequiv.models.running import called
 from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Verdict
 
 if TYPE_CHECKING:
@@ -151,7 +152,7 @@ def _judge_probe(
             arrays = [None if outcome is None else outcome.outputs[position] for outcome in outcomes]
             judged.append(
                 judge(
-                    f"output {name!r} on {where}",
+                    f"{called(name)} on {where}",
                     index,
                     arrays,
                     reference.dtype,

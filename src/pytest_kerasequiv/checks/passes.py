@@ -14,7 +14,7 @@ from pytest_kerasequiv.models.differentiating import Pass, differentiate
 from pytest_kerasequiv.models.float64 import Float64Unavailable
 from pytest_kerasequiv.models.perturbing import perturbed_inputs, perturbed_values
 from pytest_kerasequiv.models.probes import Probe
-from pytest_kerasequiv.models.running import Runner
+from pytest_kerasequiv.models.running import Runner, called
 from pytest_kerasequiv.models.workbench import compiled_for_now
 from pytest_kerasequiv.verdict import Finding
 
@@ -97,7 +97,7 @@ def parts_of(
     first = reference.passes[index]
     parts = [
         part_of(
-            f"output {name!r} in training mode",
+            f"{called(name)} in training mode",
             (None, None, "value"),
             passes,
             "outputs",

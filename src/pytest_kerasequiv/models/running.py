@@ -266,6 +266,11 @@ def output_names(model: keras.Model, outputs: Any) -> tuple[str, ...]:
     return names if len(names) == count else tuple(f"output {position}" for position in range(count))
 
 
+def called(name: str) -> str:
+    """Return how messages name an output: by its name, or by its position where it has none."""
+    return name if name.startswith("output ") else f"output {name!r}"
+
+
 LONG_LOOP = 30
 """Time steps, over all RNNs of a model, from which on tracing is cheaper than looping eagerly a few times."""
 
