@@ -94,3 +94,23 @@ def test_a_check_that_crashes_is_inconclusive_and_keeps_the_others(monkeypatch) 
 def test_bad_input_is_not_swallowed() -> None:
     with pytest.raises(InputError, match="inputs"):
         compare(sequential, functional, inputs=np.full((2, 4), np.nan, "float32"), checks=["outputs"])
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("output", {}, r"names 'output', which is no check; choose from summary, graph"),
+        (
+            "outputs",
+            {"rtoll": 1},
+            r"option rtoll= is unknown to the check 'outputs'; it takes inputs, rtol",
+        ),
+        ("summary", {"steps": 1}, r"option steps= is unknown to the check 'summary'; it takes no options"),
+        ("training", {}, r"pass training=Training"),
+    ],
+)
+def test_a_misspelt_request_is_no_check_that_could_not_run(name, options, message: str) -> None:
+    comparison = Comparison(Twins(sequential, functional))
+    with pytest.raises(InputError, match=message):
+        comparison.check(name, **options)
+    assert comparison.results == {}

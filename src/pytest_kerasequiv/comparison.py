@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import platform
 import reprlib
 import time
@@ -58,9 +59,11 @@ class Comparison:
     def check(self, name: str, **options: Any) -> CheckResult:
         """Run one check and keep its result.
 
-        Bad input raises `InputError`. Any other exception makes the check INCONCLUSIVE with the error as its
-        finding: a check that could not run is not a pass, and what the others computed is kept.
+        Bad input, an unknown check or option among it, raises `InputError`. Any other exception makes the
+        check INCONCLUSIVE with the error as its finding: a check that could not run is not a pass, and what
+        the others computed is kept.
         """
+        _check_request(name, options)
         # Outside the guard and the clock: what goes wrong in a builder is the user's to see.
         _ = self.twins.reference, self.twins.candidate
         started = time.perf_counter()
@@ -231,6 +234,17 @@ def _as_twins(reference: Any, candidate: Any, options: Mapping[str, Any]) -> Twi
 def _runner(name: str) -> Callable[..., CheckResult]:
     run: Callable[..., CheckResult] = importlib.import_module(f"pytest_kerasequiv.checks.{name}").run
     return run
+
+
+def _check_request(name: str, options: Mapping[str, Any]) -> None:
+    """Refuse what a misspelt call asks for: it would otherwise look like a check that could not run."""
+    asked_checks([name], options.get("training"))
+    parameters = inspect.signature(_runner(name)).parameters.values()
+    known = [one.name for one in parameters if one.kind is one.KEYWORD_ONLY]
+    for option in options:
+        if option not in known and not any(one.kind is one.VAR_KEYWORD for one in parameters):
+            takes = f"it takes {', '.join(known)}" if known else "it takes no options"
+            raise InputError(f"option {option}= is unknown to the check {name!r}; {takes}")
 
 
 def _crashed(name: str, error: Exception) -> CheckResult:

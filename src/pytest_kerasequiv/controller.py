@@ -9,6 +9,16 @@ import pytest
 from pytest_kerasequiv.options import settings_of
 from pytest_kerasequiv.travelling import carries_record
 
+RUNS_NO_TEST = (
+    "collectonly",
+    "showfixtures",
+    "show_fixtures_per_test",
+    "setuponly",
+    "setupplan",
+    "cacheshow",
+)
+"""Options of pytest (by their names in the code) with which a session shows something and runs no test."""
+
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
 
@@ -39,13 +49,23 @@ class Controller:
         if self._ending is not None:
             self._ending.absorb(report)
 
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Note what could not be collected."""
+        if report.failed and self._ending is not None:
+            self._ending.note_uncollected(report.nodeid)
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Fail a session that is good so far but has not shown what it was asked for; write the report."""
-        if self._ending is not None and not session.config.getoption("collectonly"):
+        if self._ending is not None and not _runs_no_test(session.config):
             self._ending.finish(session, exitstatus)
 
     def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
         """Print the section, and where the report was written."""
         if self._ending is not None:
             self._ending.summarise(terminalreporter)
+
+
+def _runs_no_test(config: pytest.Config) -> bool:
+    """Tell whether a session was only to show something; the plugin that has an option may be blocked."""
+    return any(config.getoption(name, default=False) for name in RUNS_NO_TEST)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import sys
 import tomllib
 from collections.abc import Callable, Mapping
@@ -38,6 +39,8 @@ TYPES: Mapping[str, tuple[tuple[type, ...], str]] = {
     "engine": ((str,), "'auto', 'fit' or 'vectorized'"),
 }
 
+TABLE_HEADER = re.compile(rb"^\s*\[+\s*tool\s*\.\s*kerasequiv\s*\.\s*twins\b", re.MULTILINE)
+
 
 @dataclass(frozen=True)
 class DeclaredPair:
@@ -59,12 +62,21 @@ class DeclaredPair:
 
 
 def declares_twins(path: Path) -> bool:
-    """Tell, without complaining, whether a ``pyproject.toml`` has a table for this plugin."""
+    """Tell, without complaining, whether a ``pyproject.toml`` has a table for this plugin.
+
+    One that cannot be read has, where it seems to: what is wrong with it is told when it is collected.
+    """
     try:
-        text = path.read_text(encoding="utf-8")
-        return "kerasequiv" in text and "kerasequiv" in tomllib.loads(text).get("tool", {})
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, AttributeError):
+        content = path.read_bytes()
+    except OSError:
         return False
+    if b"kerasequiv" not in content:
+        return False
+    try:
+        tool = tomllib.loads(content.decode()).get("tool")
+    except ValueError:  # no TOML, or no UTF-8
+        return TABLE_HEADER.search(content) is not None
+    return isinstance(tool, Mapping) and "kerasequiv" in tool
 
 
 def read_pairs(path: Path) -> list[DeclaredPair]:
@@ -75,6 +87,8 @@ def read_pairs(path: Path) -> list[DeclaredPair]:
     """
     text = path.read_text(encoding="utf-8")
     table = tomllib.loads(text)["tool"]["kerasequiv"]
+    if not isinstance(table, Mapping):
+        raise InputError(f"{path}: key 'tool.kerasequiv' is {table!r}; write [[tool.kerasequiv.twins]]")
     _refuse_unknown(table, ("twins",), f"{path}: [tool.kerasequiv]")
     tables = table.get("twins", [])
     if not isinstance(tables, list) or not all(isinstance(entry, dict) for entry in tables):
@@ -116,7 +130,7 @@ def _pair(entry: Mapping[str, Any], path: Path, line: int) -> DeclaredPair:
         )
     try:
         sides = {side: _side(entry[side], side, path) for side in ("reference", "candidate") if side in entry}
-        checked, make_plan = _plan(entry) or (None, None)
+        checked, make_plan = _plan(entry, path) or (None, None)
         checks = asked_checks(entry.get("checks"), checked)
         return DeclaredPair(entry["name"], line, _twins(entry, sides), checks, make_plan)
     except InputError as error:
@@ -143,12 +157,31 @@ def _side(text: str, key: str, path: Path) -> str:
 
     if is_import_string(text):
         resolve(text, key)
+        _refuse_stranger(text, key, path)
         return text
     file = path.parent / text
     check_path(file, key)
     if not file.is_file():
         raise InputError(f"{key}={text!r}: there is no such file in {path.parent}")
     return str(file)
+
+
+def _refuse_stranger(text: str, key: str, path: Path) -> None:
+    """Refuse a module that another folder's of the same name has come before: it is not what was declared.
+
+    Raises:
+        InputError: the module that was imported is not the one beside the declaration.
+    """
+    package = text.partition(":")[0].partition(".")[0]
+    own = [path.parent / f"{package}.py", path.parent / package / "__init__.py"]
+    imported = getattr(sys.modules.get(package), "__file__", None)
+    if imported is None or not any(file.is_file() for file in own):
+        return
+    if not any(file.is_file() and file.samefile(imported) for file in own):
+        raise InputError(
+            f"{key}={text!r}: the module {package!r} beside this file is hidden by {imported}, which was "
+            "imported before; give the modules names of their own, or run each folder in its own session"
+        )
 
 
 def _twins(entry: Mapping[str, Any], sides: Mapping[str, str]) -> Twins:
@@ -160,7 +193,7 @@ def _twins(entry: Mapping[str, Any], sides: Mapping[str, str]) -> Twins:
     )
 
 
-def _plan(entry: Mapping[str, Any]) -> tuple[Training, Callable[[], Training]] | None:
+def _plan(entry: Mapping[str, Any], path: Path) -> tuple[Training, Callable[[], Training]] | None:
     """Return the plan on stand-in data, to check its settings, and what makes the real plan."""
     settings = {key: entry[key] for key in TRAINING_KEYS if key in entry}
     if "data" not in entry:
@@ -173,6 +206,7 @@ def _plan(entry: Mapping[str, Any]) -> tuple[Training, Callable[[], Training]] |
     from pytest_kerasequiv.training.plan import Training
 
     load = resolve(entry["data"], "data")
+    _refuse_stranger(entry["data"], "data", path)
     if not callable(load):
         raise InputError(f"data={entry['data']!r} names {load!r:.60}; name a function that returns the data")
     stand_in = np.zeros((1, 1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -29,8 +30,20 @@ def add_declaring_file(config: pytest.Config) -> None:
         config.args.append(str(path))
 
 
-class DeclaredFile(pytest.File):
-    """A ``pyproject.toml`` with declared twins."""
+def left_out(config: pytest.Config) -> str | None:
+    """Say so where the project declares twins, and the paths that were asked for leave them out."""
+    path = (config.rootpath / "pyproject.toml").resolve()
+    asked = [(config.invocation_params.dir / text.partition("::")[0]).resolve() for text in config.args]
+    if any(place in (path, *path.parents) for place in asked) or not declares_twins(path):
+        return None
+    return f"kerasequiv: the twins declared in {path.name} are not asked for; add it to run them: {path}"
+
+
+class DeclaredFile(pytest.Module):
+    """A ``pyproject.toml`` with declared twins; a module, so that fixtures of that scope have their place."""
+
+    def _getobj(self) -> ModuleType:
+        return ModuleType(self.path.stem)
 
     def collect(self) -> Iterator[DeclaredItem]:
         """Yield one test per pair and check; the cheap checks of all pairs come first."""
@@ -46,7 +59,9 @@ class DeclaredFile(pytest.File):
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """Show what is wrong with the declaration without the plugin's traceback."""
-        if isinstance(excinfo.value, InputError | tomllib.TOMLDecodeError):
+        if isinstance(excinfo.value, tomllib.TOMLDecodeError | UnicodeDecodeError):
+            return f"{self.path}: the file cannot be read as TOML: {excinfo.value}"
+        if isinstance(excinfo.value, InputError):
             return str(excinfo.value)
         return super().repr_failure(excinfo, *([style] if style else []))
 

@@ -12,12 +12,16 @@ import pytest
 from pytest_kerasequiv.ledger import Ledger
 from pytest_kerasequiv.settings import Settings
 from pytest_kerasequiv.terminal import section
+from pytest_kerasequiv.travelling import carries_record
 
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
 
+    from pytest_kerasequiv.reporting.outcome import EndedSession, Outcome
+
 NOTHING_RAN = (
     "--kerasequiv was given but no equivalence check ran: nothing was compared, so nothing was shown.\n"
+    "What a test or one of its fixtures compares counts, not what a module compares when it is imported.\n"
     "Use the keras_twins fixture, assert_equivalent, parametrize_with_checks or [[tool.kerasequiv.twins]],\n"
     "select the tests that do, or drop --kerasequiv."
 )
@@ -34,20 +38,25 @@ class Ending:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._ledger = Ledger()
+        self._failures = Failures()
         self._written: list[Path] = []
 
     def absorb(self, report: pytest.TestReport) -> None:
         """Take the results off a test's report."""
+        self._failures.absorb(report)
         self._ledger.absorb(report)
+
+    def note_uncollected(self, nodeid: str) -> None:
+        """Note what could not be collected; with xdist each worker tells of it."""
+        self._failures.uncollected[nodeid] = None
 
     def finish(self, session: pytest.Session, exitstatus: int) -> None:
         """Fail a session that is good so far but has not shown what it was asked for; write the report."""
         why = self._why_shut() if exitstatus in GOOD_SO_FAR else ""
         if why:
-            _log_failure(session.config, why)
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+            _fail(session, why)
         if self._settings.report is not None:
-            self._write(session, self._settings.report)
+            self._write(session, self._settings.report, why)
 
     def summarise(self, terminal: TerminalReporter) -> None:
         """Print the section, and where the report was written."""
@@ -66,25 +75,90 @@ class Ending:
         unsettled = self._ledger.unsettled()
         return NOTHING_DECIDED + "\n".join(str(report) for report in unsettled) if unsettled else ""
 
-    def _write(self, session: pytest.Session, folder: Path) -> None:
+    def _write(self, session: pytest.Session, folder: Path, why: str) -> None:
         from pytest_kerasequiv.reporting.files import append_summary, write_session
-        from pytest_kerasequiv.reporting.session import SessionReport
 
-        report = SessionReport(
+        report = self._ended(session, why)
+        try:
+            self._written = write_session(report, session.config.invocation_params.dir / folder)
+        except OSError as error:
+            _fail(session, f"--kerasequiv-report {folder}: the report cannot be written: {error}")
+        summary = os.environ.get("GITHUB_STEP_SUMMARY")
+        if not summary:
+            return
+        try:
+            append_summary(report, Path(summary))
+        except OSError as error:
+            _fail(
+                session,
+                f"GITHUB_STEP_SUMMARY={summary}: the summary cannot be appended to this file: {error}\n"
+                "Make it writable, or unset the variable.",
+            )
+
+    def _ended(self, session: pytest.Session, why: str) -> EndedSession:
+        from pytest_kerasequiv.reporting.outcome import EndedSession
+
+        return EndedSession(
             pairs=tuple(self._ledger.pairs()),
             command=shlex.join(["pytest", *map(str, session.config.invocation_params.args)]),
             outcome="passed" if session.exitstatus == pytest.ExitCode.OK else "failed",
             settings=self._settings.shown,
+            ending=self._failures.outcome(session.exitstatus, why),
+            condoned=tuple(self._ledger.condoned()),
         )
-        try:
-            self._written = write_session(report, session.config.invocation_params.dir / folder)
-            if os.environ.get("GITHUB_STEP_SUMMARY"):
-                append_summary(report, Path(os.environ["GITHUB_STEP_SUMMARY"]))
-        except OSError as error:
-            _log_failure(
-                session.config, f"--kerasequiv-report {folder}: the report cannot be written: {error}"
-            )
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+class Failures:
+    """The tests of a session that failed, and which of them compared something."""
+
+    def __init__(self) -> None:
+        self.uncollected: dict[str, None] = {}
+        self._failed: dict[str, None] = {}
+        self._compared: set[str] = set()
+
+    def absorb(self, report: pytest.TestReport) -> None:
+        """Note a test's outcome; its last run counts."""
+        if report.when == "setup":
+            self._failed.pop(report.nodeid, None)
+            self._compared.discard(report.nodeid)
+        if report.failed and report.nodeid != GATE:
+            self._failed[report.nodeid] = None
+        if carries_record(report):
+            self._compared.add(report.nodeid)
+
+    def outcome(self, exitstatus: int, why: str) -> Outcome:
+        """Return how the session came out.
+
+        Args:
+            exitstatus: pytest's exit code.
+            why: why the gate is shut, empty where it is open.
+        """
+        from pytest_kerasequiv.reporting.outcome import Outcome
+
+        if exitstatus == pytest.ExitCode.OK:
+            return Outcome("passed")
+        return Outcome(
+            how="interrupted" if exitstatus == pytest.ExitCode.INTERRUPTED else "failed",
+            failed=tuple(self._failed),
+            uncompared=tuple(test for test in self._failed if test not in self._compared),
+            uncollected=tuple(self.uncollected),
+            reason=why.partition("\n")[0].rstrip(".:") or _rare(exitstatus),
+        )
+
+
+def _rare(exitstatus: int) -> str:
+    """Return what an exit code means where it says more than failed and interrupted do."""
+    rare = {
+        pytest.ExitCode.INTERNAL_ERROR: "an internal error of pytest",
+        pytest.ExitCode.USAGE_ERROR: "pytest was called wrongly",
+        pytest.ExitCode.NO_TESTS_COLLECTED: "no test ran",
+    }
+    return {int(code): meaning for code, meaning in rare.items()}.get(int(exitstatus), "")
+
+
+def _fail(session: pytest.Session, why: str) -> None:
+    _log_failure(session.config, why)
+    session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def _log_failure(config: pytest.Config, why: str) -> None:

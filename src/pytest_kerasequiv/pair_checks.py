@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 INFORMING_CHECKS = ("summary", "graph", "program")
 """Checks that inform where numeric checks of the same pair decide: a refactoring may change the layers."""
+
+ARGUMENTS = ("twins", "check")
+"""The parameters of a test of `parametrize_with_checks`."""
 
 SELECTED = pytest.StashKey[dict[str, set[str]]]()
 """Per pair, the checks that will run in this session."""
@@ -52,10 +55,14 @@ def pair_check_of(item: pytest.Item) -> PairCheck | None:
 
 
 def key_of(item: pytest.Item, check: PairCheck) -> str:
-    """Return what the tests of one pair have in common."""
+    """Return what the tests of one pair have in common; other parameters of a test make another pair."""
     parent = item.parent.nodeid if item.parent is not None else ""
     function = getattr(item, "originalname", item.name)
-    return f"{parent}::{check.pair}" if function == repr(check) else f"{parent}::{function}[{check.pair}]"
+    if function == repr(check):
+        return f"{parent}::{check.pair}"
+    indices: dict[str, int] = getattr(getattr(item, "callspec", None), "indices", {})
+    others = [f"{name}={index}" for name, index in sorted(indices.items()) if name not in ARGUMENTS]
+    return f"{parent}::{function}[{'-'.join([check.pair, *others])}]"
 
 
 def note_selected(session: pytest.Session, *, trains: bool) -> None:
@@ -98,6 +105,7 @@ class BoundCheck:
 
     item: pytest.Function
     check: PairCheck
+    called: list[bool] = field(default_factory=list)
 
     def __repr__(self) -> str:
         return repr(self.check)
@@ -105,11 +113,23 @@ class BoundCheck:
     def __call__(self, twins: Twins) -> None:
         """Run the check."""
         __tracebackhide__ = True
+        self.called.append(True)
         run_pair_check(self.item, cast("TwinsFactory", self.item.funcargs["keras_twins"]), self.check, twins)
 
 
-def bind(item: pytest.Function) -> None:
-    """Put a callable check in place of the parameter of a test."""
+def bind(item: pytest.Function) -> BoundCheck | None:
+    """Put a callable check in place of the parameter of a test; return it, ``None`` for other tests."""
     for name, value in item.funcargs.items():
         if isinstance(value, PairCheck):
-            item.funcargs[name] = BoundCheck(item, value)
+            item.funcargs[name] = bound = BoundCheck(item, value)
+            return bound
+    return None
+
+
+def demand_call(bound: BoundCheck) -> None:
+    """Fail a test that passed without calling its check: nothing was compared."""
+    __tracebackhide__ = True
+    if not bound.called:
+        pytest.fail(
+            f"the check {bound!r} was not called, so nothing was compared; call check(twins)", pytrace=False
+        )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pytest
 
 from pytest_kerasequiv.errors import InputError
-from pytest_kerasequiv.pair_checks import PairCheck
+from pytest_kerasequiv.pair_checks import ARGUMENTS, PairCheck
 
 if TYPE_CHECKING:
     from pytest_kerasequiv.models.twins import Twins
@@ -56,7 +56,7 @@ def parametrize_with_checks(
     cases.sort(key=lambda case: case[1].name == "training")
     _check_expected(expected_failures or {}, [repr(check) for _, check in cases])
     parameters = [_parameter(*case, expected_failures or {}) for case in cases]
-    parametrized = pytest.mark.parametrize(("twins", "check"), parameters)
+    parametrized = pytest.mark.parametrize(ARGUMENTS, parameters)
     return lambda test: pytest.mark.usefixtures("keras_twins")(parametrized(test))
 
 

@@ -39,9 +39,13 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(Controller(config, needed=asked), "kerasequiv-controller")
 
 
-def pytest_report_header(config: pytest.Config) -> str | None:
-    """Say in one line what was asked for."""
-    return settings_of(config).header if enabled(config) else None
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Say in one line what was asked for, and in another what declared twins were not."""
+    if not enabled(config):
+        return []
+    from pytest_kerasequiv.declared_items import left_out
+
+    return [line for line in (settings_of(config).header, left_out(config)) if line is not None]
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
@@ -71,19 +75,41 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         note_selected(session, trains=enabled(session.config))
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Begin a run of a test without what an earlier run of it left."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Begin a run of a test without what an earlier run of it left; count what its fixtures compare."""
     forget(item)
+    if not listens(item.config):
+        return (yield)
+    from pytest_kerasequiv.listening import listening_to_setup
+
+    return (yield from listening_to_setup(item))
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> None:
-    """Let the tests of `parametrize_with_checks` call their check."""
-    if PAIR_CHECKS in sys.modules:
-        from pytest_kerasequiv.pair_checks import bind
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(
+    fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+) -> Generator[None, Any, Any]:
+    """Know which fixture made a comparison, for the other tests that use it."""
+    if not listens(request.config):
+        return (yield)
+    from pytest_kerasequiv.listening import listening_to_fixture
 
-        bind(pyfuncitem)
+    return (yield from listening_to_fixture(request, fixturedef.argname))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, Any]:
+    """Let the tests of `parametrize_with_checks` call their check, and see that they do."""
+    if PAIR_CHECKS not in sys.modules:
+        return (yield)
+    from pytest_kerasequiv.pair_checks import bind, demand_call
+
+    bound = bind(pyfuncitem)
+    outcome = yield
+    if bound is not None:
+        demand_call(bound)
+    return outcome
 
 
 @pytest.hookimpl(wrapper=True)
@@ -91,14 +117,9 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     """Count what a test compares by plain `compare` and `assert_equivalent` too."""
     if not listens(item.config):
         return (yield)
-    from pytest_kerasequiv.comparison import hearing
-    from pytest_kerasequiv.ledger import enter
+    from pytest_kerasequiv.listening import listening
 
-    with hearing() as heard:
-        try:
-            return (yield)
-        finally:
-            enter(item, heard)
+    return (yield from listening(item))
 
 
 @pytest.hookimpl(wrapper=True)

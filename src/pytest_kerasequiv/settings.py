@@ -157,11 +157,21 @@ def read_settings(config: pytest.Config) -> Settings:
         typed, text = given(config, name)
         source = f"kerasequiv_{name} in {config.inipath}"
         if typed is not None:
-            text, source = typed, f"--kerasequiv-{name}"
+            text, source = _not_empty(name, str(typed)), f"--kerasequiv-{name}"
             on_command_line.add(name)
         if text:
             values[name] = _read(read, str(text), source)
     return Settings(**values, given=frozenset(on_command_line))
+
+
+def _not_empty(name: str, typed: str) -> str:
+    """Return what the command line gave; an unset variable of a shell must not undo the ini file unseen."""
+    if not typed.strip():
+        raise pytest.UsageError(
+            f"--kerasequiv-{name}: {typed!r} is no value (a variable that is not set?); "
+            f"give one, or leave the option out: then kerasequiv_{name} in the ini file or the default holds"
+        )
+    return typed
 
 
 def _read(read: Callable[[str], Any], text: str, source: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 
+from pytest_kerasequiv.reporting.outcome import CONDONED
 from pytest_kerasequiv.reporting.text import metric_table, metrics
 from pytest_kerasequiv.verdict import Report, Verdict
 
@@ -24,7 +25,7 @@ def section(pairs: Iterable[Report], condoned: Collection[Report] = ()) -> Itera
             if names:
                 yield f"    {verdict.value + ':':<14}{' '.join(names)}"
         if report in condoned:
-            yield "    no test failed over this: it was expected, or told to warn"
+            yield f"    {CONDONED}"
         yield from (f"    {line}" for line in metric_table(metrics(report), WIDTH - 4))
 
 

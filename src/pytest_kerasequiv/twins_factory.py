@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -49,9 +51,12 @@ class TwinsFactory:
         return self._under_test(f"{node.nodeid} #{count}", self._comparison(reference, **how))
 
     def shared(self, key: str, twins: Twins) -> TwinsUnderTest:
-        """Return a pair that several tests look at; its models and what was found out about them are kept."""
+        """Return a pair that several tests look at; its models and what was found out about them are kept.
+
+        Other twins under the same key, as a test makes them that does not pass on its own, are compared anew.
+        """
         shared = self._request.session.stash.setdefault(SHARED, {})
-        if key not in shared:
+        if key not in shared or shared[key].twins is not twins:
             shared[key] = self._comparison(twins)
         return self._under_test(key, shared[key])
 
@@ -86,9 +91,25 @@ class TwinsFactory:
         if RUNS not in stash:
             from pytest_kerasequiv.training.cache import RunCache
 
-            cache = getattr(self._request.config, "cache", None)
-            stash[RUNS] = RunCache(cache.mkdir("kerasequiv") if cache is not None else None)
+            stash[RUNS] = RunCache(_cache_folder(self._request.config))
         return stash[RUNS]
+
+
+def _cache_folder(config: pytest.Config) -> Path | None:
+    """Return the folder for finished runs in pytest's cache; one that cannot be made costs time only."""
+    cache = config.cache if hasattr(config, "cache") else None
+    if cache is None:
+        return None
+    try:
+        return cache.mkdir("kerasequiv")
+    except OSError as error:
+        warnings.warn(
+            f"finished runs are not kept for the next session: the cache folder cannot be made: {error}; "
+            "set cache_dir, or give --kerasequiv-no-cache",
+            pytest.PytestCacheWarning,
+            stacklevel=1,
+        )
+        return None
 
 
 def _twins_given_already(candidate: Any, options: dict[str, Any]) -> Exception:

@@ -604,3 +604,16 @@ def test_reading_a_graph_does_not_count_up_the_names_of_keras() -> None:
     before = dict(global_state.get_global_attribute("object_name_uids"))
     assert pair.layer_match is not None
     assert dict(global_state.get_global_attribute("object_name_uids")) == before
+
+
+def test_names_that_agree_by_chance_are_told_so() -> None:
+    import keras
+
+    def subtracted(swapped: bool) -> Any:
+        first, second = keras.Input((3,), name="a"), keras.Input((3,), name="b")
+        left, right = keras.layers.Dense(2, name="left"), keras.layers.Dense(2, name="right")
+        one, other = (second, first) if swapped else (first, second)
+        return keras.Model([first, second], left(one) - right(other))
+
+    [message] = [f.message for f in compared(subtracted(False), subtracted(True)).differences]
+    assert "on both sides, but these layers correspond to others than their names say" in message

@@ -135,8 +135,57 @@ def test_an_initialiser_that_no_config_names() -> None:
     result = compared(fresh(custom("zeros")), fresh(custom("ones")))
     assert result.verdict is Verdict.INCONCLUSIVE
     assert "not known" in result.notes[0].message
-    result = compared(fresh(custom("zeros")), fresh(custom("zeros", 1.0)))
+    result = compared(fresh(custom("normal")), fresh(custom("normal", 1.0)))
     assert result.verdict is Verdict.EQUIVALENT, "the same code makes both, so the initialisers agree"
+    result = compared(fresh(custom("zeros")), fresh(custom("zeros", 1.0)))
+    assert result.verdict is Verdict.INCONCLUSIVE, "no code draws one number throughout: something sets it"
+
+
+def temperature(start: float) -> Callable[[], Any]:
+    def build() -> Any:
+        import keras
+
+        class Temperature(keras.layers.Layer):
+            def __init__(self, start: float, **settings: Any) -> None:
+                super().__init__(**settings)
+                self.start = start
+
+            def build(self, shape: Any) -> None:
+                self.divisor = self.add_weight(
+                    name="divisor", shape=(), initializer=keras.initializers.Constant(self.start)
+                )
+
+            def call(self, x: Any) -> Any:
+                return x / self.divisor
+
+        inputs = keras.Input((4,))
+        return keras.Model(inputs, Temperature(start)(inputs))
+
+    return build
+
+
+def test_an_attribute_of_an_own_layer_may_be_what_its_variable_begins_with() -> None:
+    assert compared(fresh(temperature(1.0)), fresh(temperature(1.0))).verdict is Verdict.EQUIVALENT
+    assert compared(fresh(temperature(1.0)), fresh(temperature(100.0))).verdict is Verdict.INCONCLUSIVE
+
+
+def test_own_initialisers_of_one_name_are_told_apart_by_what_they_do() -> None:
+    def scaled(factor: float) -> Callable[..., Any]:
+        def start(shape: Any, dtype: Any = None) -> Any:
+            import keras
+
+            return factor * keras.ops.ones(shape, dtype)
+
+        return start
+
+    assert compared(
+        fresh(model(kernel_initializer=scaled(1.0))), fresh(model(kernel_initializer=scaled(1.0)))
+    ).verdict is (Verdict.EQUIVALENT)
+    result = compared(
+        fresh(model(kernel_initializer=scaled(1.0))), fresh(model(kernel_initializer=scaled(2.0)))
+    )
+    assert result.verdict is Verdict.DIFFERENT
+    assert result.differences[0].field == "kernel_initializer"
 
 
 def test_a_value_set_by_a_builder_is_not_put_down_to_the_order_of_drawing() -> None:

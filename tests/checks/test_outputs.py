@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from pytest_kerasequiv.checks import outputs
+from pytest_kerasequiv.checks import gradients, outputs, updates
 from pytest_kerasequiv.checks.pair import Pair
 from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.models.running import called
@@ -111,3 +111,26 @@ def test_models_are_left_as_they_were():
 
 def test_outputs_are_called_by_their_name_or_by_their_position():
     assert [called(name) for name in ("price", "output 1")] == ["output 'price'", "output 1"]
+
+
+def test_a_probe_that_only_the_candidate_refuses_is_a_difference():
+    def pooled(steps):
+        inputs = keras.Input((steps, 3))
+        return keras.Model(inputs, layers.GlobalAveragePooling1D()(inputs))
+
+    result = outputs.run(Pair(Twins(lambda: pooled(None), lambda: pooled(6))))
+    assert result.verdict is Verdict.DIFFERENT
+    assert "only the candidate refuses the probe" in result.differences[0].message
+
+
+def test_weights_of_their_own_do_not_mean_seeds_of_their_own():
+    def dropping(rate=0.5):
+        inputs = keras.Input((3,))
+        return keras.Model(inputs, layers.Dense(2)(layers.Dropout(rate)(inputs)))
+
+    first, second, third = dropping(), dropping(), dropping(0.4)
+    second.set_weights(first.get_weights())
+    third.set_weights(first.get_weights())
+    pair = Pair(Twins(first, second, weights="own"))
+    assert gradients.run(pair).verdict is updates.run(pair, steps=2).verdict is Verdict.EQUIVALENT
+    assert gradients.run(Pair(Twins(first, third, weights="own"))).verdict is Verdict.DIFFERENT

@@ -109,6 +109,62 @@ def test_mask_that_is_lost_is_a_difference():
     assert run(lambda: build(keep=True), lambda: build(keep=False)).verdict is Verdict.DIFFERENT
 
 
+class Padded(layers.Layer):
+    """Masks what is zero."""
+
+    def compute_mask(self, inputs, previous=None):
+        return keras.ops.any(keras.ops.not_equal(inputs, 0), axis=-1)
+
+    def call(self, x):
+        return x
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize(
+    "before",
+    [
+        (layers.Masking,),
+        (layers.Masking, lambda: layers.Rescaling(2.0)),
+        (Padded, lambda: layers.Rescaling(2.0)),
+    ],
+)
+def test_a_mask_on_one_side_only_is_seen(before, turned):
+    masking, *first = before
+    sides = [
+        lambda: stack(*[make() for make in first], masking(), layers.LSTM(2), shape=(5, 3)),
+        lambda: stack(*[make() for make in first], layers.LSTM(2), shape=(5, 3)),
+    ]
+    result = run(*(sides[::-1] if turned else sides))
+    assert result.verdict is Verdict.DIFFERENT
+
+
+def test_a_length_built_into_the_code_is_seen():
+    def build(function):
+        inputs = keras.Input((None, 3))
+        return keras.Model(inputs, function(inputs))
+
+    def mean(x):
+        return layers.GlobalAveragePooling1D()(x)
+
+    assert (
+        run(lambda: build(mean), lambda: build(lambda x: keras.ops.mean(x, 1))).verdict is Verdict.EQUIVALENT
+    )
+    wrong = run(lambda: build(mean), lambda: build(lambda x: keras.ops.sum(x, 1) / 16.0))
+    assert wrong.verdict is Verdict.DIFFERENT
+    assert any("another length" in str(finding) for finding in wrong.findings)
+
+
+@pytest.mark.parametrize("standardize", [None, "lower", "strip_punctuation"])
+def test_another_standardisation_of_texts_is_seen(standardize):
+    def build(**settings):
+        text = layers.TextVectorization(output_sequence_length=4, vocabulary=["a", "b"], **settings)
+        return keras.Sequential(
+            [keras.Input((1,), dtype="string"), text, layers.Embedding(5, 3), layers.Flatten()]
+        )
+
+    assert run(build, lambda: build(standardize=standardize)).verdict is Verdict.DIFFERENT
+
+
 def logarithm(x):
     return keras.ops.log(x)
 

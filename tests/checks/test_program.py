@@ -73,3 +73,15 @@ def test_observing_needs_no_other_side():
 
     observed = pickle.loads(pickle.dumps(program.observe(sequential())))
     assert program.compare(observed, program.observe(functional())).verdict is Verdict.EQUIVALENT
+
+
+def test_the_mask_of_an_output_is_part_of_the_program():
+    def embedding(masked):
+        inputs = keras.Input((4,), dtype="int32")
+        return keras.Model(inputs, layers.Embedding(5, 3, mask_zero=masked)(inputs))
+
+    def proved(reference, candidate):
+        return program.run(Pair(Twins(lambda: embedding(reference), lambda: embedding(candidate)))).evidence
+
+    assert proved(True, True) is Evidence.PROVED
+    assert proved(True, False) is None

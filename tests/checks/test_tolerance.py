@@ -79,6 +79,11 @@ def test_the_smallest_tolerance_that_would_pass_does_pass():
     assert difference(reference, candidate, again).agrees
 
 
+def test_the_smallest_tolerance_is_absolute_where_nothing_was_allowed_at_an_element():
+    failed = difference(np.array([0.0, 2.0]), np.array([3.0, 2.0]), Tolerance(1e-6, 0.0, "given"))
+    assert failed.smallest_that_passes() == "atol=3"
+
+
 def test_nan_and_infinity_alike_are_set_apart_and_on_one_side_only_are_a_mismatch():
     reference = np.array([np.nan, np.inf, -np.inf, 1.0])
     alike = difference(reference, reference.copy(), Tolerance(0.0, 0.0, "exact"))

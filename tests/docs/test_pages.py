@@ -75,7 +75,13 @@ class Folder:
         environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTEST_ADDOPTS": ""}
         environment.pop("GITHUB_STEP_SUMMARY", None)
         done = subprocess.run(
-            command, cwd=self.path, capture_output=True, text=True, env=environment, check=False
+            command,
+            cwd=self.path,
+            capture_output=True,
+            text=True,
+            env=environment,
+            check=False,
+            timeout=480,
         )
         assert done.returncode == 0, f"{shlex.join(command)}\n{done.stdout}\n{done.stderr}"
 
@@ -91,6 +97,34 @@ def test_the_blocks_of_a_page_run(page: Path, tmp_path: Path) -> None:
     if (tmp_path / "conftest.py").exists():
         (tmp_path / "test_nothing.py").write_text("def test_nothing(): pass")
         folder.pytest("test_nothing.py")
+
+
+TRAINS = """
+import my_models
+
+from pytest_kerasequiv import Training
+
+
+def test_it(keras_twins):
+    twins = keras_twins(
+        my_models.sequential, my_models.functional, compile={"optimizer": "adam", "loss": "mse"}
+    )
+    plan = Training(*my_models.load(), seeds=4, engine="fit", margin="5sd")
+    figures = twins.check("training", training=plan).figures
+    assert "on ProcessPoolExecutor" in figures["reason"], figures["reason"]
+    assert figures["failed"] == {"reference": {}, "candidate": {}}
+"""
+
+
+@pytest.mark.slow
+def test_the_executor_of_the_cluster_page_trains(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    files = [*blocks(ROOT / "docs" / "cluster.md"), *blocks(ROOT / "docs" / "gate.md")]
+    for name in ("conftest.py", "my_models.py"):
+        (code,) = [code for _, code in files if code.startswith(f"# {name}\n")]
+        folder.write(name, code)
+    folder.write("test_it.py", TRAINS)
+    folder.pytest("--kerasequiv", "--kerasequiv-no-cache", "-o", "faulthandler_timeout=120")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -562,3 +562,19 @@ def test_each_rule_says_why(rule: Any) -> None:
     accepted = {case[0] for case in BENIGN} | {"dead layer"}
     refused = {case[0].split(":")[0] for case in NEAR_MISSES} | {"dead layer"}
     assert rule.NAME in accepted & refused, "every rule is tested both ways"
+
+
+def test_a_constant_may_be_an_array() -> None:
+    """As for an embedding that is pretrained."""
+    import keras
+
+    table = np.arange(15.0).reshape(5, 3)
+
+    def embedded(activation: str | None) -> Any:
+        start = keras.initializers.Constant(table)
+        inputs = keras.Input((4,), dtype="int32")
+        dense = keras.layers.Dense(2, activation=activation)
+        hidden = dense(keras.layers.Embedding(5, 3, embeddings_initializer=start)(inputs))
+        return keras.Model(inputs, hidden if activation else keras.layers.ReLU()(hidden))
+
+    assert matched(embedded("relu"), embedded(None)).isomorphic

@@ -281,3 +281,73 @@ def test_last_failed_and_reruns(project: pytest.Pytester) -> None:
     project.makepyprojecttoml(PAIR.replace("good", "bad"))
     project.runpytest("--kerasequiv", "--reruns=1").assert_outcomes(passed=5, failed=1, xfailed=1)
     project.runpytest("--kerasequiv", "--lf").assert_outcomes(failed=1)
+
+
+@WORKERS
+def test_modules_of_one_name_in_two_folders_are_not_mistaken(
+    pytester: pytest.Pytester, workers: list[str]
+) -> None:
+    for folder in ("a", "b"):
+        place = pytester.mkdir(folder)
+        place.joinpath("shared_name.py").write_text(MODELS, encoding="utf-8")
+        declared = PAIR.replace("my_models", "shared_name").replace("forecaster", folder)
+        place.joinpath("pyproject.toml").write_text(declared, encoding="utf-8")
+    result = pytester.runpytest_subprocess("--kerasequiv", "--collect-only", *workers, "a", "b")
+    assert result.ret == pytest.ExitCode.INTERRUPTED or workers
+    if not workers:
+        result.stdout.fnmatch_lines(
+            ["*b*pyproject.toml: pair 'b': reference='shared_name:good': the module 'shared_name' beside *"]
+        )
+    assert pytester.runpytest_subprocess("--kerasequiv", *workers, "a", "b").ret != pytest.ExitCode.OK
+
+
+@WORKERS
+def test_a_declaration_that_is_no_toml_is_an_error(project: pytest.Pytester, workers: list[str]) -> None:
+    place = project.mkdir("sub")
+    place.joinpath("pyproject.toml").write_text("[[tool.kerasequiv.twins]\n" + PAIR, encoding="utf-8")
+    place.joinpath("test_one.py").write_text("def test_one(): pass\n", encoding="utf-8")
+    result = project.runpytest_subprocess("--kerasequiv", *workers)
+    assert result.ret != pytest.ExitCode.OK
+    result.stdout.fnmatch_lines(["*pyproject.toml: the file cannot be read as TOML: *"])
+
+
+def test_a_table_that_is_none_is_refused(tmp_path: pathlib.Path) -> None:
+    from pytest_kerasequiv.declared import read_pairs
+
+    path = tmp_path / "pyproject.toml"
+    path.write_text("[tool]\nkerasequiv = 3\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"key 'tool.kerasequiv' is 3; write \[\[tool.kerasequiv.twins\]\]"):
+        read_pairs(path)
+
+
+def test_fixtures_of_every_scope_reach_declared_twins(project: pytest.Pytester) -> None:
+    project.makepyprojecttoml(PAIR)
+    project.makeconftest(
+        """
+        import pytest
+        import scripted_floors
+
+        @pytest.fixture(autouse=True, scope="module")
+        def of_module(request):
+            assert request.module.__name__ == "pyproject"
+
+        def pytest_collection_modifyitems(items):
+            assert all(item.module.__name__ for item in items)
+        """
+    )
+    project.runpytest("--kerasequiv").assert_outcomes(passed=6, xfailed=1)
+
+
+@WORKERS
+def test_twins_that_the_asked_paths_leave_out_are_told(project: pytest.Pytester, workers: list[str]) -> None:
+    project.makepyprojecttoml(PAIR)
+    place = project.mkdir("checks")
+    place.joinpath("test_it.py").write_text(
+        "def test_it(keras_twins): keras_twins({}).assert_same_outputs()\n", encoding="utf-8"
+    )
+    told = "kerasequiv: the twins declared in pyproject.toml are not asked for; add it to run them: *"
+    result = project.runpytest_subprocess("--kerasequiv", *workers, "checks")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines([told])
+    for paths in ([], ["."], ["pyproject.toml", "checks"], ["pyproject.toml::forecaster-outputs"]):
+        project.runpytest_subprocess("--kerasequiv", *workers, *paths).stdout.no_fnmatch_line(told)

@@ -94,6 +94,30 @@ def test_collect_only_is_not_gated(scripted: pytest.Pytester) -> None:
     assert scripted.runpytest("--kerasequiv", "--collect-only").ret == pytest.ExitCode.OK
 
 
+SHOWS_ONLY = ["--fixtures", "--fixtures-per-test", "--setup-plan", "--setup-only", "--cache-show"]
+
+
+@WORKERS
+@pytest.mark.parametrize("option", [*SHOWS_ONLY, "--collect-only"])
+def test_sessions_that_run_no_test_have_no_gate_and_leave_the_report(
+    scripted: pytest.Pytester, workers: list[str], option: str
+) -> None:
+    scripted.makepyfile(ONE % "")
+    report = scripted.path / "out" / "report.json"
+    report.parent.mkdir()
+    report.write_text("of the last session")
+    result = scripted.runpytest_subprocess("--kerasequiv", "--kerasequiv-report=out", option, *workers)
+    assert result.ret in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}
+    assert "kerasequiv-gate" not in result.stdout.str()
+    assert report.read_text() == "of the last session"
+
+
+def test_setup_show_runs_tests_and_is_gated(scripted: pytest.Pytester) -> None:
+    scripted.makepyfile(NOTHING)
+    result = scripted.runpytest("--kerasequiv", "--setup-show", "-p", "no:cacheprovider")
+    result.stdout.fnmatch_lines(["FAILED kerasequiv-gate*"])
+
+
 def test_the_gate_is_no_failed_test_to_repeat(scripted: pytest.Pytester) -> None:
     scripted.makepyfile(NOTHING)
     scripted.runpytest("--kerasequiv")

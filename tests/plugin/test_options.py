@@ -55,6 +55,33 @@ def test_bad_values_are_usage_errors(scripted: pytest.Pytester, option: str, val
     assert remedy in text
 
 
+@pytest.mark.parametrize("value", ["", " "], ids=["empty", "blank"])
+@pytest.mark.parametrize(
+    "option", ["seeds", "margin", "alpha", "engine", "inconclusive", "report", "workers"]
+)
+def test_an_empty_value_does_not_undo_the_ini_file(
+    scripted: pytest.Pytester, option: str, value: str
+) -> None:
+    result = scripted.runpytest(f"--kerasequiv-{option}={value}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        [f"*--kerasequiv-{option}: '{value}' is no value*give one, or leave the option out*"]
+    )
+
+
+def test_every_option_with_a_value_is_tried_empty() -> None:
+    from pytest_kerasequiv.options import OPTIONS
+
+    marks = test_an_empty_value_does_not_undo_the_ini_file.pytestmark  # type: ignore[attr-defined]
+    assert set(OPTIONS) in [set(mark.args[1]) for mark in marks]
+
+
+def test_an_empty_ini_value_is_not_set(scripted: pytest.Pytester) -> None:
+    scripted.makeini("[pytest]\nkerasequiv_margin =\nkerasequiv_seeds =")
+    scripted.makepyfile(SHOW_SETTINGS)
+    scripted.runpytest("-s").stdout.fnmatch_lines(["*SETTINGS None None None None fail False*"])
+
+
 def test_a_bad_ini_value_names_the_file(scripted: pytest.Pytester) -> None:
     scripted.makeini("[pytest]\nkerasequiv_alpha = tiny")
     result = scripted.runpytest()

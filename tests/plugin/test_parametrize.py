@@ -212,3 +212,44 @@ def test_other_plugins_and_options(
         monkeypatch.delenv("PYTEST_ADDOPTS")
     scripted.makepyfile(test_it=TWO_PAIRS % "{}")
     scripted.runpytest("--kerasequiv", *options).assert_outcomes(passed=13, xfailed=2)
+
+
+@WORKERS
+def test_other_parameters_of_a_test_make_pairs_of_their_own(
+    scripted: pytest.Pytester, workers: list[str]
+) -> None:
+    scripted.makepyfile(
+        test_it="""
+        import pytest
+        from scripted_floors import Twins
+        from pytest_kerasequiv import parametrize_with_checks
+
+        @pytest.mark.parametrize("verdict", ["EQUIVALENT", "DIFFERENT"])
+        @parametrize_with_checks([Twins({}, name="mlp")], checks=["outputs"])
+        def test_twins(twins, check, verdict):
+            check(Twins({"outputs": verdict}, name=f"mlp-{verdict}"))
+        """
+    )
+    result = scripted.runpytest_subprocess("-v", *workers)
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines_random(["*mlp-outputs-EQUIVALENT*", "*mlp-outputs-DIFFERENT*"])
+    result.stdout.no_fnmatch_line("*FAILED*mlp-outputs-EQUIVALENT*")
+
+
+def test_a_check_that_is_not_called_is_no_pass(scripted: pytest.Pytester) -> None:
+    scripted.makepyfile(
+        test_it="""
+        import pytest
+        from scripted_floors import Twins
+        from pytest_kerasequiv import parametrize_with_checks
+
+        @parametrize_with_checks([Twins({}, name="mlp")], checks=["outputs", "updates"])
+        def test_twins(twins, check):
+            if check.check.name == "updates":
+                pytest.skip("not today")
+            check
+        """
+    )
+    result = scripted.runpytest()
+    result.assert_outcomes(failed=1, skipped=1)
+    result.stdout.fnmatch_lines(["*the check mlp-outputs was not called, so nothing was compared*"])

@@ -107,6 +107,124 @@ def test_a_folder_that_cannot_be_made_fails_the_session(scripted: pytest.Pyteste
     result.stdout.fnmatch_lines(["*--kerasequiv-report taken: the report cannot be written: *"])
 
 
+@WORKERS
+def test_a_summary_file_that_cannot_be_written_is_named(
+    scripted: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, workers: list[str]
+) -> None:
+    target = scripted.path / "no" / "such" / "folder.md"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(target))
+    scripted.makepyfile("def test_it(keras_twins): keras_twins({}).assert_same_outputs()")
+    result = scripted.runpytest_subprocess("--kerasequiv", "--kerasequiv-report=out", *workers)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines([f"*GITHUB_STEP_SUMMARY={target}: *", "written: *summary.md"])
+    assert "the report cannot be written" not in result.stdout.str()
+
+
+MIXED = """
+import pytest
+
+def test_good(keras_twins):
+    keras_twins({}).assert_same_outputs()
+
+def test_bad(keras_twins):
+    keras_twins({"outputs": "DIFFERENT"}).assert_same_outputs()
+
+def test_broken(keras_twins):
+    raise RuntimeError("weights file is gone")
+
+def test_caught(keras_twins):
+    with pytest.raises(AssertionError):
+        keras_twins({"outputs": "DIFFERENT"}).assert_same_outputs()
+"""
+NOTE = "no test failed over this: it was expected, or told to warn"
+
+
+@WORKERS
+def test_the_pages_say_how_the_session_ended_and_what_was_expected(
+    scripted: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, workers: list[str]
+) -> None:
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(scripted.path / "step.md"))
+    scripted.makepyfile(test_mixed=MIXED)
+    result = scripted.runpytest_subprocess("--kerasequiv", "--kerasequiv-report=out", *workers)
+    assert result.stdout.str().count(NOTE) == 1
+    for path in ("out/summary.md", "step.md", "out/report.html"):
+        text = (scripted.path / path).read_text().replace("\\", "")
+        assert "Session failed: 2 tests failed; 1 of them compared nothing" in text
+        assert text.count(NOTE) == 1
+        assert "test_mixed.py::test_broken" in text
+        assert "test_mixed.py::test_bad" not in text
+    summary = (scripted.path / "out" / "summary.md").read_text().splitlines()
+    assert summary[2].startswith("**Session failed")
+    block = summary[summary.index("**test\\_caught**") :]
+    assert f"- {NOTE}" in block
+
+
+@WORKERS
+def test_an_expected_difference_is_said_to_be_one_where_all_passed(
+    scripted: pytest.Pytester, workers: list[str]
+) -> None:
+    scripted.makepyfile(MIXED)
+    scripted.runpytest_subprocess("--kerasequiv", "--kerasequiv-report=out", "-k", "caught", *workers)
+    text = (scripted.path / "out" / "summary.md").read_text()
+    assert NOTE in text
+    assert "Session" not in text
+
+
+@WORKERS
+def test_a_shut_gate_is_on_top_of_the_summary(scripted: pytest.Pytester, workers: list[str]) -> None:
+    scripted.makepyfile("def test_it(): pass")
+    scripted.runpytest_subprocess("--kerasequiv", "--kerasequiv-report=out", *workers)
+    text = (scripted.path / "out" / "summary.md").read_text().replace("\\", "")
+    assert (
+        "**Session failed: --kerasequiv was given but no equivalence check ran: nothing was compared" in text
+    )
+
+
+@WORKERS
+def test_a_file_that_cannot_be_collected_is_named(scripted: pytest.Pytester, workers: list[str]) -> None:
+    scripted.makepyfile(test_mixed=MIXED, test_typo="import no_such_module")
+    scripted.runpytest_subprocess("--kerasequiv", "--kerasequiv-report=out", *workers)
+    text = (scripted.path / "out" / "summary.md").read_text().replace("\\", "")
+    assert "1 error during collection**" in text
+    assert "\n- test_typo.py\n" in text
+
+
+@WORKERS
+def test_a_session_that_was_interrupted_says_so(scripted: pytest.Pytester, workers: list[str]) -> None:
+    scripted.makepyfile(MIXED)
+    scripted.makeconftest(
+        """
+        import scripted_floors
+
+        def pytest_runtest_logreport(report):
+            if report.when == "call" and report.failed:
+                raise KeyboardInterrupt
+        """
+    )
+    options = ["--kerasequiv", "--kerasequiv-report=out", "-k", "bad"]
+    result = scripted.runpytest_subprocess(*options, *workers)
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    assert "**Session interrupted: 1 test failed**" in (scripted.path / "out" / "summary.md").read_text()
+
+
+def test_a_rerun_that_passed_is_no_failure(scripted: pytest.Pytester) -> None:
+    pytest.importorskip("pytest_rerunfailures")
+    scripted.makepyfile(
+        """
+        import pathlib
+
+        def test_it(keras_twins):
+            tried = pathlib.Path("tried")
+            again = tried.exists()
+            tried.touch()
+            assert again
+            keras_twins({}).assert_same_outputs()
+        """
+    )
+    assert scripted.runpytest("--kerasequiv", "--kerasequiv-report=out", "--reruns=1").ret == 0
+    assert "Session" not in (scripted.path / "out" / "summary.md").read_text()
+
+
 def test_a_session_stopped_early_has_what_it_had(scripted: pytest.Pytester) -> None:
     scripted.makepyfile(PAIRS)
     scripted.runpytest("--kerasequiv", "--kerasequiv-report=out", "-x", "-p", "no:randomly")

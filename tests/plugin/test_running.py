@@ -42,6 +42,24 @@ def test_without_the_cache_provider_runs_are_kept_in_memory(scripted: pytest.Pyt
     assert not (scripted.path / ".pytest_cache").exists()
 
 
+@pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["one-process", "two-workers"])
+def test_a_cache_folder_that_cannot_be_made_costs_time_only(
+    scripted: pytest.Pytester, workers: list[str]
+) -> None:
+    (scripted.path / "taken").write_text("a file")
+    scripted.makepyfile(
+        "from scripted_floors import Training\n"
+        "def test_one(keras_twins): keras_twins({}).assert_same_training(Training())\n"
+        "def test_two(keras_twins): keras_twins({}).assert_same_training(Training())\n"
+    )
+    options = ["--kerasequiv", "-o", "cache_dir=taken/cache", "--dist=loadfile", *workers]
+    result = scripted.runpytest_subprocess(*options)
+    result.assert_outcomes(passed=2, warnings=result.parseoutcomes()["warnings"])
+    said = "PytestCacheWarning: finished runs are not kept for the next session"
+    assert result.stdout.str().count(said) == 1
+    result.stdout.fnmatch_lines([f"*{said}: the cache folder cannot be made: *taken*"])
+
+
 @pytest.mark.parametrize("workers", ["0", "many", "http://here"])
 def test_workers_that_are_none(scripted: pytest.Pytester, workers: str) -> None:
     result = scripted.runpytest(f"--kerasequiv-workers={workers}")

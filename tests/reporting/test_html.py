@@ -10,6 +10,7 @@ import pytest
 
 from pytest_kerasequiv import Report
 from pytest_kerasequiv.reporting import html as pages
+from pytest_kerasequiv.reporting.outcome import CONDONED, EndedSession, Outcome
 from pytest_kerasequiv.reporting.session import SessionReport
 
 CHROMIUM = next(
@@ -61,6 +62,17 @@ def test_the_page_holds_all_there_is_to_know(page: str) -> None:
     images = [attributes["src"] or "" for tag, attributes in read(page).tags if tag == "img"]
     assert len(images) == 2
     assert all(source.startswith("data:image/svg+xml;base64,") for source in images)
+
+
+def test_the_outcome_and_what_was_expected_are_told(equivalent: Report, different: Report) -> None:
+    outcome = Outcome("failed", failed=("a", "b[<script>]"), uncompared=("b[<script>]",))
+    page = pages.render_session(EndedSession((equivalent, different), ending=outcome, condoned=(different,)))
+    reader = read(page)
+    text = reader.text
+    told = "Session failed: 2 tests failed; 1 of them compared nothing"
+    assert text.index(told) < text.index("b[<script>]") < text.index("2 pairs")
+    assert text.count(CONDONED) == 1
+    assert "script" not in {tag for tag, _ in reader.tags}
 
 
 def test_what_users_write_stays_text(page: str) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pytest_kerasequiv import Report
 from pytest_kerasequiv.reporting.markdown import escaped, render
+from pytest_kerasequiv.reporting.outcome import CONDONED, EndedSession, Outcome
 from pytest_kerasequiv.reporting.session import SessionReport
 
 
@@ -32,3 +33,20 @@ def test_escaping() -> None:
 
 def test_nothing_ran() -> None:
     assert "No equivalence check ran." in render(SessionReport(()))
+
+
+def test_the_outcome_comes_first_and_names_stay_text(equivalent: Report, different: Report) -> None:
+    outcome = Outcome("failed", failed=("a", "b[<i>|`]"), uncompared=("b[<i>|`]",))
+    session = EndedSession((equivalent, different), ending=outcome, condoned=(different,))
+    lines = render(session).splitlines()
+    assert lines[2] == "**Session failed: 2 tests failed; 1 of them compared nothing**"
+    assert lines.index("- b\\[\\<i\\>\\|\\`\\]") < lines.index(
+        "| pair | verdict | evidence | checks | seconds |"
+    )
+    assert lines.count(f"- {CONDONED}") == 1
+
+
+def test_of_a_session_read_from_a_file_the_outcome_is_known(equivalent: Report) -> None:
+    written = SessionReport((equivalent,), outcome="failed").to_json()
+    assert render(SessionReport.from_json(written)).splitlines()[2] == "**Session failed**"
+    assert "Session" not in render(SessionReport((equivalent,), outcome="passed"))

@@ -195,3 +195,21 @@ def test_fit_gets_small_tasks_and_one_program_large_ones(source_of):
     plan = Training(*DATA, seeds=6, batch_size=8)
     list(arm_on(large, source_of, plan).train(plan.seed_values))
     assert [len(task) for task in large.tasks] == [3, 3]
+
+
+def test_threads_of_this_process_work_only_while_it_waits(source_of):
+    """What it does meanwhile would draw from the same random state."""
+
+    class Counting(ThreadPoolExecutor):
+        tasks = 0
+
+        def submit(self, *task):
+            self.tasks += 1
+            return super().submit(*task)
+
+    with Counting(2) as executor:
+        runs = arm_on(executor, source_of, Training(fit=echo)).train(range(16))
+        assert next(runs).metrics == {"mae": 0.0}
+        assert executor.tasks == 1
+        assert [run.seed for run in runs] == list(range(1, 16))
+        assert executor.tasks > 1

@@ -7,8 +7,7 @@ from typing import Any
 
 from pytest_kerasequiv.checks.answers import Answer, Observation
 from pytest_kerasequiv.checks.judging import Judged
-from pytest_kerasequiv.checks.sides import Side
-from pytest_kerasequiv.models.probes import Consumer
+from pytest_kerasequiv.models.probes import Consumer, Survey
 from pytest_kerasequiv.models.running import called
 from pytest_kerasequiv.verdict import Finding
 
@@ -121,9 +120,8 @@ def notes_on(
     return notes
 
 
-def narrow_ids(check: str, side: Side) -> list[Finding]:
+def narrow_ids(check: str, found: Survey) -> list[Finding]:
     """Say which integer inputs were only probed with 0 and 1, since no layer tells what they may be."""
-    found = side.survey()
     pairs = zip(found.layout.specs, found.consumers, strict=True)
     names = [spec.name for spec, consumer in pairs if "int" in spec.dtype and consumer == Consumer()]
     if not names:

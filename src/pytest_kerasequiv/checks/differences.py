@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +67,8 @@ class Difference:
 
     def smallest_that_passes(self) -> str:
         """Return the tolerance, of the same proportions, that would have let this difference pass."""
+        if not math.isfinite(self.used):  # nothing was allowed at some element, so no multiple of it would do
+            return f"atol={_rounded_up(self.absolute)}"
         rtol, atol = self.tolerance.rtol * self.used, self.tolerance.atol * self.used
         parts = [f"rtol={_rounded_up(rtol)}"] if rtol else []
         if not rtol and not atol:  # nothing was allowed at all

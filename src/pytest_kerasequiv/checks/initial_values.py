@@ -102,7 +102,14 @@ class InitialValues:
         """Tell whether the initialisers are known to agree: by config, or since the same code makes them."""
         ours, theirs = self._facts(pair)
         known = bool(ours.initialisers) and bool(theirs.initialisers)
-        return known or ours.maker == theirs.maker
+        return known or (ours.maker == theirs.maker and not self._filled(pair))
+
+    def _filled(self, pair: MappedPair) -> bool:
+        """Tell whether each side is one number throughout, which no random draw gives: it was set so."""
+        import numpy as np
+
+        ours, theirs = self._reference.values[pair[0]], self._candidate.values[pair[1]]
+        return all(bool(np.all(values == values.flat[0])) for values in (ours, theirs) if values.size)
 
     def _drawn_from_nothing(self, pair: MappedPair) -> bool:
         """Tell whether the initialisers draw no random numbers, so that no order of drawing explains it."""

@@ -11,13 +11,20 @@ from pytest_kerasequiv.checks.losses import LossPlan
 from pytest_kerasequiv.checks.sides import Side
 from pytest_kerasequiv.models.compiling import compile_settings
 from pytest_kerasequiv.models.float64 import Float64Unavailable
-from pytest_kerasequiv.models.lockstep import Step, compiled_steps, rate_from, sgd_steps
+from pytest_kerasequiv.models.lockstep import (
+    Step,
+    compiled_steps,
+    rate_from,
+    sgd_steps,
+    trains_without_loss,
+)
 from pytest_kerasequiv.models.perturbing import perturbed_inputs, perturbed_values
 from pytest_kerasequiv.models.probes import Probe
 from pytest_kerasequiv.models.running import Runner
 from pytest_kerasequiv.models.workbench import compiled_for_now
 
 if TYPE_CHECKING:
+    import keras
     import numpy as np
     from numpy.typing import NDArray
 
@@ -70,13 +77,17 @@ class Lesson:
 
 def compile_plan(pair: Pair) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]:
     """Return the settings to compile each side with: its own, else the other's; ``None`` without any."""
-    own = [_with_loss(compile_settings(model)) for model in (pair.reference, pair.candidate)]
+    own = [_trainable(model) for model in (pair.reference, pair.candidate)]
     return own[0] or own[1], own[1] or own[0]
 
 
-def _with_loss(settings: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Return settings that can train: with a loss, and without XLA, which draws other dropout masks."""
-    if settings is None or settings.get("loss") is None:
+def _trainable(model: keras.Model) -> dict[str, Any] | None:
+    """Return settings that can train: with a loss, compiled or the model's own; without XLA.
+
+    XLA draws other dropout masks.
+    """
+    settings = compile_settings(model)
+    if settings is None or (settings.get("loss") is None and not trains_without_loss(model)):
         return None
     return {**settings, "jit_compile": False}
 

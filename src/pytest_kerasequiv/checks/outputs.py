@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_kerasequiv.checks.answers import Observation, observe
 from pytest_kerasequiv.checks.blame import blame, layer_table
+from pytest_kerasequiv.checks.callers import caller_findings
 from pytest_kerasequiv.checks.contract import (
     dtype_problems,
     key_problems,
@@ -18,9 +19,11 @@ from pytest_kerasequiv.checks.contract import (
     state_problems,
 )
 from pytest_kerasequiv.checks.judging import Judged, judge, judge_masks, tolerance_figures
+from pytest_kerasequiv.checks.overrides import override_findings
+from pytest_kerasequiv.checks.own_inputs import own_inputs
 from pytest_kerasequiv.checks.plain_call import plain_call_findings
 from pytest_kerasequiv.checks.sides import sides_of, unmapped
-from pytest_kerasequiv.models.input_layout import checked_inputs, input_layout
+from pytest_kerasequiv.checks.surveying import survey_of
 from pytest_kerasequiv.models.probes import NoProbes, Probe, probes_for
 from pytest_kerasequiv.models.running import called
 from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Verdict
@@ -63,25 +66,37 @@ def run(
         return missing if not _shapes_differ(result) else result
     result = located(pair, result, probes)
     if not pair.program_match.proved and probes[0].name != "your inputs":
-        result = replace(result, findings=(*result.findings, *narrow_ids(NAME, reference_side)))
-    return _differing(result, plain_call_findings(pair, NAME, _small(probes)))
+        result = replace(result, findings=(*result.findings, *narrow_ids(NAME, survey_of(pair))))
+    alike = result.verdict is Verdict.EQUIVALENT
+    plain = plain_call_findings(pair, NAME, _small(probes), defaults=alike)
+    result = _with(result, [*plain, *caller_findings(pair, NAME, given=(rtol, atol))])
+    return _with_not_run(result, override_findings(NAME, pair.reference, pair.candidate))
 
 
-def _differing(result: CheckResult, found: list[Finding]) -> CheckResult:
-    """Add differences to a result."""
-    if not found:
-        return result
-    findings = (*result.differences, *found, *result.notes)
+def _with_not_run(result: CheckResult, found: list[Finding]) -> CheckResult:
+    """Add what was not run: where the sides have other code for it, what did run is no answer."""
+    result = replace(result, findings=(*result.findings, *found))
+    if result.verdict is Verdict.EQUIVALENT and result.differences:
+        return replace(result, verdict=Verdict.INCONCLUSIVE, evidence=None)
+    return result
+
+
+def _with(result: CheckResult, found: list[Finding]) -> CheckResult:
+    """Add differences and notes to a result."""
+    differences = [finding for finding in found if finding.severity == "difference"]
+    notes = [finding for finding in found if finding.severity == "note"]
+    if not differences:
+        return replace(result, findings=(*result.findings, *notes))
+    findings = (*result.differences, *differences, *result.notes, *notes)
     return replace(result, verdict=Verdict.DIFFERENT, evidence=Evidence.MEASURED, findings=findings)
 
 
 def collect_probes(pair: Pair, inputs: Any) -> tuple[Probe, ...] | CheckResult:
     """Return the user's batch and the generated ones; an INCONCLUSIVE result where there are none."""
-    layout = input_layout(pair.reference)
-    own = () if inputs is None else (Probe("your inputs", tuple(checked_inputs(inputs, layout))),)
+    own = () if inputs is None else (Probe("your inputs", own_inputs(pair, inputs)),)
     side = sides_of(pair)[0]
     try:
-        drawn = probes_for(side.survey(), pair.seed)
+        drawn = probes_for(survey_of(pair), pair.seed)
     except NoProbes as error:
         if own:
             return own
@@ -219,7 +234,7 @@ def _shapes_differ(result: CheckResult) -> bool:
 
 def located(pair: Pair, result: CheckResult, probes: Sequence[Probe]) -> CheckResult:
     """Add the table of layers, and in a failure the layers at fault, named before what they caused."""
-    if any(finding.field == "shape" for finding in result.differences) or not probes:
+    if _shapes_differ(result) or not probes:
         return result
     probe = probes[result.figures["worst"] or 0] if result.verdict is Verdict.DIFFERENT else _small(probes)
     traced = blame(pair, NAME, probe, blaming=result.verdict is Verdict.DIFFERENT)

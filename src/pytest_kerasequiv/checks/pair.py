@@ -12,8 +12,8 @@ from pytest_kerasequiv.models.graph import NoLayerGraph, layer_graph
 from pytest_kerasequiv.models.matching import match
 from pytest_kerasequiv.models.program import match_programs, trace
 from pytest_kerasequiv.models.seeds import preserved_world
-from pytest_kerasequiv.models.variables import values_of
-from pytest_kerasequiv.models.weight_map import map_variables
+from pytest_kerasequiv.models.variables import values_of, variables_of
+from pytest_kerasequiv.models.weight_map import is_seed, map_variables
 
 if TYPE_CHECKING:
     import keras
@@ -111,9 +111,12 @@ class Pair:
     def candidate_values(self) -> list[NDArray[np.generic]]:
         """The values under which the candidate is observed: the reference's through the map, or its own."""
         own = values_of(self.candidate)
+        carried = self.variable_map.carry(self.reference_values, own)
         if self.twins.weights == "own":
-            return own
-        return self.variable_map.carry(self.reference_values, own)
+            # Files do not hold seeds: another seed is no other weight, and both draw the same masks.
+            both = zip(variables_of(self.candidate), own, carried, strict=True)
+            return [given if is_seed(variable) else value for variable, value, given in both]
+        return carried
 
 
 def _checked_seed(seed: Any) -> int:

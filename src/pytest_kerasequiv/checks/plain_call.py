@@ -1,11 +1,11 @@
-"""What ``model(x)`` returns where ``predict`` returns another: layers called with ``training=True``."""
+"""What ``model(x)`` returns where ``predict`` returns another: ``training`` fixed in a call or by default."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from pytest_kerasequiv.checks.sides import Side, sides_of
-from pytest_kerasequiv.models.fixed_training import called_in_training_mode
+from pytest_kerasequiv.models.fixed_training import called_in_training_mode, training_defaults
 from pytest_kerasequiv.verdict import Finding
 
 if TYPE_CHECKING:
@@ -16,29 +16,46 @@ if TYPE_CHECKING:
     from pytest_kerasequiv.models.probes import Probe
 
 
-def plain_call_findings(pair: Pair, check: str, probe: Probe) -> list[Finding]:
-    """Compare ``model(x)``, without a ``training`` argument, where a side fixes ``training=True`` in a call.
+def plain_call_findings(pair: Pair, check: str, probe: Probe, *, defaults: bool = True) -> list[Finding]:
+    """Compare ``model(x)``, without a ``training`` argument, where a side settles it itself.
 
-    Both sides draw under the same seeds, so twins that fix it alike agree.
+    That is a call in a functional model that fixes ``training=True``, or a ``call`` of a user's class with
+    ``True`` or ``False`` by default. Both sides draw under the same seeds, so twins that do it alike agree.
 
     Args:
         pair: the twins.
         check: name of the check on whose behalf.
         probe: the batch.
+        defaults: whether defaults count; they explain nothing where the twins differ at inference already.
     """
-    ours, theirs = (called_in_training_mode(model) for model in (pair.reference, pair.candidate))
-    if not ours and not theirs:
+    models = pair.reference, pair.candidate
+    fixed = [called_in_training_mode(model) for model in models]
+    chosen = [training_defaults(model) if defaults else () for model in models]
+    if not any((*fixed, *chosen)):
         return []
     reference, candidate = (_plain_call(side, probe) for side in sides_of(pair))
     if _close(reference, candidate):
         return []
-    shown = [", ".join(paths) or "no layer" for paths in (ours, theirs)]
-    message = (
-        f"model(x) without a training argument differs: training=True is fixed for {shown[0]} in the "
-        f"reference and for {shown[1]} in the candidate; predict and fit overrule it, a plain call does not"
+    told, shown = (fixed, _fixed_message(fixed)) if any(fixed) else (chosen, _default_message(chosen))
+    layers = [paths[0] if paths and any(fixed) else None for paths in told]
+    message = f"model(x) without a training argument differs: {shown}"
+    return [Finding(check, layers[0], layers[1], "training", list(told[0]), list(told[1]), message)]
+
+
+def _fixed_message(fixed: list[tuple[str, ...]]) -> str:
+    shown = [", ".join(paths) or "no layer" for paths in fixed]
+    return (
+        f"training=True is fixed for {shown[0]} in the reference and for {shown[1]} in the candidate; "
+        "predict and fit overrule it, a plain call does not"
     )
-    layers = ours[0] if ours else None, theirs[0] if theirs else None
-    return [Finding(check, *layers, "training", list(ours), list(theirs), message)]
+
+
+def _default_message(chosen: list[tuple[str, ...]]) -> str:
+    shown = [", ".join(kinds) or "no default" for kinds in chosen]
+    return (
+        f"call() of the user's classes has by default {shown[0]} in the reference and {shown[1]} in the "
+        "candidate; predict and fit overrule it, a plain call does not"
+    )
 
 
 def _plain_call(side: Side, probe: Probe) -> list[NDArray[np.generic]]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_kerasequiv.checks.sides import sides_of
-from pytest_kerasequiv.models.input_layout import checked_inputs, input_layout
+from pytest_kerasequiv.checks.own_inputs import own_inputs
+from pytest_kerasequiv.checks.surveying import survey_of
 from pytest_kerasequiv.models.probes import NoProbes, Probe, training_batch
 from pytest_kerasequiv.verdict import CheckResult, Finding, Verdict
 
@@ -20,10 +20,10 @@ def training_probes(pair: Pair, check: str, count: int = 2) -> tuple[Probe, ...]
     """Return the user's rows and ``count`` generated batches; an INCONCLUSIVE result where there are none."""
     own: tuple[Probe, ...] = ()
     if pair.inputs is not None:
-        arrays = checked_inputs(pair.inputs, input_layout(pair.reference))
+        arrays = own_inputs(pair, pair.inputs)
         own = (Probe("your inputs", tuple(array[:USER_ROWS] for array in arrays)),)
     try:
-        found = sides_of(pair)[0].survey()
+        found = survey_of(pair)
         return (*own, *(_numbered(training_batch(found, pair.seed + k), k) for k in range(count)))
     except NoProbes as error:
         if own:

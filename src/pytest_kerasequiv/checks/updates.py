@@ -55,8 +55,26 @@ def run(pair: Pair, *, steps: int = 5, rtol: float | None = None, atol: float | 
         return _with_settings(pair, missing)
     probes = training_probes(pair, NAME, count=steps)
     if isinstance(probes, CheckResult):
-        return probes
-    probes = probes[:steps]
+        return _with_settings(pair, probes)
+    try:
+        return _trained(pair, probes[:steps], rtol, atol)
+    except InputError:
+        raise
+    except Exception as error:  # steps that cannot be run must not hide settings that differ
+        result = _with_settings(pair, _stopped(error))
+        if result.verdict is not Verdict.DIFFERENT:
+            raise
+        return result
+
+
+def _stopped(error: Exception) -> CheckResult:
+    message = f"the steps could not be run: {type(error).__name__}: {error}"
+    finding = Finding(NAME, None, None, "error", None, None, message, "note")
+    return CheckResult(NAME, Verdict.INCONCLUSIVE, None, (finding,))
+
+
+def _trained(pair: Pair, probes: Sequence[Probe], rtol: float | None, atol: float | None) -> CheckResult:
+    """Train both twins on the probes, a step each, and decide."""
     plan = plan_loss(pair, probes)
     sides = sides_of(pair)
     lesson = Lesson(probes, plan, *compile_plan(pair))

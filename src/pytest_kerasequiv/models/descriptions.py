@@ -50,7 +50,7 @@ def _describe_operation(operation: Any) -> dict[str, Any]:
 def _user_code(layer: Any, fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a config leaves out where a layer, or one inside it, computes with code of the user's."""
     custom = not is_keras(type(layer))
-    found = _functions(layer, fields)
+    found = named_functions(layer, fields)
     if custom:
         found |= {"code": class_digest(type(layer)), **_attributes(layer, fields)}
         if function_within(layer) is not None:
@@ -71,7 +71,7 @@ def _user_code(layer: Any, fields: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _functions(layer: Any, fields: Mapping[str, Any]) -> dict[str, Any]:
+def named_functions(layer: Any, fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return a digest of each function or object of the user's that the config only names."""
     found: dict[str, Any] = {}
     for name in fields:

@@ -128,10 +128,13 @@ def _translated(paired: Paired, tensor: tuple[int, int]) -> tuple[int, int]:
 
 def _input_edit(paired: Paired, mine: LayerNode, its: LayerNode, reordered: bool) -> Edit:
     ours, theirs = sources(paired.reference, mine), sources(paired.candidate, its)
-    message = (
-        f"{both(mine, its)} ({paired.read(mine, 0).kind}) reads {ours} in the reference and {theirs} in the "
-    )
-    message += "candidate" + (": the same tensors in another order" if reordered else "")
+    message = f"{both(mine, its)} ({paired.read(mine, 0).kind}) reads "
+    if [path.partition("/")[2] for path in ours] == [path.partition("/")[2] for path in theirs]:
+        # names that agree by chance
+        message += f"{ours} on both sides, but these layers correspond to others than their names say"
+    else:
+        message += f"{ours} in the reference and {theirs} in the candidate"
+    message += ": the same tensors in another order" if reordered else ""
     return Edit(mine.path, its.path, "inputs", ours, theirs, message, mine.home, its.home)
 
 

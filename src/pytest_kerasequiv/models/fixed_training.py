@@ -1,9 +1,11 @@
-"""Layers that a functional model calls with ``training=True``: ``model(x)`` and ``predict`` then disagree."""
+"""What settles ``training`` where a caller does not: calls that fix it, defaults of the user's classes."""
 
 from __future__ import annotations
 
 import inspect
 from typing import TYPE_CHECKING, Any
+
+from pytest_kerasequiv.models.fingerprints import is_keras
 
 if TYPE_CHECKING:
     import keras
@@ -16,6 +18,28 @@ def called_in_training_mode(model: keras.Model) -> tuple[str, ...]:
     Layers whose own default is ``training=True`` (random images) count where the call says otherwise.
     """
     return tuple(sorted(_called(model, model.name)))
+
+
+def training_defaults(model: keras.Model) -> tuple[str, ...]:
+    """Return the classes of the user's whose ``call`` has ``True`` or ``False`` for ``training`` by default.
+
+    A plain ``model(x)`` runs in the phase of the outermost such default; each is given as
+    ``"Kind(training=True)"``, the model itself first.
+    """
+    found = []
+    for layer in model._flatten_layers():
+        default = _default(type(layer))
+        if isinstance(default, bool) and not is_keras(type(layer)):
+            found.append(f"{type(layer).__name__}(training={default})")
+    return tuple(dict.fromkeys(found))
+
+
+def _default(cls: type) -> Any:
+    try:
+        parameter = inspect.signature(cls.call).parameters.get("training")  # type: ignore[attr-defined]
+    except (AttributeError, TypeError, ValueError):  # a call that cannot be read tells nothing
+        return None
+    return None if parameter is None else parameter.default
 
 
 def _called(model: Any, path: str) -> list[str]:

@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.models.compiling import compile_fresh, compile_settings, custom_objects
-from pytest_kerasequiv.models.rebuild import _copy_adapted, _live_config, _rebuild_lambda
+from pytest_kerasequiv.models.fidelity import carry_flags, make_faithful, pair_layers
+from pytest_kerasequiv.models.rebuild import _copy_adapted, _live_config, _rebuild_lambda, remade
 from pytest_kerasequiv.models.seeds import preserved_world
 from pytest_kerasequiv.models.specs import build_from, input_specs
 from pytest_kerasequiv.models.variables import variables_of
@@ -69,12 +71,16 @@ def build_float64(source: Source, seed: int, *, like: keras.Model | None = None)
 
 
 def _copy_learned(original: keras.Model, model: keras.Model) -> None:
-    """Copy what a config does not tell: frozen variables, and what preprocessing layers have learned."""
-    for variable, copy in zip(variables_of(original), variables_of(model), strict=True):
-        copy.trainable = variable.trainable
-    for layer, copied in zip(original._flatten_layers(), model._flatten_layers(), strict=True):
-        if hasattr(layer, "adapt"):
-            _copy_adapted(layer, copied)
+    """Copy what a config does not tell: attributes, flags, and what preprocessing layers have learned."""
+    try:
+        pairs = pair_layers(original, model)
+        carry_flags(pairs, original, model)
+        for pair in pairs:
+            if hasattr(pair.original, "adapt"):
+                _copy_adapted(pair.original, pair.copy)
+        make_faithful(pairs, original, model, widened=True)
+    except InputError as error:
+        raise Float64Unavailable(str(error)) from error
 
 
 def _refuse_quantised(model: keras.Model) -> None:
@@ -106,14 +112,10 @@ def _why_unlike(original: keras.Model, model: keras.Model) -> str | None:
 
 def _from_config(model: keras.Model) -> keras.Model:
     import keras
-    from keras.src.models.functional import Functional
 
     try:
         with keras.saving.custom_object_scope(custom_objects(model)):
-            if isinstance(model, keras.Sequential | Functional):
-                fresh = keras.models.clone_model(model, clone_function=_layer_in_float64, recursive=True)
-            else:
-                fresh = type(model).from_config(in_float64(model.get_config()))
+            fresh = remade(model, _layer_in_float64)
             specs = input_specs(model)
             if not fresh.built and specs is not None:
                 build_from(fresh, _specs_in_float64(specs))

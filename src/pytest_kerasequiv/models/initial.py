@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_kerasequiv.models.configs import fields_of
-from pytest_kerasequiv.models.fingerprints import class_digest, is_keras
+from pytest_kerasequiv.models.descriptions import describe, named_functions
+from pytest_kerasequiv.models.fingerprints import is_keras
 from pytest_kerasequiv.models.variables import variables_of
 from pytest_kerasequiv.models.weight_map import is_seed
 
@@ -36,9 +37,9 @@ class VariableFacts:
         trainable: whether training changes it.
         seed: it is the state of a seed generator.
         initialisers: config fields that decide its initial value -> canonical value; empty where the config
-            does not tell.
-        maker: class of the owner, with a digest of its code if it is the user's: it decides what the config
-            does not tell.
+            does not tell. Of the user's own initialisers a digest of the code is among them.
+        maker: class of the owner, with its code and attributes if it is the user's: they decide what the
+            config does not tell.
     """
 
     layer: str
@@ -55,19 +56,24 @@ def facts_of(model: keras.Model) -> tuple[VariableFacts, ...]:
     """Return the facts of `variables_of(model)`, in its order."""
     owners = {id(variable): (path, layer) for path, layer, variable in _owned(model, model.name, frozenset())}
     configs: dict[int, Mapping[str, Any]] = {}
+    makers: dict[int, str] = {}
     facts = []
     for variable in variables_of(model):
         path, owner = owners.get(id(variable), (model.name, model))
         if id(owner) not in configs:
-            configs[id(owner)] = _config_of(owner)
-        facts.append(_facts(variable, path, owner, configs[id(owner)]))
+            configs[id(owner)], makers[id(owner)] = _config_of(owner), _maker(owner)
+        facts.append(_facts(variable, path, makers[id(owner)], configs[id(owner)]))
     return tuple(facts)
 
 
-def _facts(variable: Any, path: str, owner: Any, config: Mapping[str, Any]) -> VariableFacts:
+def _maker(owner: Any) -> str:
     cls = type(owner)
-    maker = cls.__name__ if is_keras(cls) else f"{cls.__name__} {class_digest(cls)}"
+    return cls.__name__ if is_keras(cls) else f"{cls.__name__} {describe(owner)['config']!r}"
+
+
+def _facts(variable: Any, path: str, maker: str, config: Mapping[str, Any]) -> VariableFacts:
     fields = INITIALISER_FIELDS.get(variable.name, (f"{variable.name}_initializer",))
+    fields = (*fields, *(f"{name}.code" for name in fields))
     return VariableFacts(
         layer=path,
         name=str(variable.name),
@@ -95,6 +101,7 @@ def _owned(layer: Any, path: str, above: frozenset[int]) -> Iterator[tuple[str, 
 
 def _config_of(owner: Any) -> Mapping[str, Any]:
     try:
-        return fields_of(owner.get_config())[0]
+        fields = fields_of(owner.get_config())[0]
     except NotImplementedError:
         return {}
+    return {**fields, **named_functions(owner, fields)}

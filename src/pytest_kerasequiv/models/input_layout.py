@@ -135,8 +135,7 @@ def checked_inputs(inputs: Any, layout: InputLayout) -> list[NDArray[np.generic]
     """Return the user's inputs, flattened in the model's order.
 
     Raises:
-        InputError: the wrong number of inputs, unknown names, a wrong shape, NaN, or samples of different
-            counts.
+        InputError: the wrong number of inputs, unknown names, a wrong shape, or samples of different counts.
     """
     import keras
     import numpy as np
@@ -184,8 +183,6 @@ def _same_keys(inputs: Mapping[Any, Any], structure: Any) -> bool:
 
 
 def _check_array(array: NDArray[np.generic], spec: InputSpec) -> None:
-    import numpy as np
-
     fits = array.ndim == len(spec.shape) and all(
         want is None or want == got for want, got in zip(spec.shape, array.shape, strict=True)
     )
@@ -198,9 +195,15 @@ def _check_array(array: NDArray[np.generic], spec: InputSpec) -> None:
         raise InputError(
             f"inputs for {spec.name!r} has dtype {array.dtype}; pass an array of numbers or of strings"
         )
-    if array.dtype.kind == "f" and np.isnan(array).any():
-        where = tuple(int(i) for i in np.argwhere(np.isnan(array))[0])
-        raise InputError(
-            f"inputs for {spec.name!r} holds {int(np.isnan(array).sum())} NaN, the first at index "
-            f"{where}; NaN in gives NaN out for any model, so nothing can be compared: remove or impute them"
-        )
+
+
+def nan_in(arrays: Sequence[NDArray[np.generic]], layout: InputLayout) -> str | None:
+    """Return which of `checked_inputs` holds NaN, in words; ``None`` where none does."""
+    import numpy as np
+
+    names = layout.names or tuple(str(position) for position in range(len(arrays)))
+    for name, array in zip(names, arrays, strict=False):
+        if array.dtype.kind == "f" and np.isnan(array).any():
+            where = tuple(int(i) for i in np.argwhere(np.isnan(array))[0])
+            return f"inputs for {name!r} holds {int(np.isnan(array).sum())} NaN, the first at index {where}"
+    return None

@@ -13,6 +13,7 @@ from pytest_kerasequiv.models.sketch import sketch
 from pytest_kerasequiv.models.variables import peek, variables_of
 
 if TYPE_CHECKING:
+    import keras
     import numpy as np
     from numpy.typing import NDArray
 
@@ -26,13 +27,13 @@ class Step:
     Attributes:
         weights: variable index -> value, for all weights (not the seed states).
         slots: (slot of the optimizer, variable index) -> value; index -1 for what is not per variable.
-        metrics: what the train step returned.
+        metrics: what the train step returned; a list of numbers where a metric has one for each class.
         gradients: variable index -> largest magnitude of the gradient, where it is known.
     """
 
     weights: dict[int, Array]
     slots: dict[tuple[str, int], Array] = field(default_factory=dict)
-    metrics: dict[str, float] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
     gradients: dict[int, float] = field(default_factory=dict)
 
 
@@ -106,16 +107,53 @@ def compiled_steps(
     """
     step = _train_step(runner, *lessons[0][1][-1])
     slots = runner.model.optimizer.variables
-    fresh = [_compact(peek(variable)) for variable in slots] if len(lessons) > 1 else []
+    used = len(lessons) > 1 or not _has_loss(runner.model)
+    fresh = [_compact(peek(variable)) for variable in slots] if used else []
+    batch_of = _batch_maker(runner, step, *lessons[0][1][-1])
     found = []
-    for number, (values, batches) in enumerate(lessons):
+    for values, batches in lessons:
         runner.under(values()).reset_all()
-        if number:
-            for variable, value in zip(slots, fresh, strict=True):
-                variable.assign(value)
+        for variable, value in zip(slots, fresh, strict=False):
+            variable.assign(value)
         runner.model.reset_metrics()
-        found.append(tuple(_one_step(runner, step, *batch) for batch in batches))
+        found.append(tuple(_one_step(runner, step, batch_of(*batch)) for batch in batches))
     return found
+
+
+def trains_without_loss(model: keras.Model) -> bool:
+    """Whether a model can train though no loss is compiled: by its own step or loss, or by added losses."""
+    import keras
+
+    own = any(getattr(type(model), n) is not getattr(keras.Model, n) for n in ("train_step", "compute_loss"))
+    return own or bool(model.losses)
+
+
+def _has_loss(model: keras.Model) -> bool:
+    return model._compile_loss is not None
+
+
+def _batch_maker(
+    runner: Runner, step: Callable[[Any], Any], inputs: Sequence[Array], targets: Sequence[Array]
+) -> Callable[[Sequence[Array], Sequence[Array]], Any]:
+    """Return what makes the argument of the train step: inputs and targets, or as `fit(x)` does inputs alone.
+
+    A model without a compiled loss may take either; inputs alone are tried first.
+    """
+
+    def with_targets(inputs: Sequence[Array], targets: Sequence[Array]) -> Any:
+        return runner.pack(inputs), runner.target_structure(targets)
+
+    def alone(inputs: Sequence[Array], _: Sequence[Array]) -> Any:
+        packed = runner.pack(inputs)
+        return (packed,) if isinstance(packed, list | tuple) else packed
+
+    if _has_loss(runner.model):
+        return with_targets
+    try:
+        step(alone(inputs, targets))
+    except Exception:  # a step that needs targets says so in its own way
+        return with_targets
+    return alone
 
 
 def _compact(values: Array) -> Array:
@@ -127,11 +165,11 @@ def _compact(values: Array) -> Array:
     return values.copy()
 
 
-def _one_step(
-    runner: Runner, step: Callable[[Any], Any], inputs: Sequence[Array], targets: Sequence[Array]
-) -> Step:
-    logs = step((runner.pack(inputs), runner.target_structure(targets)))
-    metrics = {name: float(value) for name, value in _flat(logs).items()}
+def _one_step(runner: Runner, step: Callable[[Any], Any], batch: Any) -> Step:
+    import numpy as np
+
+    logs = step(batch)
+    metrics = {name: np.asarray(value).tolist() for name, value in _flat(logs).items()}
     return Step(_weights(runner), _slots(runner), metrics)
 
 
@@ -146,8 +184,9 @@ def _train_step(runner: Runner, inputs: Sequence[Array], targets: Sequence[Array
     y_pred = runner.like_answer(inputs)
     x, y = runner.pack(inputs), runner.target_structure(targets)
     model.optimizer.build(model.trainable_variables)
-    model.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=None, training=True)
-    model.compute_metrics(x, y, y_pred, sample_weight=None)
+    if _has_loss(model):
+        model.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=None, training=True)
+        model.compute_metrics(x, y, y_pred, sample_weight=None)
     if not runner.in_graph():
         step: Callable[[Any], Any] = model.train_step
         return step

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pytest_kerasequiv.models.input_layout import InputLayout, InputSpec, input_layout
-from pytest_kerasequiv.models.layer_calls import record
-from pytest_kerasequiv.models.vocabularies import tokens_of
+from pytest_kerasequiv.models.input_layout import InputSpec
+from pytest_kerasequiv.models.surveys import Consumer, NoProbes, Survey, joined, survey
+from pytest_kerasequiv.models.texts import random_texts
 
 if TYPE_CHECKING:
-    import keras
     import numpy as np
     from numpy.typing import NDArray
-
-    from pytest_kerasequiv.models.layer_calls import Recording
 
     Array = NDArray[np.generic]
     Random = np.random.Generator
 
-FREE_AXIS_SIZES = (16, 32, 64, 128, 256)
-"""Sizes tried, smallest first, for an axis that a model leaves free."""
+__all__ = ["Consumer", "NoProbes", "Probe", "Survey", "joined", "probes_for", "survey", "training_batch"]
 
 LARGE_SAMPLE = 50_000
 """Numbers in one sample from which on (images of 130 pixels a side) fewer and smaller batches are drawn."""
@@ -45,68 +41,27 @@ class Probe:
         return len(self.inputs[0])
 
 
-@dataclass(frozen=True)
-class Consumer:
-    """What one input feeds: the highest valid id, the value that is masked, the tokens looked up, if any."""
-
-    ids: int | None = None
-    mask_value: float | None = None
-    tokens: tuple[Any, ...] = ()
-
-
-class NoProbes(Exception):  # noqa: N818 - an answer, not a fault
-    """No input could be generated that the model takes; the message says what to pass."""
-
-
-@dataclass(frozen=True)
-class Survey:
-    """What a model takes, found out by running it once: inputs with all axes settled, and what each feeds."""
-
-    layout: InputLayout
-    consumers: tuple[Consumer, ...]
-
-
-def survey(model: keras.Model) -> Survey:
-    """Run a model once on zeros, on the smallest inputs it takes, and look at who consumes them.
-
-    The run may advance the model's seed states; it is for the caller to put them back.
-
-    Raises:
-        NoProbes: the model's inputs are not known, or it takes none that can be generated.
-    """
-    layout = input_layout(model)
-    if not layout.known:
-        raise NoProbes(
-            "the model does not know the shape of its inputs: pass inputs=, a batch as Model.predict takes it"
-        )
-    sized, recording = _first_that_runs(model, layout)
-    return Survey(sized, tuple(_consumers(recording, sized)))
-
-
 def probes_for(found: Survey, seed: int) -> tuple[Probe, ...]:
     """Return generated batches that cover what a model's inputs can be.
 
     Floats: normal at the scales 1, 0.1, 10 and 100 and zeros; images (four axes, 1, 3 or 4 channels) also
     as 0..255 and 0..1. Ids of an Embedding: uniform over the valid ones, the first and the last always
     among them. What a lookup layer takes: tokens of its vocabulary and one it does not know. Where a layer
-    makes a mask: rows padded at the right, and one row that is all padding. Batch sizes 1, 2 and odd ones.
+    makes a mask: rows padded at the right, and one row that is all padding. Where an axis is free: a batch of
+    another size of it. Batch sizes 1, 2 and odd ones.
 
     Args:
         found: what the model takes.
         seed: equal seeds give equal probes.
     """
-    specs, consumers = found.layout.specs, found.consumers
-    large = max(prod(_sample_shape(spec)) for spec in specs) > LARGE_SAMPLE
-    plans = [plan for plan in _PLANS if plan.fits(specs, consumers)]
-    return tuple(_draw(plan, specs, consumers, _random(seed, plan.name), large=large) for plan in plans)
+    plans = [plan for plan in _PLANS if plan.fits(found)]
+    return tuple(_draw(plan, found, _random(seed, plan.name)) for plan in plans)
 
 
 def training_batch(found: Survey, seed: int, *, size: int = 6) -> Probe:
     """Return one generic batch for training mode: standard normal floats and valid ids."""
     plan = _Plan("normal, scale 1", size, _normal(1.0))
-    large = max(prod(_sample_shape(spec)) for spec in found.layout.specs) > LARGE_SAMPLE
-    rng = _random(seed, "training")
-    return _draw(plan, found.layout.specs, found.consumers, rng, large=large)
+    return _draw(plan, found, _random(seed, "training"))
 
 
 @dataclass(frozen=True)
@@ -116,29 +71,29 @@ class _Plan:
     name: str
     size: int
     floats: Callable[[Random, tuple[int, ...]], Array]
-    fits: Callable[[Sequence[InputSpec], Sequence[Consumer]], bool] = lambda _specs, _consumers: True
+    fits: Callable[[Survey], bool] = lambda _found: True
     padded: bool = False
+    other: bool = False
 
 
 def _normal(scale: float) -> Callable[[Random, tuple[int, ...]], Array]:
     return lambda rng, shape: scale * rng.standard_normal(shape)
 
 
-def _has_floats(specs: Sequence[InputSpec], consumers: Sequence[Consumer]) -> bool:
-    return any(
-        _is_float(spec) and consumer.ids is None for spec, consumer in zip(specs, consumers, strict=True)
-    )
+def _has_floats(found: Survey) -> bool:
+    pairs = zip(found.layout.specs, found.consumers, strict=True)
+    return any(_is_float(spec) and consumer.ids is None for spec, consumer in pairs)
 
 
-def _has_images(specs: Sequence[InputSpec], _consumers: Sequence[Consumer]) -> bool:
+def _has_images(found: Survey) -> bool:
     return any(
         _is_float(s) and len(s.shape) == 4 and (s.shape[-1] in {1, 3, 4} or s.shape[1] in {1, 3})
-        for s in specs
+        for s in found.layout.specs
     )
 
 
-def _has_masks(_specs: Sequence[InputSpec], consumers: Sequence[Consumer]) -> bool:
-    return any(consumer.mask_value is not None for consumer in consumers)
+def _has_masks(found: Survey) -> bool:
+    return found.masks or any(consumer.mask_value is not None for consumer in found.consumers)
 
 
 _PLANS = (
@@ -151,10 +106,8 @@ _PLANS = (
     _Plan("image, 0..255", 3, lambda rng, shape: rng.integers(0, 256, shape), _has_images),
     _Plan("image, 0..1", 2, lambda rng, shape: rng.uniform(0, 1, shape), _has_images),
     _Plan("padded rows", 5, _normal(1.0), _has_masks, padded=True),
+    _Plan("another length", 2, _normal(1.0), lambda found: found.other is not None, other=True),
 )
-
-
-_TEXTS = ("a", "the cat", "equivalence of two models", "")
 
 
 def _zeros(shape: tuple[int, ...]) -> Array:
@@ -171,24 +124,31 @@ def _random(seed: int, name: str) -> Random:
     return np.random.default_rng([seed, zlib.crc32(name.encode())])
 
 
-def _draw(
-    plan: _Plan, specs: Sequence[InputSpec], consumers: Sequence[Consumer], rng: Random, *, large: bool
-) -> Probe:
+def _draw(plan: _Plan, found: Survey, rng: Random) -> Probe:
+    layout = found.other if plan.other and found.other is not None else found.layout
+    large = max(prod(_sample_shape(spec)) for spec in layout.specs) > LARGE_SAMPLE
     size = min(plan.size, 2) if large else plan.size
     drawn = []
-    for spec, consumer in zip(specs, consumers, strict=True):
+    for spec, consumer in zip(layout.specs, found.consumers, strict=True):
         shape = (spec.shape[0] or size, *_sample_shape(spec))
         array = _values(plan, spec, consumer, rng, shape)
-        drawn.append(_padded(array, consumer.mask_value) if plan.padded else array)
-    named_by_scale = plan.name.startswith("normal") and not _has_floats(specs, consumers)
+        drawn.append(_padded(array, _padding(found, spec, consumer)) if plan.padded else array)
+    named_by_scale = plan.name.startswith("normal") and not _has_floats(found)
     return Probe("ids" if named_by_scale else plan.name, tuple(drawn))
+
+
+def _padding(found: Survey, spec: InputSpec, consumer: Consumer) -> float | None:
+    """Return what rows are padded with; 0 where some layer, not known which, may mask what it makes of it."""
+    if consumer.mask_value is None and found.masks and ("float" in spec.dtype or "int" in spec.dtype):
+        return 0.0
+    return consumer.mask_value
 
 
 def _values(plan: _Plan, spec: InputSpec, consumer: Consumer, rng: Random, shape: tuple[int, ...]) -> Array:
     import numpy as np
 
     if spec.dtype == "string":
-        return rng.choice(np.array([*_TEXTS, *consumer.tokens], dtype=object), shape)
+        return random_texts(rng, shape, consumer.tokens)
     if spec.dtype == "bool":
         return rng.integers(0, 2, shape).astype(bool)
     if consumer.tokens and not _is_float(spec):
@@ -204,8 +164,9 @@ def _ids(rng: Random, shape: tuple[int, ...], last: int | None) -> Array:
     """Draw valid ids, with the last and 0 among them; up to 1 where the number of valid ids is not known."""
     last = 1 if last is None else last
     ids = rng.integers(0, last + 1, shape)
-    ids.flat[0] = last
-    ids.flat[-1] = 0
+    if ids.size:  # an axis may be of size 0
+        ids.flat[0] = last
+        ids.flat[-1] = 0
     return ids
 
 
@@ -226,53 +187,4 @@ def _is_float(spec: InputSpec) -> bool:
 
 
 def _sample_shape(spec: InputSpec) -> tuple[int, ...]:
-    return tuple(int(size or FREE_AXIS_SIZES[0]) for size in spec.shape[1:])
-
-
-def _first_that_runs(model: keras.Model, layout: InputLayout) -> tuple[InputLayout, Recording]:
-    """Settle the free axes: the smallest size with which the model runs; and the recorded run."""
-    free = any(None in spec.shape[1:] for spec in layout.specs)
-    error: Exception | None = None
-    for size in FREE_AXIS_SIZES if free else (0,):
-        specs = tuple(
-            InputSpec(s.name, (s.shape[0], *(axis or size for axis in s.shape[1:])), s.dtype)
-            for s in layout.specs
-        )
-        sized = InputLayout(specs, layout.structure)
-        try:
-            return sized, record(model, sized.pack([_trial(spec) for spec in specs]))
-        except Exception as failure:  # whatever a model raises, the next size may do
-            error = failure
-    raise NoProbes(
-        f"the model takes no generated input ({error}): pass inputs=, a batch it does take"
-    ) from error
-
-
-def _trial(spec: InputSpec) -> Any:
-    """Return a harmless batch of one: zeros are valid ids everywhere."""
-    import numpy as np
-    import tensorflow as tf
-
-    shape = (spec.shape[0] or 1, *_sample_shape(spec))
-    if spec.dtype == "string":
-        return tf.constant(np.full(shape, "a", dtype=object))
-    return tf.zeros(shape, spec.dtype)
-
-
-def _consumers(recording: Recording, layout: InputLayout) -> list[Consumer]:
-    """Find out what each input feeds, from the calls that took it first hand."""
-    found = []
-    for position in range(len(layout.specs)):
-        layers = recording.consumers[position] if position < len(recording.consumers) else ()
-        found.append(_consumer(layers))
-    return found
-
-
-def _consumer(layers: Sequence[Any]) -> Consumer:
-    import keras
-
-    ids = [layer.input_dim - 1 for layer in layers if isinstance(layer, keras.layers.Embedding)]
-    ids += [layer.num_tokens - 1 for layer in layers if isinstance(layer, keras.layers.CategoryEncoding)]
-    masks = [float(layer.mask_value) for layer in layers if isinstance(layer, keras.layers.Masking)]
-    masks += [0.0 for layer in layers if isinstance(layer, keras.layers.Embedding) and layer.mask_zero]
-    return Consumer(min(ids, default=None), masks[0] if masks else None, tokens_of(layers))
+    return tuple(int(size or 0) for size in spec.shape[1:])  # no axis of a survey is free

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from tempfile import TemporaryDirectory
 from types import FunctionType
@@ -15,6 +15,14 @@ from pytest_kerasequiv.models.compiling import (
     compile_settings,
     custom_objects,
     is_from_keras,
+)
+from pytest_kerasequiv.models.fidelity import (
+    Pair,
+    carry_before_building,
+    carry_flags,
+    make_faithful,
+    overridden,
+    pair_layers,
 )
 from pytest_kerasequiv.models.specs import build_from, input_specs, is_built
 from pytest_kerasequiv.models.variables import assign, values_of, variables_of
@@ -37,11 +45,13 @@ def rebuild(model: keras.Model, *, with_weights: bool) -> keras.Model:
     import keras
 
     with keras.saving.custom_object_scope(custom_objects(model)), _looking_uncompiled(model):
-        fresh = _rebuild_structure(model)
+        fresh = remade(model, _rebuild_layer)
     if is_built(model) and not is_built(fresh):
         _build_like(model, fresh)
-    _copy_state(model, fresh, with_weights=with_weights)
+    pairs = pair_layers(model, fresh)
+    _copy_state(model, fresh, pairs, with_weights=with_weights)
     _copy_compilation(model, fresh)
+    make_faithful(pairs, model, fresh)
     return fresh
 
 
@@ -57,35 +67,67 @@ def _build_like(model: keras.Model, fresh: keras.Model) -> None:
         ) from error
 
 
-def _rebuild_structure(model: keras.Model) -> keras.Model:
+def remade(model: keras.Model, make_layer: Callable[[Any], Any]) -> keras.Model:
+    """Return a model of the same structure and class, in which ``make_layer`` has made each layer again.
+
+    A model whose class has a ``call`` or other methods of its own keeps its class, so that it computes alike;
+    where that cannot be done from its layers it is given to ``make_layer`` as a whole.
+    """
+    return _remade(model, make_layer, {})
+
+
+def _remade(model: keras.Model, make_layer: Callable[[Any], Any], made: dict[int, Any]) -> keras.Model:
     import keras
-    from keras.src.models.functional import Functional
+    from keras.src.models.functional import Functional, functional_like_constructor
 
-    if isinstance(model, keras.Sequential | Functional):
-        return keras.models.clone_model(model, clone_function=_rebuild_layer, recursive=True)
-    try:
-        return type(model).from_config(model.get_config())
-    except Exception as error:
-        raise InputError(
-            f"the model {model.name!r} ({type(model).__name__}) cannot be made again from its get_config(): "
-            f"{type(error).__name__}: {said(error, 200)}; pass a builder, a function that returns a new "
-            "model each time, instead of the model"
-        ) from error
+    def make(layer: Any) -> Any:
+        if id(layer) not in made:  # a layer may be shared, also between models
+            nested = isinstance(layer, keras.Sequential | Functional)
+            made[id(layer)] = _remade(layer, make_layer, made) if nested else make_layer(layer)
+        return made[id(layer)]
+
+    kind = keras.Sequential if isinstance(model, keras.Sequential) else Functional
+    if isinstance(model, kind) and not overridden(type(model), kind):
+        return keras.models.clone_model(model, clone_function=make)
+    if isinstance(model, Functional) and functional_like_constructor(type(model)):
+        return keras.models.clone_model(model, clone_function=make)
+    if isinstance(model, keras.Sequential) and type(model).__init__ is keras.Sequential.__init__:
+        return _remade_sequence(model, make)
+    copy: keras.Model = make_layer(model)
+    return copy
 
 
-def _rebuild_layer(layer: keras.Layer) -> keras.Layer:
+def _remade_sequence(model: Any, make: Callable[[Any], Any]) -> keras.Model:
+    """Make a model of a subclass of Sequential again: ``clone_model`` returns a plain Sequential."""
+    import keras
+
+    first = next(iter(model._layers), None)
+    inputs = []
+    if isinstance(first, keras.layers.InputLayer):
+        optional = {"optional": True} if getattr(first, "optional", False) else {}
+        inputs = [keras.Input(batch_shape=first.batch_shape, dtype=first.dtype, name=first.name, **optional)]
+    made = [*inputs, *map(make, model.layers)]
+    copy: keras.Model = type(model)(made, name=model.name, trainable=model.trainable)
+    return copy
+
+
+def _rebuild_layer(layer: Any) -> Any:
     import keras
 
     try:
         if type(layer) is keras.layers.Lambda:
             return _rebuild_lambda(layer)
-        return type(layer).from_config(_live_config(layer))
+        copy = type(layer).from_config(_live_config(layer))
     except Exception as error:
+        role = "the model" if isinstance(layer, keras.Model) else "layer"
         raise InputError(
-            f"layer {layer.name!r} ({type(layer).__name__}) cannot be made again from its get_config(): "
+            f"{role} {layer.name!r} ({type(layer).__name__}) cannot be made again from its get_config(): "
             f"{type(error).__name__}: {said(error, 200)}; pass a builder, a function that returns a new "
             "model each time, instead of the model"
         ) from error
+    if isinstance(layer, keras.Layer):
+        carry_before_building(layer, copy)
+    return copy
 
 
 def _live_config(layer: keras.Layer) -> dict[str, Any]:
@@ -114,7 +156,7 @@ def _rebuild_lambda(layer: Any) -> keras.Layer:
     )
 
 
-def _copy_state(model: keras.Model, fresh: keras.Model, *, with_weights: bool) -> None:
+def _copy_state(model: keras.Model, fresh: keras.Model, pairs: list[Pair], *, with_weights: bool) -> None:
     old, new = variables_of(model), variables_of(fresh)
     if [(v.shape, v.dtype) for v in old] != [(v.shape, v.dtype) for v in new]:
         raise InputError(
@@ -122,13 +164,12 @@ def _copy_state(model: keras.Model, fresh: keras.Model, *, with_weights: bool) -
             f"{len(new)} or others: a layer creates state that its get_config does not tell; pass a builder "
             "instead of the model"
         )
-    for variable, copy in zip(old, new, strict=True):
-        copy.trainable = variable.trainable
+    carry_flags(pairs, model, fresh)
     if with_weights:
         assign(fresh, values_of(model))
-    for layer, copied in zip(model._flatten_layers(), fresh._flatten_layers(), strict=True):
-        if hasattr(layer, "adapt"):
-            _copy_adapted(layer, copied)
+    for pair in pairs:
+        if hasattr(pair.original, "adapt"):
+            _copy_adapted(pair.original, pair.copy)
 
 
 def _copy_adapted(layer: Any, copy: Any) -> None:

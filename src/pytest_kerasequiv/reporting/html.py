@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_kerasequiv.reporting.divergence import divergence_rows
+from pytest_kerasequiv.reporting.outcome import CONDONED, ended
 from pytest_kerasequiv.reporting.session import SessionReport, of_reports
 from pytest_kerasequiv.reporting.text import MEANING, culprit, metric_rows, metrics, next_step, number
 from pytest_kerasequiv.verdict import Report, Verdict
@@ -22,7 +23,7 @@ def render(report: Report) -> str:
 
 
 def render_session(session: SessionReport) -> str:
-    """Return the page of a session: its verdicts first, then a section per pair.
+    """Return the page of a session: its outcome where it did not pass, its verdicts, then a section per pair.
 
     All names and messages are escaped; pictures are embedded as images, so that text in them stays text.
     """
@@ -33,10 +34,13 @@ def render_session(session: SessionReport) -> str:
     )
     environment.filters |= {"number": number, "shapes": _shapes}
     template = environment.get_template("report.html.jinja")
+    whole = ended(session)
     return template.render(
         session=session,
         counts=session.counts(),
-        pairs=[_view(report) for report in session.pairs],
+        outcome=whole.ending,
+        pairs=[_view(report) | {"condoned": report in whole.condoned} for report in session.pairs],
+        condoned=CONDONED,
         meaning=MEANING,
         style=(FOLDER / "report.css").read_text(encoding="utf-8"),
     )

@@ -5,20 +5,25 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from pytest_kerasequiv.reporting.outcome import CONDONED, Outcome, ended
 from pytest_kerasequiv.reporting.session import SessionReport
 from pytest_kerasequiv.reporting.text import culprit, metric_rows, metrics, next_step
 from pytest_kerasequiv.verdict import Report, Verdict
 
 
 def render(session: SessionReport) -> str:
-    """Return the summary: a line per pair, then what differs, then the metrics of repeated training."""
-    lines = ["## Equivalence of Keras models", ""]
+    """Return the summary: a line per pair, then what differs, then the metrics of repeated training.
+
+    Of a session that did not pass, the outcome comes first.
+    """
+    whole = ended(session)
+    lines = ["## Equivalence of Keras models", "", *_outcome(whole.ending)]
     if not session.pairs:
         return "\n".join([*lines, "No equivalence check ran.", ""])
     lines += ["| pair | verdict | evidence | checks | seconds |", "|---|---|---|---|---|"]
     lines += [_pair_row(pair) for pair in session.pairs]
     for pair in session.pairs:
-        lines += _explained(pair)
+        lines += _explained(pair, condoned=pair in whole.condoned)
     for pair in session.pairs:
         lines += _metrics(pair)
     if session.command:
@@ -31,6 +36,17 @@ def escaped(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]<>()#+!|~&-])", r"\\\1", " ".join(text.split()))
 
 
+def _outcome(outcome: Outcome) -> Iterator[str]:
+    if str(outcome):
+        yield f"**{escaped(str(outcome))}**"
+        yield ""
+    for title, tests in outcome.named.items():
+        yield f"{title}:"
+        yield ""
+        yield from (f"- {escaped(test)}" for test in tests)
+        yield ""
+
+
 def _pair_row(pair: Report) -> str:
     seconds = sum(result.seconds for result in pair.checks.values())
     evidence = pair.evidence.value.lower() if pair.evidence else ""
@@ -38,7 +54,7 @@ def _pair_row(pair: Report) -> str:
     return f"| {escaped(pair.name)} | {verdict} | {evidence} | {len(pair.checks)} | {seconds:.1f} |"
 
 
-def _explained(pair: Report) -> Iterator[str]:
+def _explained(pair: Report, *, condoned: bool) -> Iterator[str]:
     if pair.verdict is Verdict.EQUIVALENT:
         return
     yield ""
@@ -46,6 +62,8 @@ def _explained(pair: Report) -> Iterator[str]:
     first = culprit(pair)
     if first is not None:
         yield f"- {escaped(first.message)}"
+    if condoned:
+        yield f"- {CONDONED}"
     yield f"- Next: {escaped(next_step(pair))}"
 
 

@@ -59,7 +59,13 @@ class RemoteArm:
         Raises:
             InputError: the model is not compiled, or the plan's data do not fit it.
         """
-        tasks = [(chunk, self._submit(chunk)) for chunk in self._chunks(list(seeds))]
+        chunks = self._chunks(list(seeds))
+        if in_this_process(self._executor):
+            # One at a time, while this thread waits: the random state is the process's, and it draws too.
+            for chunk in chunks:
+                yield from self._result(chunk, self._submit(chunk))
+            return
+        tasks = [(chunk, self._submit(chunk)) for chunk in chunks]
         for chunk, future in tasks:
             yield from self._result(chunk, future)
 
@@ -105,6 +111,15 @@ class RemoteArm:
         renew: Callable[[], None] | None = getattr(self._executor, "renew", None)
         if renew is not None:
             renew()
+
+
+def in_this_process(executor: Any) -> bool:
+    """Whether an executor runs its tasks in threads of this process."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    return isinstance(executor, ThreadPoolExecutor) or (
+        getattr(getattr(executor, "cluster", None), "processes", None) is False
+    )
 
 
 def train_task(payload: bytes, seeds: Sequence[int]) -> tuple[list[dict[str, Any]], str]:

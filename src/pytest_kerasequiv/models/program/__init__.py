@@ -1,15 +1,15 @@
 """The traced program of a model, and the proof that two models have the same one.
 
 What is in the program
-    Inference: the outputs for symbolic inputs of the model's own signature (the batch size, and every other
-    length the model leaves open, stay open). Training: the outputs in training mode, the loss (the compiled
-    one with its loss weights and regularisation; where the model is not compiled, the mean square against
-    symbolic targets), the gradient of it with respect to every trainable variable and every floating-point
-    input, what weight constraints make of each variable, and the new value of every variable that the step
-    itself changes (moving statistics, seed states, states of recurrent layers). Which variables are
-    trainable, and which ones are shared between which uses, is part of it. Weights, targets and inputs are
-    symbols. Variables that no result depends on are paired by shape, dtype and trainability; where one side
-    has more of a kind, nothing is proved.
+    Inference: the outputs, and their masks, for symbolic inputs of the model's own signature (the batch
+    size, and every other length the model leaves open, stay open). Training: the outputs in training mode,
+    the loss (the compiled one with its loss weights and regularisation; where the model is not compiled, the
+    mean square against symbolic targets), the gradient of it with respect to every trainable variable and
+    every floating-point input, what weight constraints make of each variable, and the new value of every
+    variable that the step itself changes (moving statistics, seed states, states of recurrent layers). Which
+    variables are trainable, and which ones are shared between which uses, is part of it. Weights, targets
+    and inputs are symbols. Variables that no result depends on are paired by shape, dtype and trainability;
+    where one side has more of a kind, nothing is proved.
 
 What "proved" means
     There is a one-to-one map of the variables under which both programs apply the same operations, with the
@@ -23,14 +23,14 @@ What it does not say
     them. Nothing about other input signatures, if the Python code of a layer decides by shape, dtype or its
     own attributes; a subclassed model that does not say what it takes is traced as it was first called, with
     floating-point inputs. Nothing about other versions of TensorFlow or Keras, or other devices. Nothing
-    about the optimizer, metrics, callbacks, sample weights, or a custom ``test_step`` or ``predict_step``.
+    about the optimizer, metrics, callbacks or sample weights.
     Nothing about the rounding inside one operation or of a compiler that merges several (XLA, Grappler): both
     programs ask for the same, and on one machine get the same.
 
 What is never proved
     Calls back into Python (``py_function``), lookup tables, iterators, random ops with hidden state
-    (``tf.random.uniform``), variables that Keras does not know of, custom compiled code, custom training
-    steps.
+    (``tf.random.uniform``), variables that Keras does not know of, custom compiled code, custom training,
+    evaluation or prediction steps.
 """
 
 from __future__ import annotations

@@ -18,6 +18,20 @@ MAX_ATTEMPTS = 64
 OVERRIDABLE = ("fit", "train_step", "compute_loss", "make_train_function")
 """Methods that decide what one training step is; where one is overridden, our trace shows something else."""
 
+EVALUATING = (
+    "predict",
+    "predict_step",
+    "predict_on_batch",
+    "make_predict_function",
+    "evaluate",
+    "test_step",
+    "test_on_batch",
+    "make_test_function",
+    "compute_metrics",
+    "get_metrics_result",
+)
+"""Methods that decide what callers get from inference; one that is overridden is not what is traced."""
+
 
 @dataclass(frozen=True)
 class Objective:
@@ -36,12 +50,22 @@ class Objective:
 
 def own_training(model: keras.Model) -> str | None:
     """Say which method of the model replaces Keras's own training step, ``None`` where none does."""
+    name = _overridden(model, OVERRIDABLE)
+    return name and f"{type(model).__name__}.{name} is overridden, so it has a training step of its own"
+
+
+def own_evaluation(model: keras.Model) -> str | None:
+    """Say which method replaces Keras's own prediction or evaluation, ``None`` where none does."""
+    name = _overridden(model, EVALUATING)
+    return name and f"{type(model).__name__}.{name} is overridden, and what it does is not traced"
+
+
+def _overridden(model: keras.Model, names: Sequence[str]) -> str | None:
     import keras
 
-    for name in OVERRIDABLE:
-        ours, own = getattr(keras.Model, name, None), getattr(type(model), name, None)
-        if ours is not own or name in vars(model):
-            return f"{type(model).__name__}.{name} is overridden, so it has a training step of its own"
+    for name in names:
+        if getattr(keras.Model, name, None) is not getattr(type(model), name, None) or name in vars(model):
+            return name
     return None
 
 

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_kerasequiv.models.program.assembling import Assembly, Traced
 from pytest_kerasequiv.models.program.facts import collected_losses, input_signature, refuse_fixed_training
-from pytest_kerasequiv.models.program.losses import Objective, objective, own_training, total_loss
+from pytest_kerasequiv.models.program.losses import (
+    Objective,
+    objective,
+    own_evaluation,
+    own_training,
+    total_loss,
+)
 from pytest_kerasequiv.models.program.nodes import Program, Unprovable
 from pytest_kerasequiv.models.seeds import preserved_world
 
@@ -110,6 +116,7 @@ def _trace_inference(assembly: Assembly, signature: Any) -> Any:
         )
         for path, tensor in _flat(outputs):
             results.add(f"inference output {path}", tensor)
+            results.add(f"mask of inference output {path}", getattr(tensor, "_keras_mask", None))
 
     assembly.take("inference", _trace(body, signature, ()))
     return specs[-1]
@@ -117,7 +124,7 @@ def _trace_inference(assembly: Assembly, signature: Any) -> Any:
 
 def _trace_training(assembly: Assembly, signature: Any, outputs: Any) -> None:
     """Trace one training step up to the gradients, the constraints and the updates of other state."""
-    own = own_training(assembly.model)
+    own = own_training(assembly.model) or own_evaluation(assembly.model)
     if own is not None:
         raise Unprovable(own)
     goal = objective(assembly.model, outputs)

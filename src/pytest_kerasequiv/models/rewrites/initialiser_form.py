@@ -42,9 +42,14 @@ def form_of(value: Any) -> Any:
     if name in SCALINGS:
         scaling = dict(zip(("scale", "mode", "distribution"), SCALINGS[name], strict=True))
         return {"class": "VarianceScaling", **{k: v for k, v in value.items() if k != "class"}, **scaling}
-    if name == "Constant" and value.get("value") in CONSTANTS and not isinstance(value.get("value"), bool):
+    if name == "Constant" and _is_number(value.get("value")) and value["value"] in CONSTANTS:
         return {"class": CONSTANTS[value["value"]]}
     if name in {"L1", "L2", "L1L2"}:
         strengths = {key: value[key] for key in ("l1", "l2") if value.get(key)}
         return {"class": "L1L2", **strengths} if strengths else None
     return value
+
+
+def _is_number(value: Any) -> bool:
+    """Tell a number from an array or a bool, which a constant may be too."""
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,0 +1,27 @@
+"""What both twins tell of the inputs that the reference takes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pytest_kerasequiv.checks.sides import sides_of
+from pytest_kerasequiv.models.masking import masks_somewhere
+from pytest_kerasequiv.models.probes import NoProbes, Survey, joined
+
+if TYPE_CHECKING:
+    from pytest_kerasequiv.checks.pair import Pair
+
+
+def survey_of(pair: Pair) -> Survey:
+    """Return what the reference takes, with the masks, ids and tokens that only the candidate tells of.
+
+    Raises:
+        NoProbes: the reference takes nothing that can be generated.
+    """
+    reference, candidate = sides_of(pair)
+    found = reference.survey()
+    try:
+        return joined(found, candidate.survey())
+    except NoProbes:  # it may yet take what the reference takes
+        return replace(found, masks=found.masks or masks_somewhere(pair.candidate))
