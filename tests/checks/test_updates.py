@@ -118,7 +118,9 @@ def test_neither_model_is_changed():
     ],
 )
 def test_two_spellings_of_one_setting_are_equal(ours, theirs):
-    assert compare_settings("updates", settings_of(net(**ours)), settings_of(net(**theirs))) == []
+    found = compare_settings("updates", settings_of(net(**ours)), settings_of(net(**theirs)))
+    logged = [("metrics.names", "note")] if "metrics" in ours else []  # under other names
+    assert [(finding.field, finding.severity) for finding in found] == logged
 
 
 def adamw(*names, listed=False):

@@ -2,9 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from pytest_kerasequiv.checks.compile_outputs import (
+    Outputs,
+    Weighted,
+    losses_per_output,
+    metrics_per_output,
+    outputs_of,
+)
+from pytest_kerasequiv.checks.losses_and_metrics import (
+    described_loss,
+    described_metric,
+    logged_name,
+)
+from pytest_kerasequiv.checks.optimizer_settings import (
+    CODE,
+    OPTIMIZERS,
+    optimizer_settings,
+    without_effect,
+)
 from pytest_kerasequiv.models.compiling import compile_settings, excluded_from_weight_decay
 from pytest_kerasequiv.models.configs import canonical, shown
 from pytest_kerasequiv.verdict import Finding
@@ -15,111 +33,74 @@ if TYPE_CHECKING:
 ONLY_SPEED = ("run_eagerly", "steps_per_execution", "jit_compile", "auto_scale_loss")
 """Settings that change how a step is run, not what it computes (beyond rounding)."""
 
+NAMES = ".names"
+"""Ends the name of the setting that holds the names that metrics are logged under."""
+
 
 def settings_of(model: keras.Model) -> dict[str, Any] | None:
     """Return a model's compile settings as plain, canonical data; ``None`` where it is not compiled.
 
     Keys are Keras's own names, dotted: ``"optimizer"`` (the class), ``"optimizer.learning_rate"``,
-    ``"loss"``, ``"loss.delta"``, ``"loss_weights"``, ``"metrics"``, ``"weighted_metrics"`` and those of
-    `ONLY_SPEED`.
+    ``"loss"``, ``"loss.delta"``, ``"loss_weights"``, ``"metrics"``, ``"metrics.names"``,
+    ``"weighted_metrics"`` and those of `ONLY_SPEED`. What is set per output is a list in the order of the
+    outputs, or one value where it is the same for all; metrics are a list, of lists where there are several
+    outputs.
     """
     raw = compile_settings(model)
     if raw is None:
         return None
-    found = _optimizer(model.optimizer)
+    found = optimizer_settings(model.optimizer)
     excluded = excluded_from_weight_decay(model)
     if excluded:
         found["optimizer.exclude_from_weight_decay"] = excluded
-    found |= _losses(raw.get("loss"))
-    found["loss_weights"] = _loss_weights(raw.get("loss_weights"))
+    outputs = outputs_of(model)
+    found |= _losses(raw.get("loss"), raw.get("loss_weights"), outputs)
     for name in ("metrics", "weighted_metrics"):
-        found[name] = _metrics(raw.get(name))
+        metrics = metrics_per_output(raw.get(name), outputs)
+        found[name] = _for_outputs(metrics, described_metric)
+        found[f"{name}{NAMES}"] = _for_outputs(metrics, logged_name)
     return found | {name: canonical(raw.get(name)) for name in ONLY_SPEED}
 
 
-def _optimizer(optimizer: Any) -> dict[str, Any]:
-    if optimizer is None:
-        return {"optimizer": None}
-    config = {key: canonical(value) for key, value in optimizer.get_config().items() if key != "name"}
-    inner = config.pop("inner_optimizer", None)
-    found = {"optimizer": type(optimizer).__name__} | {f"optimizer.{key}": v for key, v in config.items()}
-    return found | ({"optimizer.inner_optimizer": inner} if inner is not None else {})
-
-
-def _losses(loss: Any) -> dict[str, Any]:
-    if isinstance(loss, Mapping | list | tuple):
-        return {"loss": _each(loss, _loss)}
-    name, config = _loss(loss)
-    return {"loss": name} | {f"loss.{key}": value for key, value in config.items()}
-
-
-def _loss_weights(weights: Any) -> Any:
-    """Return canonical loss weights; weights of 1 are the same as none."""
-    import keras
-
-    given = keras.tree.flatten(weights)
-    ones = all(isinstance(one, int | float) and float(one) == 1.0 for one in given if one is not None)
-    return None if ones else canonical(weights)
-
-
-def _each(values: Any, read: Any) -> Any:
-    if isinstance(values, Mapping):
-        return {str(key): _each(value, read) for key, value in values.items()}
-    if isinstance(values, list | tuple):
-        return [_each(value, read) for value in values]
-    return read(values)
-
-
-def _loss(loss: Any) -> tuple[Any, dict[str, Any]]:
-    """Return the function behind a loss, so that ``"mse"`` is ``MeanSquaredError()``, and its settings."""
-    import keras
-
-    if loss is None:
-        return None, {}
-    resolved = keras.losses.get(loss) if isinstance(loss, str) else loss
-    function = getattr(resolved, "fn", None) or resolved
-    config: dict[str, Any] = dict(resolved.get_config()) if hasattr(resolved, "get_config") else {}
-    config = {"reduction": "sum_over_batch_size", **config}
-    kept = {k: canonical(v) for k, v in config.items() if k not in {"name", "fn", "dtype"}}
-    defaults = _defaults(function)
-    return _name(function), {
-        k: v for k, v in kept.items() if k not in defaults or canonical(defaults[k]) != v
-    }
-
-
-def _defaults(function: Any) -> dict[str, Any]:
-    """Return the default arguments of a loss function: a setting at its default is the same as none."""
-    import inspect
-
+def _losses(loss: Any, weights: Any, outputs: Outputs) -> dict[str, Any]:
     try:
-        parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):
-        return {}
-    return {p.name: p.default for p in parameters if p.default is not p.empty}
+        losses = losses_per_output(loss, weights, outputs)
+    except ValueError:  # weights that Keras refuses at the first batch
+        losses = losses_per_output(loss, None, outputs)
+        return _loss_fields(losses) | {"loss_weights": canonical(weights)}
+    given = [[1 if one.weight is None else canonical(one.weight) for one in several] for several in losses]
+    plain = all(weight == 1 for several in given for weight in several)
+    values = [_only(several) if several else 1 for several in given]
+    return _loss_fields(losses) | {"loss_weights": None if plain else _joined(values)}
 
 
-def _name(function: Any) -> str:
-    return str(getattr(function, "__name__", None) or type(function).__name__)
+def _loss_fields(losses: Sequence[Sequence[Weighted]]) -> dict[str, Any]:
+    """Return the names of the losses and, dotted, their settings."""
+    described = [[described_loss(one.loss) for one in several] for several in losses]
+    fields: dict[str, Any] = {"loss": _joined([_only([name for name, _ in each]) for each in described])}
+    for key in sorted({key for each in described for _, settings in each for key in settings}):
+        values = [[s.get(key) for _, s in each] for each in described if any(key in s for _, s in each)]
+        flat = [value for several in values for value in several]
+        alike = all(value == flat[0] for value in flat)
+        fields[f"loss.{key}"] = flat[0] if alike else [_only(several) for several in values]
+    return fields
 
 
-def _metrics(metrics: Any) -> Any:
-    return _each(metrics, _metric) if metrics is not None else []
+def _only(several: list[Any]) -> Any:
+    """Return the one thing that an output has, nothing, or the list of them."""
+    return several if len(several) > 1 else next(iter(several), None)
 
 
-def _metric(metric: Any) -> Any:
-    """Return a metric's name: the function it averages, or its class and settings."""
-    import keras
+def _joined(values: list[Any]) -> Any:
+    """Return the values of the outputs, or the one that all have."""
+    return values[0] if values and all(value == values[0] for value in values) else values
 
-    if metric is None:
-        return None
-    if isinstance(metric, str) and metric in {"acc", "accuracy", "ce", "crossentropy"}:
-        return {"acc": "accuracy", "ce": "crossentropy"}.get(metric, metric)
-    resolved = keras.metrics.get(metric) if isinstance(metric, str) else metric
-    function = getattr(resolved, "_fn", None)
-    if function is not None or not hasattr(resolved, "get_config"):
-        return _name(function or resolved)
-    config = {k: canonical(v) for k, v in resolved.get_config().items() if k not in {"name", "dtype"}}
-    return {"class": type(resolved).__name__, **config} if config else type(resolved).__name__
+
+def _for_outputs(metrics: list[list[Any]], read: Any) -> list[Any]:
+    if not any(metrics):
+        return []
+    found = [[read(metric) for metric in several] for several in metrics]
+    return found[0] if len(found) == 1 else found
 
 
 def compare_settings(
@@ -137,29 +118,79 @@ def compare_settings(
     if reference is None or candidate is None:
         side = "reference" if reference is None else "candidate"
         message = f"the {side} is not compiled, the other twin is; pass compile=... to compile both alike"
-        return [
-            Finding(
-                check, None, None, "compile", reference is not None, candidate is not None, message, "note"
-            )
-        ]
-    classes = reference.get("optimizer"), candidate.get("optimizer")
-    names = sorted({*reference, *candidate})
-    if classes[0] != classes[1]:  # the settings of two kinds of optimizer are not comparable one by one
-        names = [
-            name for name in names if not name.startswith("optimizer.") or name == "optimizer.learning_rate"
-        ]
-    return [
-        _finding(check, name, reference.get(name), candidate.get(name))
-        for name in names
-        if reference.get(name) != candidate.get(name)
+        compiled = reference is not None, candidate is not None
+        return [Finding(check, None, None, "compile", *compiled, message, "note")]
+    names = [
+        name
+        for name in sorted({*reference, *candidate})
+        if reference.get(name) != candidate.get(name) and _comparable(name, reference, candidate)
     ]
+    return [_finding(check, name, reference, candidate, names) for name in names]
 
 
-def _finding(check: str, name: str, ours: Any, theirs: Any) -> Finding:
+def _comparable(name: str, reference: Mapping[str, Any], candidate: Mapping[str, Any]) -> bool:
+    """Tell whether a setting means the same on both sides."""
+    one_sided = (name in reference) != (name in candidate)
+    if name.endswith(NAMES):  # other metrics have other names
+        metrics = name.removesuffix(NAMES)
+        return not one_sided and reference.get(metrics) == candidate.get(metrics)
+    if name.startswith("loss.") and reference.get("loss") != candidate.get("loss"):
+        return not one_sided
+    if not name.startswith("optimizer."):
+        return True
+    for owner in OPTIMIZERS:  # the settings of two kinds of optimizer are not comparable one by one
+        other = _kind(reference.get(owner)) != _kind(candidate.get(owner))
+        if other and name.startswith(f"{owner}.") and name != f"{owner}.learning_rate":
+            return False
+    return not (one_sided and without_effect(name))
+
+
+def _kind(optimizer: Any) -> Any:
+    """Return the class of an optimizer: AdamW only sets another default, its code is Adam's."""
+    return "Adam" if optimizer == "AdamW" else optimizer
+
+
+def _finding(
+    check: str, name: str, reference: Mapping[str, Any], candidate: Mapping[str, Any], differing: list[str]
+) -> Finding:
+    ours, theirs = reference.get(name), candidate.get(name)
     message = (
         f"compiled with another {name}: {shown(ours)} in the reference, {shown(theirs)} in the candidate"
     )
     if name in ONLY_SPEED:
-        note = "; it changes how a step is run, not what it computes"
-        return Finding(check, None, None, name, ours, theirs, message + note, "note")
+        note = f"{message}; it changes how a step is run, not what it computes"
+        return Finding(check, None, None, name, ours, theirs, note, "note")
+    if name.endswith(NAMES):
+        return Finding(check, None, None, name, ours, theirs, _renamed(name, ours, theirs), "note")
+    alone = not any(other.startswith(f"{name}.") for other in differing)
+    if name in OPTIMIZERS and _kind(ours) == _kind(theirs) and alone:
+        note = f"{message}; AdamW is Adam with a weight decay, and all their settings are equal"
+        return Finding(check, None, None, name, ours, theirs, note, "note")
+    if name.endswith(CODE):
+        message = _rewritten(name, reference, candidate)
     return Finding(check, None, None, name, ours, theirs, message)
+
+
+def _renamed(name: str, ours: Any, theirs: Any) -> str:
+    import keras
+
+    flat = zip(keras.tree.flatten(ours), keras.tree.flatten(theirs), strict=True)
+    pairs = [f"{one!r} in the reference is {other!r} in the candidate" for one, other in flat if one != other]
+    return (
+        f"the same {name.removesuffix(NAMES)} are logged under other names: {', '.join(pairs)}; a callback "
+        "that monitors such a name works with one twin only"
+    )
+
+
+def _rewritten(name: str, reference: Mapping[str, Any], candidate: Mapping[str, Any]) -> str:
+    """Return what to say of a user's code that differs."""
+    owner = name.removesuffix(CODE)
+    label = shown(reference[owner]) if owner in reference else "it"
+    why = "has other code, or uses other values, on each side"
+    if name not in reference or name not in candidate:
+        own, other = ("reference", "candidate") if name in reference else ("candidate", "reference")
+        why = f"is your own code in the {own} and Keras's in the {other}"
+    return (
+        f"compiled with another {owner}: {label} {why}; the difference may act only after more steps than "
+        "are compared here"
+    )

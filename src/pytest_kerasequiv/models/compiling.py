@@ -8,6 +8,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from pytest_kerasequiv.errors import InputError
+from pytest_kerasequiv.models.fresh_losses import fresh_loss
 from pytest_kerasequiv.models.words import said
 
 if TYPE_CHECKING:
@@ -88,9 +89,37 @@ def _innermost(optimizer: Any) -> Any:
 
 
 def compile_settings(model: keras.Model) -> dict[str, Any] | None:
-    """Return what a model was compiled with (its own objects); ``None`` where it is not compiled."""
+    """Return what a model is compiled with (its own objects); ``None`` where it is not compiled.
+
+    The optimizer is the one in force: it may have been replaced since, and saving to HDF5 takes it out of
+    Keras's record of the arguments.
+    """
     config = getattr(model, "_compile_config", None)
-    return dict(config.config) if model.compiled and config is not None else None
+    if not model.compiled or config is None:
+        return None
+    return {**config.config, "optimizer": _in_force(model, config.config.get("optimizer"))}
+
+
+def _in_force(model: Any, recorded: Any) -> Any:
+    """Return a model's optimizer, without the loss scaler that ``compile`` puts around it by itself."""
+    optimizer = getattr(model, "optimizer", None)
+    inner = getattr(optimizer, "inner_optimizer", None)
+    if inner is None or optimizer is recorded:
+        return optimizer
+    return (
+        inner if inner is recorded or (recorded is None and _wrapped_again(model, optimizer)) else optimizer
+    )
+
+
+def _wrapped_again(model: Any, scaler: Any) -> bool:
+    """Whether ``compile`` would make just this loss scaler, given the optimizer within."""
+    import keras
+
+    if type(scaler) is not keras.optimizers.LossScaleOptimizer or model.dtype_policy.name != "mixed_float16":
+        return False
+    usual = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(), name="loss_scale_optimizer")
+    ours, theirs = scaler.get_config(), usual.get_config()
+    return all(ours.get(name) == theirs[name] for name in theirs if name != "inner_optimizer")
 
 
 def _refuse_unknown_names(settings: Mapping[str, Any]) -> None:
@@ -121,26 +150,39 @@ def _names(setting: Any) -> list[str]:
 def _fresh(value: Any, where: str) -> Any:
     """Copy a setting: containers item by item, optimizers and metrics from their config, all else as it is.
 
-    Losses have no state, so one instance serves both twins; Keras's own ``Huber`` would lose ``delta`` in a
-    copy.
+    Losses are copied where they have state, see `fresh_losses`; else one instance serves both twins.
     """
+    return _fresh_within(value, where, {})
+
+
+def _fresh_within(value: Any, where: str, losses: dict[int, Any]) -> Any:
+    """Copy a setting; ``losses`` holds the copies made: one loss of two outputs has one state."""
     import keras
 
     if isinstance(value, Mapping):
-        return {key: _fresh(item, f"{where}[{key!r}]") for key, item in value.items()}
+        return {key: _fresh_within(item, f"{where}[{key!r}]", losses) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_fresh(item, where) for item in value]
+        return [_fresh_within(item, where, losses) for item in value]
     if isinstance(value, keras.optimizers.Optimizer | keras.metrics.Metric):
         return _copy(value, where)
+    if isinstance(value, keras.losses.Loss):
+        if id(value) not in losses:
+            losses[id(value)] = fresh_loss(value, _remade)
+        return losses[id(value)]
     return value
 
 
-def _copy(value: Any, where: str) -> Any:
+def _remade(value: Any) -> Any:
+    """Make an object again from its config."""
     import keras
 
+    with keras.saving.custom_object_scope(custom_objects(value)):
+        return type(value).from_config(value.get_config())
+
+
+def _copy(value: Any, where: str) -> Any:
     try:
-        with keras.saving.custom_object_scope(custom_objects(value)):
-            copy = type(value).from_config(value.get_config())
+        copy = _remade(value)
     except Exception as error:
         raise InputError(_not_copied(value, where, said(error))) from error
     lost = [name for name, setting in _plain(value).items() if _plain(copy).get(name) != setting]
