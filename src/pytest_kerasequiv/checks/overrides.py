@@ -5,27 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_kerasequiv.models.fingerprints import digest, is_keras, is_opaque
+from pytest_kerasequiv.models.program.losses import EVALUATING
 from pytest_kerasequiv.verdict import Finding
 
 if TYPE_CHECKING:
     import keras
 
-NOT_RUN = (
-    "predict",
-    "predict_step",
-    "predict_on_batch",
-    "make_predict_function",
-    "evaluate",
-    "test_step",
-    "test_on_batch",
-    "make_test_function",
-    "fit",
-    "train_on_batch",
-    "make_train_function",
-    "compute_metrics",
-    "get_metrics_result",
-    "reset_metrics",
-)
+NOT_RUN = (*EVALUATING, "fit", "train_on_batch", "make_train_function", "reset_metrics")
 """Methods of Model that a class may override, and that outputs, gradients and updates do not depend on."""
 
 
