@@ -45,6 +45,14 @@ def test_holds_in_every_dtype(dtype):
     assert not holds(variable, value)
 
 
+def test_holds_what_lies_in_the_same_buffer_unless_read_in_another_order():
+    variable = keras.Variable([[1.0, 2.0], [3.0, 4.0]])
+    value = peek(variable)
+    assert holds(variable, value)
+    assert not holds(variable, value.T)
+    assert not holds(variable, value[::-1])
+
+
 def test_holds_of_a_scalar_and_of_nothing():
     assert holds(keras.Variable(2.0), np.float32(2).reshape(()))
     assert not holds(keras.Variable(2.0), np.float32(3).reshape(()))

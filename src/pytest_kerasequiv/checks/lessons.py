@@ -138,17 +138,21 @@ def _moved(runner: Runner, side: Side, start: Start, seed: int) -> Start:
 def _train(
     runner: Runner, lesson: Lesson, settings: Mapping[str, Any] | None, starts: Sequence[Start]
 ) -> list[dict[str, tuple[Step, ...]]]:
-    """Return, for each start, the steps of both phases."""
-    batches = [list(zip(start.inputs, lesson.plan.targets, strict=True)) for start in starts]
+    """Return, for each start, the steps of both phases.
+
+    The compiled optimizer comes first: TensorFlow's memory, which holds the optimizer's slots beside one
+    pass, then grows least.
+    """
+    runs = [(start.values, list(zip(start.inputs, lesson.plan.targets, strict=True))) for start in starts]
+    compiled: list[tuple[Step, ...]] = []
     found: list[dict[str, tuple[Step, ...]]] = []
     with runner.holding():
-        with compiled_for_now(runner.model, lesson.plan.settings_of(runner.model)):
-            runner.uses_loss = lesson.plan.compiled
-            for start, pairs in zip(starts, batches, strict=True):
-                found.append({"sgd": sgd_steps(runner.under(start.values()), pairs, lesson.rate)})
         if settings is not None:
             with compiled_for_now(runner.model, settings):
-                runs = [(start.values, pairs) for start, pairs in zip(starts, batches, strict=True)]
-                for phases, steps in zip(found, compiled_steps(runner, runs), strict=True):
-                    phases["compiled"] = steps
+                compiled = compiled_steps(runner, runs)
+        with compiled_for_now(runner.model, lesson.plan.settings_of(runner.model)):
+            runner.uses_loss = lesson.plan.compiled
+            found = [{"sgd": sgd_steps(runner.under(v()), pairs, lesson.rate)} for v, pairs in runs]
+    for phases, steps in zip(found, compiled, strict=False):
+        phases["compiled"] = steps
     return found

@@ -69,7 +69,7 @@ def plan_loss(pair: Pair, probes: Sequence[Probe]) -> LossPlan:
         missing = "reference" if own[0] is None else "candidate"
     reference, candidate = own[0] or own[1], own[1] or own[0]
     side = sides_of(pair)[0]
-    shapes = [side.output_shapes(probe.inputs) for probe in probes]
+    shapes = [side.runner().output_shapes(probe.inputs) for probe in probes]
     names = output_names(pair.reference, side.runner().sample)
     loss = None if reference is None else reference["loss"]
     targets = tuple(tuple(targets_for(s, names, loss, pair.seed + i)) for i, s in enumerate(shapes))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -70,15 +70,6 @@ class Side:
     def values_for(self, probe: Probe) -> list[Array]:
         """Return the values that a probe is run under."""
         return self.generic if probe.generic and self.generic is not None else self.values
-
-    def output_shapes(self, inputs: Sequence[Array]) -> list[tuple[int, ...]]:
-        """Return the shapes of the flattened outputs; the model is run once for inputs of one shape."""
-        key = ("shapes", *(array.shape for array in inputs))
-        if key not in self._kept:
-            with self.runner().holding():
-                self._kept[key] = [output.shape for output in self.runner().infer(inputs).outputs]
-        found: list[tuple[int, ...]] = self._kept[key]
-        return found
 
     def survey(self) -> Survey:
         """Return what the model takes.

@@ -16,11 +16,15 @@ if TYPE_CHECKING:
 def survey_of(pair: Pair) -> Survey:
     """Return what the reference takes, with the masks, ids and tokens that only the candidate tells of.
 
+    Where both are proved one program the candidate is not asked: it has nothing else to tell.
+
     Raises:
         NoProbes: the reference takes nothing that can be generated.
     """
     reference, candidate = sides_of(pair)
     found = reference.survey()
+    if pair.program_match.proved:
+        return found
     try:
         return joined(found, candidate.survey())
     except NoProbes:  # it may yet take what the reference takes

@@ -72,19 +72,29 @@ def sgd_steps(
     variables = variables_of(runner.model)
     steps = []
     for inputs, targets in batches:
-        found = run_pass(runner, inputs, targets, np.asarray)
-        magnitudes = {index: _largest(gradient) for index, gradient in found.gradients.items()}
+        found = run_pass(runner, inputs, targets, _as_it_is)
+        magnitudes = {index: _largest(np.asarray(gradient)) for index, gradient in found.gradients.items()}
         rate = _careful(magnitudes) if rate is None else rate
         for index, gradient in found.gradients.items():
-            variable = variables[index]
-            # The product is wider than float16: a small rate would vanish in it.
-            wide = np.promote_types(gradient.dtype, np.float32)
-            variable.assign(variable - np.multiply(gradient, rate, dtype=wide))
-            if variable.constraint is not None:
-                variable.assign(variable.constraint(variable.value))
+            _descend(variables[index], gradient, rate)
         steps.append(Step(_weights(runner), gradients=magnitudes, metrics={"loss": float(found.loss)}))
         del found  # a copy of all weights, or the next pass has it beside its own
     return tuple(steps)
+
+
+def _as_it_is(tensor: Any) -> Any:
+    return tensor
+
+
+def _descend(variable: keras.Variable, gradient: Any, rate: float) -> None:
+    """Take one step; the product is wider than float16, where a small rate would vanish."""
+    import numpy as np
+    import tensorflow as tf
+
+    wide = np.promote_types(gradient.dtype.as_numpy_dtype, np.float32)
+    variable.assign(tf.cast(variable.value, wide) - tf.cast(gradient, wide) * tf.cast(rate, wide))
+    if variable.constraint is not None:
+        variable.assign(variable.constraint(variable.value))
 
 
 def _largest(gradient: Array) -> float:

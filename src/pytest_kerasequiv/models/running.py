@@ -38,7 +38,7 @@ class Runner:
     eagerly, where no graph optimiser rewrites one twin and not the other.
 
     Attributes:
-        traced: functions traced so far, by name, and the last sample of outputs.
+        traced: functions traced so far, by name, the last sample of outputs, and shapes of outputs.
         uses_loss: whether the model is compiled with the loss to differentiate.
 
     Args:
@@ -198,18 +198,30 @@ class Runner:
         packed = self.pack(inputs)
         outcome = _as_arrays(self._concrete(packed)(packed) if self.in_graph() else self._call(packed))
         self.note_answer(inputs, outcome.outputs)
+        self._inferred()[_shapes(inputs)] = [output.shape for output in outcome.outputs]
         return outcome
+
+    def output_shapes(self, inputs: Sequence[Array]) -> list[tuple[int, ...]]:
+        """Return the shapes of the flattened outputs in inference, by one run for inputs of one shape."""
+        shapes = _shapes(inputs)
+        if shapes not in self._inferred():
+            with self.holding():
+                self.infer(inputs)
+        return self._inferred()[shapes]
+
+    def _inferred(self) -> dict[Any, list[tuple[int, ...]]]:
+        found: dict[Any, list[tuple[int, ...]]] = self.traced.setdefault("inferred", {})
+        return found
 
     def note_answer(self, inputs: Sequence[Array], outputs: Sequence[Any]) -> None:
         """Keep the shapes and dtypes of flattened outputs, for `like_answer`."""
-        shapes = tuple(array.shape for array in inputs)
-        self.traced["answer"] = shapes, [(tuple(one.shape), one.dtype) for one in outputs]
+        self.traced["answer"] = _shapes(inputs), [(tuple(one.shape), one.dtype) for one in outputs]
 
     def like_answer(self, inputs: Sequence[Array]) -> Any:
         """Return zeros in the structure and shapes of what the model returns for such inputs."""
         import tensorflow as tf
 
-        if self.traced.get("answer", (None,))[0] != tuple(array.shape for array in inputs):
+        if self.traced.get("answer", (None,))[0] != _shapes(inputs):
             self.infer(inputs)
         return self.structured([tf.zeros(shape, dtype) for shape, dtype in self.traced["answer"][1]])
 
@@ -235,6 +247,10 @@ class Runner:
         )
         concrete: Callable[[Any], Any] = self._function().get_concrete_function(specs)
         return concrete
+
+
+def _shapes(arrays: Sequence[Array]) -> tuple[tuple[int, ...], ...]:
+    return tuple(array.shape for array in arrays)
 
 
 def _with_masks(outputs: Any) -> tuple[list[Any], list[Any]]:
