@@ -1,5 +1,6 @@
 """The pair: built once under one seed, from whatever the user has."""
 
+import functools
 import random
 import re
 import sys
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from pytest_kerasequiv import InputError, Twins
+from pytest_kerasequiv import Evidence, InputError, Twins, Verdict, compare
 from pytest_kerasequiv.models.specs import Spec
 from pytest_kerasequiv.models.variables import values_of
 
@@ -64,6 +65,59 @@ def test_the_unbuilt_side_may_be_the_candidate():
     twins = Twins(functional, unbuilt)
     assert twins.candidate.input_shape == (None, 6, 2)
     assert same_values(twins.reference, twins.candidate)
+
+
+WRAPPED = {
+    "bare": lambda one: one,
+    "list": lambda one: [one],
+    "tuple": lambda one: (one,),
+    "dict": lambda one: {"series": one},
+}
+
+
+def wrapped_functional(wrap):
+    inputs = keras.Input((9, 2), name="series")
+    return keras.Model(wrap(inputs), keras.layers.Dense(3)(inputs))
+
+
+class OneDense(keras.Model):
+    def __init__(self, take):
+        super().__init__()
+        self.dense, self.take = keras.layers.Dense(3), take
+
+    def call(self, inputs):
+        return self.dense(self.take(inputs))
+
+
+def unbuilt_sequential():
+    return keras.Sequential([keras.layers.Dense(3)])
+
+
+@pytest.mark.parametrize("wrap", WRAPPED)
+@pytest.mark.parametrize("unbuilt", [unbuilt_sequential, lambda: OneDense(lambda inputs: inputs)])
+@pytest.mark.parametrize("order", [1, -1])
+def test_one_input_in_a_list_tuple_or_dict_goes_with_an_unbuilt_model(wrap, unbuilt, order):
+    sides = [unbuilt, functools.partial(wrapped_functional, WRAPPED[wrap])][::order]
+    twins = Twins(*sides)
+    kernels = [side.trainable_variables[0].shape for side in (twins.reference, twins.candidate)]
+    assert kernels == [(2, 3), (2, 3)]
+    assert compare(twins, checks=["outputs", "gradients", "updates"]).verdict is Verdict.EQUIVALENT
+
+
+def test_the_question_as_it_was_posted_is_proved():
+    report = compare(unbuilt_sequential, functools.partial(wrapped_functional, WRAPPED["list"]))
+    assert report.evidence is Evidence.PROVED
+
+
+@pytest.mark.parametrize(("wrap", "take"), [("list", lambda x: x[0]), ("dict", lambda x: x["series"])])
+def test_an_unbuilt_model_that_takes_the_structure_gets_it(wrap, take):
+    twins = Twins(functools.partial(wrapped_functional, WRAPPED[wrap]), lambda: OneDense(take))
+    assert compare(twins, checks=["weights", "outputs"]).verdict is Verdict.EQUIVALENT
+
+
+@pytest.mark.parametrize("shape", [[(9, 2)], ((9, 2),), {"series": (9, 2)}])
+def test_an_input_shape_with_one_input_builds_a_sequential(shape):
+    assert Twins(unbuilt_sequential, input_shape=shape).reference.input_shape == (None, 9, 2)
 
 
 def test_two_unbuilt_sides_need_the_shape():

@@ -12,8 +12,8 @@ from pytest_kerasequiv.models.graph import NoLayerGraph, layer_graph
 from pytest_kerasequiv.models.matching import match
 from pytest_kerasequiv.models.program import match_programs, trace
 from pytest_kerasequiv.models.seeds import preserved_world
-from pytest_kerasequiv.models.variables import values_of, variables_of
-from pytest_kerasequiv.models.weight_map import is_seed, map_variables
+from pytest_kerasequiv.models.variables import is_seed, values_of, variables_of
+from pytest_kerasequiv.models.weight_map import map_variables
 
 if TYPE_CHECKING:
     import keras

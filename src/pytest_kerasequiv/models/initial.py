@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_kerasequiv.models.configs import fields_of
 from pytest_kerasequiv.models.descriptions import describe, named_functions
 from pytest_kerasequiv.models.fingerprints import is_keras
-from pytest_kerasequiv.models.variables import variables_of
-from pytest_kerasequiv.models.weight_map import is_seed
+from pytest_kerasequiv.models.variables import is_seed, variables_of
 
 if TYPE_CHECKING:
     import keras

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-SEED_ROLE = "seed_generator_state"
-"""How the role of the state of a seed generator ends."""
+from pytest_kerasequiv.models.variables import SEED_ROLE
 
 
 def roles_of(layer: Any) -> list[tuple[str, Any]]:

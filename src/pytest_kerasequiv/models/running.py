@@ -12,8 +12,7 @@ from pytest_kerasequiv.models.carried import carried_states, carried_states_kept
 from pytest_kerasequiv.models.float64 import float64_world
 from pytest_kerasequiv.models.input_layout import InputLayout, input_layout, reordered
 from pytest_kerasequiv.models.seeds import preserved_world
-from pytest_kerasequiv.models.variables import assign, assigned, peek, variables_of, write
-from pytest_kerasequiv.models.weight_map import is_seed
+from pytest_kerasequiv.models.variables import assign, assigned, is_seed, peek, variables_of, write
 
 if TYPE_CHECKING:
     import keras

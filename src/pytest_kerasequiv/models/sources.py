@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import sys
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from pytest_kerasequiv.models.specs import (
     input_specs,
     is_built,
     show,
+    single,
 )
 from pytest_kerasequiv.models.words import said
 
@@ -84,6 +86,26 @@ class Source:
     def build_as_given(self, seed: int) -> keras.Model:
         """Return a fresh model under ``seed`` as `build` does; a given model keeps its weights."""
         return self._build(seed, as_given=True)
+
+    def built_as_given(self, seed: int) -> tuple[Source, keras.Model]:
+        """Return `build_as_given`, and the source with the structure of inputs that its models take.
+
+        A list, tuple or dict of one input tells how another model takes it: where it cannot be built for
+        that structure, it is made again for the bare tensor.
+        """
+        __tracebackhide__ = True
+        alone = None if self.specs is None else single(self.specs)
+        if alone is None or alone is self.specs:
+            return self, self.build_as_given(seed)
+        try:
+            with warnings.catch_warnings(action="ignore"):  # Keras warns of what the failed build left
+                return self, self.build_as_given(seed)
+        except InputError as refused:
+            bare = self.with_specs(alone)
+            try:
+                return bare, bare.build_as_given(seed)
+            except InputError:
+                raise refused from refused.__cause__
 
     def with_specs(self, specs: Specs) -> Source:
         """Return the same source with the inputs to build for."""

@@ -114,16 +114,26 @@ def flat_specs(specs: Specs) -> list[Spec]:
     return [spec for item in specs for spec in flat_specs(item)]
 
 
+def single(specs: Specs) -> Spec | None:
+    """Return the one input of a structure that holds one; ``None`` where there are several."""
+    flat = flat_specs(specs)
+    return flat[0] if len(flat) == 1 else None
+
+
 def build_from(model: keras.Model, specs: Specs) -> None:
     """Build an unbuilt model for the given inputs: a Sequential by ``build``, any other by a symbolic call.
+
+    A Sequential takes one bare tensor, whatever structure of one input is given.
 
     Raises:
         Exception: whatever Keras raises where the model does not take such inputs.
     """
     import keras
 
-    if isinstance(model, keras.Sequential) and isinstance(specs, Spec):
-        model.build(specs.shape)
+    alone = single(specs)
+    if isinstance(model, keras.Sequential) and alone is not None:
+        specs = alone
+        model.build(alone.shape)
         if is_built(model):
             return
     try:

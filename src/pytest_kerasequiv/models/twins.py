@@ -9,7 +9,6 @@ from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.models.compiling import check_compile
 from pytest_kerasequiv.models.makers import FromFile, FromModel
 from pytest_kerasequiv.models.sources import (
-    Derived,
     MissingShapeError,
     Source,
     derived_source,
@@ -129,22 +128,22 @@ class Twins:
     def _resolved(self) -> tuple[tuple[keras.Model, keras.Model], tuple[Source, Source]]:
         """Build both sides; a side that does not know its input shape takes the other's."""
         __tracebackhide__ = True
-        sources = self._given_reference, self._given_candidate
+        ours, theirs = self._given_reference, self._given_candidate
         if self._specs is not None:
-            sources = _with_specs(*sources, self._specs)
-        reference = _built_or_none(sources[0])
-        if reference is None and self.derived:
-            raise sources[0].missing_shape()
-        candidate = _built_or_none(sources[1])
+            ours, theirs = ours.with_specs(self._specs), theirs.with_specs(self._specs)
+        ours, reference = _built_or_none(ours)
+        if self.derived:
+            if reference is None:
+                raise ours.missing_shape()
+            theirs = derived_source(ours)
+        theirs, candidate = _built_or_none(theirs)
         if reference is None and candidate is None:
-            raise _missing_shapes(*sources)
+            raise _missing_shapes(ours, theirs)
         if reference is None:
-            sources = _learn(sources[0], candidate), sources[1]
-            reference = sources[0].build_as_given(BUILD_SEED)
+            ours, reference = _learn(ours, candidate).built_as_given(BUILD_SEED)
         if candidate is None:
-            sources = sources[0], _learn(sources[1], reference)
-            candidate = sources[1].build_as_given(BUILD_SEED)
-        models = reference, candidate
+            theirs, candidate = _learn(theirs, reference).built_as_given(BUILD_SEED)
+        models, sources = (reference, candidate), (ours, theirs)
         _check_pair(models, sources)
         return models, sources
 
@@ -154,13 +153,13 @@ class Twins:
         return f"{self.reference_label}-vs-{self.candidate_label}"
 
 
-def _built_or_none(source: Source) -> keras.Model | None:
+def _built_or_none(source: Source) -> tuple[Source, keras.Model | None]:
     """Build one side; ``None`` where it does not know its input shape."""
     __tracebackhide__ = True
     try:
-        return source.build_as_given(BUILD_SEED)
+        return source.built_as_given(BUILD_SEED)
     except MissingShapeError:
-        return None
+        return source, None
 
 
 def _missing_shapes(reference: Source, candidate: Source) -> InputError:
@@ -169,13 +168,6 @@ def _missing_shapes(reference: Source, candidate: Source) -> InputError:
         "built, so nothing tells the shape of their input; pass input_shape=(...) without the batch axis, or "
         "begin one of them with keras.Input"
     )
-
-
-def _with_specs(reference: Source, candidate: Source, specs: Specs) -> tuple[Source, Source]:
-    reference = reference.with_specs(specs)
-    if isinstance(candidate.make, Derived):
-        return reference, derived_source(reference)
-    return reference, candidate.with_specs(specs)
 
 
 def _learn(source: Source, other: keras.Model) -> Source:

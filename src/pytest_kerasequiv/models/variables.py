@@ -12,6 +12,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+SEED_ROLE = "seed_generator_state"
+"""How the name of the state of a seed generator begins."""
+
+
+def is_seed(variable: Any) -> bool:
+    """Tell whether a variable is the state of a seed generator."""
+    return str(variable.name).startswith(SEED_ROLE)
+
+
 def variables_of(model: keras.Model) -> list[keras.Variable]:
     """Return all state of a model's layers: weights and seed-generator states, each variable once.
 

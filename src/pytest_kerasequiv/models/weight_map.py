@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from pytest_kerasequiv.models.roles import SEED_ROLE
-from pytest_kerasequiv.models.variables import variables_of
+from pytest_kerasequiv.models.variables import is_seed, variables_of
 
 if TYPE_CHECKING:
     import keras
@@ -133,11 +132,6 @@ def carries(shape: Sequence[int], other: Sequence[int]) -> bool:
     longer, shorter = (shape, other) if len(shape) >= len(other) else (other, shape)
     added = len(longer) - len(shorter)
     return list(longer[added:]) == list(shorter) and all(size == 1 for size in longer[:added])
-
-
-def is_seed(variable: Any) -> bool:
-    """Tell whether a variable is the state of a seed generator."""
-    return str(variable.name).startswith(SEED_ROLE)
 
 
 def _finished(
