@@ -29,9 +29,9 @@ def tolerance(seeds):
     import keras
     from measure import gradients_used, outputs_used
 
+    from pytest_kerasequiv.building.twins import Twins
+    from pytest_kerasequiv.checks.numeric.views import sides_of
     from pytest_kerasequiv.checks.pair import Pair
-    from pytest_kerasequiv.checks.sides import sides_of
-    from pytest_kerasequiv.models.twins import Twins
     from pytest_kerasequiv.verdict import Verdict
 
     rewrites = runpy.run_path(str(HERE.parent / "tests" / "faults" / "rewrites.py"))["REWRITES"]

@@ -128,8 +128,8 @@ def measure(name: str, builders: tuple[Builder, Builder], checks: Sequence[str],
     """Print one row."""
     import keras
 
+    from pytest_kerasequiv.building.twins import Twins
     from pytest_kerasequiv.checks.pair import Pair
-    from pytest_kerasequiv.models.twins import Twins
 
     keras.backend.clear_session()
     twins = Twins(*builders, name=name)

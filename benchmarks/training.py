@@ -154,8 +154,8 @@ def cell_command(name: str, way: str, seeds: int, extra: str = "") -> list[str]:
 
 
 def engine(name: str, seeds: list[int], kind: str) -> list[dict[str, float]]:
-    from pytest_kerasequiv.models.sources import source_of
-    from pytest_kerasequiv.training.engines import make_arm
+    from pytest_kerasequiv.building.sources import source_of
+    from pytest_kerasequiv.training.engines.choice import make_arm
     from pytest_kerasequiv.training.plan import Training
 
     build, (train, test), epochs = MODELS[name]()
@@ -174,9 +174,9 @@ def decision(cache: str) -> list[dict[str, float]]:
     from forecast.data import load
     from forecast.models import functional, sequential
 
+    from pytest_kerasequiv.building.twins import Twins
     from pytest_kerasequiv.checks import training
     from pytest_kerasequiv.checks.pair import Pair
-    from pytest_kerasequiv.models.twins import Twins
     from pytest_kerasequiv.training.plan import Training
 
     settings = {"optimizer": "adam", "loss": "mse", "metrics": ["mae"]}
@@ -210,7 +210,7 @@ def cell(name: str, way: str, seeds: int, cache: str) -> None:
         "vectorized": lambda: engine(name, listed, "vectorized"),
         "decision": lambda: decision(cache),
     }
-    __import__("pytest_kerasequiv.training.engines")
+    __import__("pytest_kerasequiv.training.engines.choice")
     MODELS[name]()
     started, worked = time.perf_counter(), cpu_seconds()
     metrics = run[way]()

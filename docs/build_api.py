@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest_kerasequiv
-from pytest_kerasequiv.fixtures import keras_twins, kerasequiv_executor, kerasequiv_settings
-from pytest_kerasequiv.settings import Settings
-from pytest_kerasequiv.twins_under_test import InconclusiveWarning, TwinsUnderTest
+from pytest_kerasequiv.plugin.fixtures import keras_twins, kerasequiv_executor, kerasequiv_settings
+from pytest_kerasequiv.plugin.settings import Settings
+from pytest_kerasequiv.plugin.twins_under_test import InconclusiveWarning, TwinsUnderTest
 
 TARGET = Path(__file__).parent / "api.md"
 HEAD = """# API

@@ -21,7 +21,7 @@ HEAVY = (
     "distributed",
 )
 SHOW_HEAVY = f"print('HEAVY', sorted(set({HEAVY}) & set(sys.modules)))"
-LIGHT = {"controller", "fixtures", "options", "plugin", "travelling"}
+LIGHT = {"plugin", *(f"plugin.{name}" for name in ("controller", "fixtures", "options", "records"))}
 """The package's own modules that plain pytest loads."""
 OWN = "sorted(m.partition('.')[2] for m in sys.modules if m.startswith('pytest_kerasequiv.'))"
 PLUGINS = ["-p", "no:randomly", "-p", "no:hypothesispytest", "-p", "no:cacheprovider"]

@@ -8,15 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_kerasequiv.verdict import (
-    NUMERIC_CHECKS,
-    CheckResult,
-    Evidence,
-    Finding,
-    Report,
-    Verdict,
-    overall,
-)
+from pytest_kerasequiv.verdict import NUMERIC_CHECKS, CheckResult, Evidence, Finding, Report, Verdict, overall
 
 CHECKS = ("summary", "graph", "program", "weights", *NUMERIC_CHECKS)
 

@@ -86,8 +86,8 @@ def _keras_alone(eagerly):
 
 
 def _cost(name, reference, candidate, *, loss, **options):
+    from pytest_kerasequiv.building.twins import Twins
     from pytest_kerasequiv.comparison import LADDER, Comparison
-    from pytest_kerasequiv.models.twins import Twins
 
     started = time.perf_counter()
     comparison = Comparison(
@@ -131,9 +131,9 @@ def _activations(pair):
     """Return the MB of all layer outputs of the reference for one training batch, and of its forward pass."""
     import tensorflow as tf
 
-    from pytest_kerasequiv.checks.sides import sides_of
-    from pytest_kerasequiv.models.layer_calls import record
-    from pytest_kerasequiv.models.probes import training_batch
+    from pytest_kerasequiv.checks.numeric.views import sides_of
+    from pytest_kerasequiv.running.layer_calls import record
+    from pytest_kerasequiv.surface.probes import training_batch
 
     side = sides_of(pair)[0]
     runner = side.runner()

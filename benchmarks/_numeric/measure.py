@@ -2,18 +2,18 @@
 
 import numpy as np
 
+from pytest_kerasequiv.building.sources import source_of
 from pytest_kerasequiv.checks import gradients, outputs
-from pytest_kerasequiv.checks.losses import LossPlan
-from pytest_kerasequiv.checks.sides import Side
+from pytest_kerasequiv.checks.numeric.losses import LossPlan
+from pytest_kerasequiv.checks.numeric.tensors import labels
+from pytest_kerasequiv.checks.numeric.views import Side
 from pytest_kerasequiv.checks.tolerance import SAFETY
-from pytest_kerasequiv.checks.variable_labels import labels
-from pytest_kerasequiv.models.dtypes import least_precise_dtype
-from pytest_kerasequiv.models.input_layout import input_layout
-from pytest_kerasequiv.models.probes import Probe, probes_for, training_batch
-from pytest_kerasequiv.models.running import output_names
-from pytest_kerasequiv.models.sources import source_of
-from pytest_kerasequiv.models.targets import targets_for
-from pytest_kerasequiv.models.variables import values_of
+from pytest_kerasequiv.running.dtypes import least_precise_dtype
+from pytest_kerasequiv.running.input_layout import input_layout
+from pytest_kerasequiv.running.running import output_names
+from pytest_kerasequiv.surface.probes import Probe, probes_for, training_batch
+from pytest_kerasequiv.surface.targets import targets_for
+from pytest_kerasequiv.weights.variables import values_of
 
 
 def sides(reference, candidate, *, change=None):

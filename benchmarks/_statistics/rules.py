@@ -13,10 +13,10 @@ from scipy import stats
 
 from pytest_kerasequiv import Verdict, equivalence_test
 from pytest_kerasequiv.statistics import means, mover
-from pytest_kerasequiv.statistics.arms import read_arms
 from pytest_kerasequiv.statistics.equivalence import SPREAD_RATIO
 from pytest_kerasequiv.statistics.looks import default_looks
 from pytest_kerasequiv.statistics.permutation import permutation_test
+from pytest_kerasequiv.statistics.samples import read_arms
 
 Mask = NDArray[np.bool_]
 

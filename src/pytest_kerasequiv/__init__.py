@@ -9,10 +9,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pytest_kerasequiv.building.twins import Twins
     from pytest_kerasequiv.comparison import assert_equivalent, compare
     from pytest_kerasequiv.errors import InputError
-    from pytest_kerasequiv.models.twins import Twins
-    from pytest_kerasequiv.parametrize import parametrize_with_checks
+    from pytest_kerasequiv.plugin.parametrize import parametrize_with_checks
     from pytest_kerasequiv.statistics.equivalence import equivalence_test
     from pytest_kerasequiv.statistics.planning import required_runs
     from pytest_kerasequiv.statistics.result import EquivalenceTest
@@ -29,12 +29,12 @@ _HOME = {
     "InputError": "errors",
     "Report": "verdict",
     "Training": "training.plan",
-    "Twins": "models.twins",
+    "Twins": "building.twins",
     "Verdict": "verdict",
     "assert_equivalent": "comparison",
     "compare": "comparison",
     "equivalence_test": "statistics.equivalence",
-    "parametrize_with_checks": "parametrize",
+    "parametrize_with_checks": "plugin.parametrize",
     "required_runs": "statistics.planning",
 }
 

@@ -13,20 +13,18 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
 from importlib import metadata
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from pytest_kerasequiv.building.twins import Twins
+from pytest_kerasequiv.checks.pair import Pair
 from pytest_kerasequiv.errors import InputError
+from pytest_kerasequiv.training.plan import Training
 from pytest_kerasequiv.verdict import CheckResult, Finding, Report, Verdict, overall
-
-if TYPE_CHECKING:
-    from pytest_kerasequiv.checks.pair import Pair
-    from pytest_kerasequiv.models.twins import Twins
-    from pytest_kerasequiv.training.plan import Training
 
 LADDER = ("summary", "graph", "program", "weights", "outputs", "gradients", "updates", "training")
 """The checks, cheap to dear."""
 
-_HEARD: ContextVar[list[Comparison] | None] = ContextVar("heard", default=None)
+_RECORDED: ContextVar[list[Comparison] | None] = ContextVar("recorded", default=None)
 
 
 class Comparison:
@@ -50,8 +48,6 @@ class Comparison:
         rtol: float | None = None,
         atol: float | None = None,
     ) -> None:
-        from pytest_kerasequiv.checks.pair import Pair
-
         self.twins = twins
         self.pair: Pair = Pair(twins, seed=seed, inputs=inputs, rtol=rtol, atol=atol)
         self.results: dict[str, CheckResult] = {}
@@ -91,14 +87,14 @@ class Comparison:
 
 
 @contextmanager
-def hearing() -> Iterator[list[Comparison]]:
+def recorded_comparisons() -> Iterator[list[Comparison]]:
     """Gather the comparisons that `compare` makes meanwhile, for who counts what a test has compared."""
-    heard: list[Comparison] = []
-    token = _HEARD.set(heard)
+    recorded: list[Comparison] = []
+    token = _RECORDED.set(recorded)
     try:
-        yield heard
+        yield recorded
     finally:
-        _HEARD.reset(token)
+        _RECORDED.reset(token)
 
 
 def compare(
@@ -133,9 +129,9 @@ def compare(
     comparison = Comparison(
         _as_twins(reference, candidate, twins), seed=seed, inputs=inputs, rtol=rtol, atol=atol
     )
-    heard = _HEARD.get()
-    if heard is not None:
-        heard.append(comparison)
+    recorded = _RECORDED.get()
+    if recorded is not None:
+        recorded.append(comparison)
     for name in asked_checks(checks, training):
         comparison.check(name, **({"training": training} if name == "training" else {}))
     return comparison.report()
@@ -211,15 +207,11 @@ def asked_checks(checks: Iterable[str] | None, training: Training | None) -> tup
 
 
 def _check_plan(training: Any) -> None:
-    from pytest_kerasequiv.training.plan import Training
-
     if not isinstance(training, Training | None):
         raise InputError(f"training={reprlib.repr(training)} is no plan; pass Training(train, test, ...)")
 
 
 def _as_twins(reference: Any, candidate: Any, options: Mapping[str, Any]) -> Twins:
-    from pytest_kerasequiv.models.twins import Twins
-
     if not isinstance(reference, Twins):
         return Twins(reference, candidate, **options)
     extra = [*(["candidate"] if candidate is not None else []), *options]

@@ -1,7 +1,22 @@
 """The one exception for bad input."""
 
+from __future__ import annotations
+
+import re
+
 
 class InputError(ValueError):
     """An argument cannot be used: one paragraph names the argument, the value and the remedy."""
 
     __module__ = "pytest_kerasequiv"  # the name that a trace shows is the one to import it by
+
+
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+_KERAS_TAIL = "Arguments received by"
+
+
+def said(error: BaseException, limit: int = 400) -> str:
+    """Return an error's text in one line, without colours and Keras's list of call arguments."""
+    text = _COLOURS.sub("", str(error)).partition(_KERAS_TAIL)[0]
+    line = " ".join(text.split()).removesuffix(".")
+    return line if len(line) <= limit else f"{line[:limit]} ..."

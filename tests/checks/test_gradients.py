@@ -8,9 +8,9 @@ import pytest
 import tensorflow as tf
 from keras import layers, regularizers
 
+from pytest_kerasequiv.building.twins import Twins
 from pytest_kerasequiv.checks import gradients, updates
 from pytest_kerasequiv.checks.pair import Pair
-from pytest_kerasequiv.models.twins import Twins
 from pytest_kerasequiv.verdict import Verdict
 
 

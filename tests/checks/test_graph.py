@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
+from pytest_kerasequiv.building.twins import Twins
 from pytest_kerasequiv.checks import graph
 from pytest_kerasequiv.checks.pair import Pair
 from pytest_kerasequiv.jsonable import to_jsonable
-from pytest_kerasequiv.models.graph import LayerGraph, NoLayerGraph, layer_graph, operations_of
-from pytest_kerasequiv.models.twins import Twins
+from pytest_kerasequiv.layers.graph_reading import layer_graph, operations_of
+from pytest_kerasequiv.layers.layer_graph import LayerGraph, NoLayerGraph
 from pytest_kerasequiv.verdict import CheckResult, Evidence, Verdict
 
 

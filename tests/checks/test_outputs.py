@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 from keras import layers
 
+from pytest_kerasequiv.building.twins import Twins
 from pytest_kerasequiv.checks import gradients, outputs, updates
 from pytest_kerasequiv.checks.pair import Pair
 from pytest_kerasequiv.errors import InputError
-from pytest_kerasequiv.models.running import called
-from pytest_kerasequiv.models.twins import Twins
-from pytest_kerasequiv.models.variables import values_of
+from pytest_kerasequiv.running.running import called
 from pytest_kerasequiv.verdict import Verdict
+from pytest_kerasequiv.weights.variables import values_of
 
 
 def forecaster(epsilon=1e-3, activation="relu", padding="valid", units=3):

@@ -6,10 +6,10 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
+from pytest_kerasequiv.building.twins import Twins
 from pytest_kerasequiv.checks import outputs
 from pytest_kerasequiv.checks.pair import Pair
 from pytest_kerasequiv.errors import InputError
-from pytest_kerasequiv.models.twins import Twins
 from pytest_kerasequiv.verdict import Verdict
 
 

@@ -2,16 +2,14 @@
 
 import json
 
+import keras
 import pytest
+from keras import layers
 
-keras = pytest.importorskip("keras")
-
-from keras import layers  # noqa: E402
-
-from pytest_kerasequiv.checks import program  # noqa: E402
-from pytest_kerasequiv.checks.pair import Pair  # noqa: E402
-from pytest_kerasequiv.models.twins import Twins  # noqa: E402
-from pytest_kerasequiv.verdict import Evidence, Verdict  # noqa: E402
+from pytest_kerasequiv.building.twins import Twins
+from pytest_kerasequiv.checks import program
+from pytest_kerasequiv.checks.pair import Pair
+from pytest_kerasequiv.verdict import Evidence, Verdict
 
 
 def sequential(rate=0.2):

@@ -5,7 +5,7 @@ import pytest
 
 from pytest_kerasequiv import InputError, compare
 from pytest_kerasequiv.checks import tolerance
-from pytest_kerasequiv.checks.differences import difference
+from pytest_kerasequiv.checks.numeric.differences import difference
 from pytest_kerasequiv.checks.tolerance import Tolerance
 
 

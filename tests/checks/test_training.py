@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from keras import layers
 
+from pytest_kerasequiv.building.twins import Twins
 from pytest_kerasequiv.checks import training
 from pytest_kerasequiv.checks.pair import Pair
 from pytest_kerasequiv.errors import InputError
-from pytest_kerasequiv.models.twins import Twins
 from pytest_kerasequiv.training.plan import Training
 from pytest_kerasequiv.training.runs import Run, Runs
 from pytest_kerasequiv.verdict import Evidence, Verdict

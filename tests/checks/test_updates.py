@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from keras import layers
 
+from pytest_kerasequiv.building.twins import Twins
 from pytest_kerasequiv.checks import updates
-from pytest_kerasequiv.checks.compile_settings import compare_settings, settings_of
+from pytest_kerasequiv.checks.compiled.in_force import compare_settings, settings_of
 from pytest_kerasequiv.checks.pair import Pair
 from pytest_kerasequiv.errors import InputError
-from pytest_kerasequiv.models.twins import Twins
 from pytest_kerasequiv.verdict import Verdict
 
 

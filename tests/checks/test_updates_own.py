@@ -5,9 +5,9 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
+from pytest_kerasequiv.building.twins import Twins
 from pytest_kerasequiv.checks import updates
 from pytest_kerasequiv.checks.pair import Pair
-from pytest_kerasequiv.models.twins import Twins
 from pytest_kerasequiv.verdict import Verdict
 
 

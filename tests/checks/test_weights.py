@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from pytest_kerasequiv.checks import weights
+from pytest_kerasequiv.correspondence.variable_map import VariableMap, carries, map_variables
 from pytest_kerasequiv.jsonable import to_jsonable
-from pytest_kerasequiv.models.graph import NoLayerGraph, layer_graph
-from pytest_kerasequiv.models.matching import match
-from pytest_kerasequiv.models.variables import assign, values_of
-from pytest_kerasequiv.models.weight_map import VariableMap, carries, map_variables
+from pytest_kerasequiv.layers.graph_reading import layer_graph
+from pytest_kerasequiv.layers.layer_graph import NoLayerGraph
+from pytest_kerasequiv.layers.matching import match
 from pytest_kerasequiv.verdict import CheckResult, Evidence, Verdict
+from pytest_kerasequiv.weights.variables import assign, values_of
 
 
 def mapped(reference: Any, candidate: Any) -> VariableMap:

@@ -7,8 +7,8 @@ import keras
 import numpy as np
 import pytest
 
+from pytest_kerasequiv.building.twins import Twins
 from pytest_kerasequiv.comparison import Comparison
-from pytest_kerasequiv.models.twins import Twins
 from pytest_kerasequiv.verdict import Verdict
 
 REWRITES = runpy.run_path(str(Path(__file__).with_name("rewrites.py")))["REWRITES"]

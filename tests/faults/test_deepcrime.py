@@ -8,8 +8,8 @@ import keras
 import pytest
 from keras import layers, regularizers
 
+from pytest_kerasequiv.building.twins import Twins
 from pytest_kerasequiv.comparison import Comparison
-from pytest_kerasequiv.models.twins import Twins
 from pytest_kerasequiv.verdict import Verdict
 
 LADDER = ("weights", "outputs", "gradients", "updates")

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from keras import layers, regularizers
 
+from pytest_kerasequiv.building.twins import Twins
 from pytest_kerasequiv.checks.plan_settings import compare_plans, plan_settings
 from pytest_kerasequiv.comparison import Comparison
-from pytest_kerasequiv.models.twins import Twins
 from pytest_kerasequiv.training.plan import Training
 from pytest_kerasequiv.verdict import CheckResult, Verdict
 

@@ -90,7 +90,7 @@ def install():
         module = types.ModuleType(f"pytest_kerasequiv.checks.{name}")
         module.run = run_of(name)
         sys.modules[module.__name__] = module
-    twins = types.ModuleType("pytest_kerasequiv.models.twins")
+    twins = types.ModuleType("pytest_kerasequiv.building.twins")
     twins.Twins = Twins
     sys.modules[twins.__name__] = twins
     plan = types.ModuleType("pytest_kerasequiv.training.plan")
@@ -104,10 +104,10 @@ def install():
 
 def install_locate():
     # The real one, which would import TensorFlow to put back its random state after an import.
-    spec = importlib.util.find_spec("pytest_kerasequiv.models.locate")
+    spec = importlib.util.find_spec("pytest_kerasequiv.building.locate")
     locate = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(locate)
-    locate.preserved_world = contextlib.nullcontext
+    locate.preserved_state = contextlib.nullcontext
     sys.modules[spec.name] = locate
 
 

@@ -200,7 +200,7 @@ def test_a_conftest_rules_over_declared_twins_too(project: pytest.Pytester) -> N
 def test_a_bad_declaration_names_file_pair_and_key(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, old: str, new: str, message: str
 ) -> None:
-    from pytest_kerasequiv.declared import read_pairs
+    from pytest_kerasequiv.plugin.declared import read_pairs
 
     monkeypatch.setattr("sys.path", [*sys.path])
     (tmp_path / "declared_models.py").write_text(MODELS)
@@ -230,7 +230,7 @@ def test_a_bad_declaration_is_an_error_of_its_file(project: pytest.Pytester) -> 
 
 
 def test_two_pairs_of_one_name_are_refused(tmp_path: pathlib.Path) -> None:
-    from pytest_kerasequiv.declared import read_pairs
+    from pytest_kerasequiv.plugin.declared import read_pairs
 
     (tmp_path / "pyproject.toml").write_text(PAIR + PAIR)
     with pytest.raises(InputError, match=r"two pairs have the name 'forecaster' \(key 'name'\)"):
@@ -310,7 +310,7 @@ def test_a_declaration_that_is_no_toml_is_an_error(project: pytest.Pytester, wor
 
 
 def test_a_table_that_is_none_is_refused(tmp_path: pathlib.Path) -> None:
-    from pytest_kerasequiv.declared import read_pairs
+    from pytest_kerasequiv.plugin.declared import read_pairs
 
     path = tmp_path / "pyproject.toml"
     path.write_text("[tool]\nkerasequiv = 3\n", encoding="utf-8")

@@ -70,7 +70,7 @@ def test_an_empty_value_does_not_undo_the_ini_file(
 
 
 def test_every_option_with_a_value_is_tried_empty() -> None:
-    from pytest_kerasequiv.options import OPTIONS
+    from pytest_kerasequiv.plugin.options import OPTIONS
 
     marks = test_an_empty_value_does_not_undo_the_ini_file.pytestmark  # type: ignore[attr-defined]
     assert set(OPTIONS) in [set(mark.args[1]) for mark in marks]
@@ -126,7 +126,7 @@ def test_a_conftest_sets_defaults_for_its_folder_and_the_command_line_wins(scrip
 
 def test_with_defaults_refuses_what_a_folder_cannot_set() -> None:
     from pytest_kerasequiv import InputError
-    from pytest_kerasequiv.settings import Settings
+    from pytest_kerasequiv.plugin.settings import Settings
 
     with pytest.raises(InputError, match=r"inconclusive='warn'.*choose from seeds"):
         Settings().with_defaults(inconclusive="warn")

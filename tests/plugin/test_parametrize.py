@@ -193,7 +193,7 @@ def test_a_check_called_outside_its_test_is_refused(scripted: pytest.Pytester) -
     scripted.makepyfile(
         """
         import pytest
-        from pytest_kerasequiv.pair_checks import PairCheck
+        from pytest_kerasequiv.plugin.pair_checks import PairCheck
 
         def test_it():
             with pytest.raises(RuntimeError, match="only in the test"):

@@ -106,7 +106,7 @@ def test_a_file_gets_a_line_now_and_then(scripted: pytest.Pytester) -> None:
     scripted.makepyfile(ONE)
     assert "2 of 2 runs" not in scripted.runpytest("--kerasequiv").stdout.str()
     scripted.makeconftest(
-        "import scripted_floors, pytest_kerasequiv.progress as p\n"
+        "import scripted_floors, pytest_kerasequiv.plugin.progress as p\n"
         "def pytest_configure(): p.SECONDS_BETWEEN_LINES = 0.0\n"
     )
     lines = scripted.runpytest_subprocess("--kerasequiv").stdout

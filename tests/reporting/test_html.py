@@ -66,7 +66,9 @@ def test_the_page_holds_all_there_is_to_know(page: str) -> None:
 
 def test_the_outcome_and_what_was_expected_are_told(equivalent: Report, different: Report) -> None:
     outcome = Outcome("failed", failed=("a", "b[<script>]"), uncompared=("b[<script>]",))
-    page = pages.render_session(EndedSession((equivalent, different), ending=outcome, condoned=(different,)))
+    page = pages.render_session(
+        EndedSession((equivalent, different), ending=outcome, not_failed=(different,))
+    )
     reader = read(page)
     text = reader.text
     told = "Session failed: 2 tests failed; 1 of them compared nothing"

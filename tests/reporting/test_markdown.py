@@ -37,7 +37,7 @@ def test_nothing_ran() -> None:
 
 def test_the_outcome_comes_first_and_names_stay_text(equivalent: Report, different: Report) -> None:
     outcome = Outcome("failed", failed=("a", "b[<i>|`]"), uncompared=("b[<i>|`]",))
-    session = EndedSession((equivalent, different), ending=outcome, condoned=(different,))
+    session = EndedSession((equivalent, different), ending=outcome, not_failed=(different,))
     lines = render(session).splitlines()
     assert lines[2] == "**Session failed: 2 tests failed; 1 of them compared nothing**"
     assert lines.index("- b\\[\\<i\\>\\|\\`\\]") < lines.index(

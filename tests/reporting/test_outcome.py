@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from pytest_kerasequiv import Report
+from pytest_kerasequiv.plugin.session_end import section
 from pytest_kerasequiv.reporting.outcome import CONDONED, SHOWN_TESTS, EndedSession, Outcome
 from pytest_kerasequiv.reporting.session import SessionReport
-from pytest_kerasequiv.terminal import section
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_no_more_tests_are_named_than_there_is_room_for() -> None:
 
 
 def test_the_terminal_says_the_same_of_a_condoned_pair(different: Report) -> None:
-    assert f"    {CONDONED}" in list(section([different], condoned=[different]))
+    assert f"    {CONDONED}" in list(section([different], not_failed=[different]))
 
 
 def test_the_json_form_is_that_of_every_session(different: Report) -> None:

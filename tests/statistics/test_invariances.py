@@ -6,10 +6,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from pytest_kerasequiv import Verdict, equivalence_test, required_runs
-from pytest_kerasequiv.statistics.arms import read_arms
 from pytest_kerasequiv.statistics.margin import parse_margin
 from pytest_kerasequiv.statistics.mover import p_values, sd_margin
 from pytest_kerasequiv.statistics.planning import detectable_difference
+from pytest_kerasequiv.statistics.samples import read_arms
 from pytest_kerasequiv.statistics.within import mean_test
 
 some = settings(max_examples=40, deadline=None)

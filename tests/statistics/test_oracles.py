@@ -13,12 +13,12 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttost_ind, ttost_paired
 
 from pytest_kerasequiv import equivalence_test
-from pytest_kerasequiv.statistics.arms import read_arms
 from pytest_kerasequiv.statistics.decision import holm
 from pytest_kerasequiv.statistics.failures import unpaired_failure_p
 from pytest_kerasequiv.statistics.means import mean_difference, tost_absolute
 from pytest_kerasequiv.statistics.mover import jackknife_sd, sd_margin
 from pytest_kerasequiv.statistics.permutation import permutation_test
+from pytest_kerasequiv.statistics.samples import read_arms
 
 quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
 values = st.floats(-1e3, 1e3, allow_nan=False, width=32)

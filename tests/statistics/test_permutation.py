@@ -3,9 +3,9 @@ import math
 import numpy as np
 import pytest
 
-from pytest_kerasequiv.statistics.arms import read_arms
 from pytest_kerasequiv.statistics.arrangements import DRAWS
 from pytest_kerasequiv.statistics.permutation import permutation_test
+from pytest_kerasequiv.statistics.samples import read_arms
 
 
 def run(x, y, paired=False, rng=None):

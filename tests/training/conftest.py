@@ -33,6 +33,6 @@ def mlp():
 @pytest.fixture
 def source_of():
     """Make the source of one side from a builder."""
-    from pytest_kerasequiv.models.sources import source_of
+    from pytest_kerasequiv.building.sources import source_of
 
     return lambda builder, side="reference": source_of(builder, side, compile=None)

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 from keras import layers
 
+from pytest_kerasequiv.building.twins import Twins
 from pytest_kerasequiv.checks import training
 from pytest_kerasequiv.checks.pair import Pair
-from pytest_kerasequiv.models.twins import Twins
 from pytest_kerasequiv.training import keys
 from pytest_kerasequiv.training.cache import RunCache, as_cache
 from pytest_kerasequiv.training.keys import RunKeys
 from pytest_kerasequiv.training.plan import Training
 from pytest_kerasequiv.training.runs import Run
-from pytest_kerasequiv.training.starts import Starts
+from pytest_kerasequiv.training.starts.drawing import Starts
 
 X = np.random.default_rng(0).normal(size=(24, 4)).astype("float32")
 Y = X.sum(axis=1, keepdims=True)

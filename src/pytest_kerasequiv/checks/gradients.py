@@ -4,24 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
-from pytest_kerasequiv.checks.backward import blame_backward, blame_training
-from pytest_kerasequiv.checks.blame import layer_table
-from pytest_kerasequiv.checks.compile_settings import compare_settings, settings_of
-from pytest_kerasequiv.checks.judging import Judged, judge, tolerance_figures
-from pytest_kerasequiv.checks.losses import LossPlan, plan_loss
-from pytest_kerasequiv.checks.parts import VariablePairs, explaining, shortened
-from pytest_kerasequiv.checks.passes import Observation, observe, one_sided, parts_of, zero_share
-from pytest_kerasequiv.checks.repeating import unrepeatable
-from pytest_kerasequiv.checks.sides import sides_of, unmapped
-from pytest_kerasequiv.checks.training_inputs import training_probes
-from pytest_kerasequiv.models.probes import Probe
+from pytest_kerasequiv.checks.blame.backward import blame_backward, blame_training
+from pytest_kerasequiv.checks.blame.forward import layer_table
+from pytest_kerasequiv.checks.compiled.in_force import compare_settings, settings_of
+from pytest_kerasequiv.checks.numeric.inputs import training_probes
+from pytest_kerasequiv.checks.numeric.judging import Judged, judge, tolerance_figures
+from pytest_kerasequiv.checks.numeric.losses import LossPlan, plan_loss
+from pytest_kerasequiv.checks.numeric.repeating import unrepeatable
+from pytest_kerasequiv.checks.numeric.tensors import VariablePairs, explaining, shortened
+from pytest_kerasequiv.checks.numeric.training_pass import (
+    Observation,
+    observe,
+    one_sided,
+    parts_of,
+    zero_share,
+)
+from pytest_kerasequiv.checks.numeric.views import sides_of, unmapped
+from pytest_kerasequiv.checks.pair import Pair
+from pytest_kerasequiv.surface.probes import Probe
 from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Verdict
-
-if TYPE_CHECKING:
-    from pytest_kerasequiv.checks.pair import Pair
-
 
 NAME = "gradients"
 

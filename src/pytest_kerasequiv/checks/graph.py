@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pytest_kerasequiv.models.graph import LayerGraph, NoLayerGraph, layer_graph
-from pytest_kerasequiv.models.matching import Match, match
+import keras
+
+from pytest_kerasequiv.checks.pair import Pair
+from pytest_kerasequiv.layers.edits import Edit
+from pytest_kerasequiv.layers.graph_reading import layer_graph
+from pytest_kerasequiv.layers.layer_graph import LayerGraph, NoLayerGraph
+from pytest_kerasequiv.layers.matching import Match, match
 from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Verdict
-
-if TYPE_CHECKING:
-    import keras
-
-    from pytest_kerasequiv.checks.pair import Pair
-    from pytest_kerasequiv.models.edit import Edit
 
 NAME = "graph"
 ALIKE = 3

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pytest_kerasequiv.checks.answers import Observation, observe
-from pytest_kerasequiv.checks.blame import blame, layer_table
-from pytest_kerasequiv.checks.callers import caller_findings
-from pytest_kerasequiv.checks.contract import (
+from pytest_kerasequiv.checks.blame.forward import blame, layer_table
+from pytest_kerasequiv.checks.numeric.callers import caller_findings
+from pytest_kerasequiv.checks.numeric.contract import (
     dtype_problems,
     key_problems,
     narrow_ids,
@@ -18,19 +17,16 @@ from pytest_kerasequiv.checks.contract import (
     shape_problem,
     state_problems,
 )
-from pytest_kerasequiv.checks.judging import Judged, judge, judge_masks, tolerance_figures
-from pytest_kerasequiv.checks.overrides import override_findings
-from pytest_kerasequiv.checks.own_inputs import own_inputs
-from pytest_kerasequiv.checks.plain_call import plain_call_findings
-from pytest_kerasequiv.checks.sides import sides_of, unmapped
-from pytest_kerasequiv.checks.surveying import survey_of
-from pytest_kerasequiv.models.probes import NoProbes, Probe, probes_for
-from pytest_kerasequiv.models.running import called
+from pytest_kerasequiv.checks.numeric.inference import Observation, observe
+from pytest_kerasequiv.checks.numeric.inputs import own_inputs, survey_of
+from pytest_kerasequiv.checks.numeric.judging import Judged, judge, judge_masks, tolerance_figures
+from pytest_kerasequiv.checks.numeric.overrides import override_findings
+from pytest_kerasequiv.checks.numeric.plain_call import plain_call_findings
+from pytest_kerasequiv.checks.numeric.views import sides_of, unmapped
+from pytest_kerasequiv.checks.pair import Pair
+from pytest_kerasequiv.running.running import called
+from pytest_kerasequiv.surface.probes import NoProbes, Probe, probes_for
 from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Verdict
-
-if TYPE_CHECKING:
-    from pytest_kerasequiv.checks.pair import Pair
-
 
 NAME = "outputs"
 

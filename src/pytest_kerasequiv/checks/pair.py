@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import numbers
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from pytest_kerasequiv.building.twins import Twins
 from pytest_kerasequiv.checks import tolerance
+from pytest_kerasequiv.correspondence.variable_map import VariableMap, map_variables
 from pytest_kerasequiv.errors import InputError
-from pytest_kerasequiv.models.graph import NoLayerGraph, layer_graph
-from pytest_kerasequiv.models.matching import match
-from pytest_kerasequiv.models.program import match_programs, trace
-from pytest_kerasequiv.models.seeds import preserved_world
-from pytest_kerasequiv.models.variables import is_seed, values_of, variables_of
-from pytest_kerasequiv.models.weight_map import map_variables
-
-if TYPE_CHECKING:
-    import keras
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from pytest_kerasequiv.models.graph import LayerGraph
-    from pytest_kerasequiv.models.matching import Match
-    from pytest_kerasequiv.models.program import Program, ProgramMatch
-    from pytest_kerasequiv.models.twins import Twins
-    from pytest_kerasequiv.models.weight_map import VariableMap
+from pytest_kerasequiv.keras_access.random_state import preserved_state
+from pytest_kerasequiv.layers.graph_reading import layer_graph
+from pytest_kerasequiv.layers.layer_graph import LayerGraph, NoLayerGraph
+from pytest_kerasequiv.layers.matching import Match, match
+from pytest_kerasequiv.program import Program, ProgramMatch, match_programs, trace
+from pytest_kerasequiv.weights.variables import is_seed, values_of, variables_of
 
 
 class Pair:
@@ -129,7 +124,7 @@ def _checked_seed(seed: Any) -> int:
 def _graph_or_none(model: keras.Model) -> LayerGraph | None:
     try:
         with (
-            preserved_world()
+            preserved_state()
         ):  # reading the nodes of stateful layers makes symbolic tensors, which are counted
             return layer_graph(model)
     except NoLayerGraph:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+
+from pytest_kerasequiv.training.data import leaves
+from pytest_kerasequiv.training.plan import Training
 from pytest_kerasequiv.verdict import Finding
-
-if TYPE_CHECKING:
-    from pytest_kerasequiv.training.plan import Training
 
 FIELDS = ("batch_size", "epochs", "shuffle", "metrics")
 """Fields of a plan that decide what a run computes."""
@@ -32,12 +34,6 @@ def plan_settings(plan: Training) -> dict[str, Any]:
 
 
 def _digest(values: Any) -> str | None:
-    import hashlib
-
-    import numpy as np
-
-    from pytest_kerasequiv.training.data import leaves
-
     if values is None:
         return None
     digest = hashlib.sha256()

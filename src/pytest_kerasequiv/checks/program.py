@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pytest_kerasequiv.models.program import Program, ProgramMatch, match_programs, trace
+import keras
+
+from pytest_kerasequiv.checks.pair import Pair
+from pytest_kerasequiv.program import Program, ProgramMatch, match_programs, trace
 from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Verdict
-
-if TYPE_CHECKING:
-    import keras
-
-    from pytest_kerasequiv.checks.pair import Pair
 
 
 def observe(model: keras.Model) -> Program:
@@ -22,7 +20,7 @@ def compare(reference: Program, candidate: Program) -> CheckResult:
     """Prove that two programs are the same, or say where they part.
 
     EQUIVALENT, with the evidence PROVED, holds for all weights and inputs; see
-    `pytest_kerasequiv.models.program` for what exactly it says. Otherwise INCONCLUSIVE, never DIFFERENT:
+    `pytest_kerasequiv.program` for what exactly it says. Otherwise INCONCLUSIVE, never DIFFERENT:
     other operations may compute the same.
     """
     return result(reference, candidate, match_programs(reference, candidate))

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pytest_kerasequiv.checks.row_alignment import Pairing, align
-from pytest_kerasequiv.checks.side_by_side import shapes_text, side_by_side
-from pytest_kerasequiv.models.summary_rows import Row, Summary, summary_of
+import keras
+
+from pytest_kerasequiv.checks.pair import Pair
+from pytest_kerasequiv.checks.tables.row_alignment import Pairing, align
+from pytest_kerasequiv.checks.tables.side_by_side import shapes_text, side_by_side
+from pytest_kerasequiv.layers.summary_rows import Row, Summary, summary_of
 from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Verdict
-
-if TYPE_CHECKING:
-    import keras
-
-    from pytest_kerasequiv.checks.pair import Pair
 
 NAME = "summary"
 

@@ -24,16 +24,16 @@ from __future__ import annotations
 import math
 import numbers
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from pytest_kerasequiv.errors import InputError
-from pytest_kerasequiv.models.dtypes import UNIT_ROUNDOFF
+from pytest_kerasequiv.running.dtypes import UNIT_ROUNDOFF
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+Array = NDArray[np.generic]
 
-    Array = NDArray[np.generic]
 
 SAFETY = 64.0
 """Multiple of the measured amplification that another program for the same function may err by."""
@@ -70,8 +70,6 @@ class Tolerance:
 
     def allowed(self, reference: Array) -> Array:
         """Return the allowed absolute difference for each element."""
-        import numpy as np
-
         finite = np.where(np.isfinite(reference), np.abs(reference), 0.0)
         allowed: Array = self.atol + self.rtol * finite
         return allowed
@@ -141,8 +139,6 @@ def derived(amplified: float, dtype: str, *, within: str) -> Tolerance:
 
 def largest(values: Any) -> float:
     """Return the largest finite magnitude; 0 where there is none."""
-    import numpy as np
-
     magnitudes = np.abs(np.asarray(values, dtype=np.float64))
     finite = magnitudes[np.isfinite(magnitudes)]
     return float(finite.max()) if finite.size else 0.0

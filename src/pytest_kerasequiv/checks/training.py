@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from pytest_kerasequiv.building.sources import Source
+from pytest_kerasequiv.checks.pair import Pair
+from pytest_kerasequiv.statistics.decision import Decision, decide
+from pytest_kerasequiv.statistics.looks import default_looks
+from pytest_kerasequiv.statistics.result import EquivalenceTest
 from pytest_kerasequiv.training.arms import Arms, metric_names
+from pytest_kerasequiv.training.engines.choice import make_arm
+from pytest_kerasequiv.training.plan import Training
 from pytest_kerasequiv.training.runs import ProgressCallback, Runs, listed
+from pytest_kerasequiv.training.setup import make_arms
+from pytest_kerasequiv.training.starts.coupling import coupling
 from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Verdict
-
-if TYPE_CHECKING:
-    from pytest_kerasequiv.checks.pair import Pair
-    from pytest_kerasequiv.models.sources import Source
-    from pytest_kerasequiv.statistics.decision import Decision
-    from pytest_kerasequiv.statistics.result import EquivalenceTest
-    from pytest_kerasequiv.training.plan import Training
 
 NAME = "training"
 
@@ -34,8 +36,6 @@ def observe(
     Raises:
         InputError: the model is not compiled, or the plan's data do not fit it.
     """
-    from pytest_kerasequiv.training.engines import make_arm
-
     arm = make_arm(source, plan, side)
     runs = tuple(arm.train(plan.seed_values if seeds is None else seeds))
     return Runs(runs, arm.reason)
@@ -47,8 +47,6 @@ def compare(reference: Runs, candidate: Runs, plan: Training) -> CheckResult:
     Raises:
         InputError: the plan names a metric that the runs do not have, or the twins' metrics differ.
     """
-    from pytest_kerasequiv.statistics.decision import decide
-
     names = metric_names(plan, reference, candidate)
     if not names:
         return _no_metrics(reference, candidate, plan)
@@ -95,9 +93,6 @@ def run(
     Raises:
         InputError: the twins cannot be trained as planned.
     """
-    from pytest_kerasequiv.training.coupling import coupling
-    from pytest_kerasequiv.training.engines import make_arms
-
     coupled = coupling(pair.twins, lambda: pair.variable_map) if training.paired else None
     programs = {
         "reference": lambda: pair.reference_program,
@@ -139,8 +134,6 @@ _COUPLED = Finding(
 
 def looks_of(plan: Training) -> Any:
     """Return when the plan decides: at 10, 15 and 20 of 20 runs; see `statistics.default_looks`."""
-    from pytest_kerasequiv.statistics.looks import default_looks
-
     return default_looks(len(plan.seed_values), plan.error_rate)
 
 

@@ -4,29 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pytest_kerasequiv.checks.backward import blame_training
-from pytest_kerasequiv.checks.compile_settings import compare_settings, settings_of
-from pytest_kerasequiv.checks.judging import Judged, judge, tolerance_figures
-from pytest_kerasequiv.checks.lessons import Lesson, Observation, compile_plan, observe
-from pytest_kerasequiv.checks.losses import plan_loss
-from pytest_kerasequiv.checks.parts import Part, VariablePairs, explaining, like
-from pytest_kerasequiv.checks.repeating import unrepeatable
-from pytest_kerasequiv.checks.sides import sides_of, unmapped
-from pytest_kerasequiv.checks.training_inputs import training_probes
-from pytest_kerasequiv.checks.variable_labels import Label
+import numpy as np
+from numpy.typing import NDArray
+
+from pytest_kerasequiv.checks.blame.backward import blame_training
+from pytest_kerasequiv.checks.compiled.in_force import compare_settings, settings_of
+from pytest_kerasequiv.checks.numeric.inputs import training_probes
+from pytest_kerasequiv.checks.numeric.judging import Judged, judge, tolerance_figures
+from pytest_kerasequiv.checks.numeric.losses import plan_loss
+from pytest_kerasequiv.checks.numeric.repeating import unrepeatable
+from pytest_kerasequiv.checks.numeric.steps import Lesson, Observation, compile_plan, observe
+from pytest_kerasequiv.checks.numeric.tensors import Label, Part, VariablePairs, explaining, like
+from pytest_kerasequiv.checks.numeric.views import sides_of, unmapped
+from pytest_kerasequiv.checks.pair import Pair
 from pytest_kerasequiv.errors import InputError
-from pytest_kerasequiv.models.probes import Probe
+from pytest_kerasequiv.surface.probes import Probe
 from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Verdict
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from pytest_kerasequiv.checks.pair import Pair
-
-    Array = NDArray[np.generic]
+Array = NDArray[np.generic]
 
 
 NAME = "updates"
@@ -132,11 +129,11 @@ def compare(
     """
     found = compare_settings(NAME, reference.settings, candidate.settings)
     masked = _masked(reference)
-    race = _Race(reference, candidate, mapping, masked, rtol, atol)
+    run = LockStep(reference, candidate, mapping, masked, rtol, atol)
     judged: list[Judged] = []
     for phase in PHASES:
         if phase in reference.steps and phase in candidate.steps:
-            found += race.first_difference(phase, judged)
+            found += run.first_difference(phase, judged)
     figures = _figures(reference, candidate, mapping, masked, judged)
     findings = (*sorted(found, key=lambda f: f.severity != "difference"), *notes)
     if any(finding.severity == "difference" for finding in found):
@@ -162,7 +159,7 @@ def _masked(reference: Observation) -> frozenset[int]:
 
 
 @dataclass(frozen=True)
-class _Race:
+class LockStep:
     """The two observations side by side, to be judged step by step."""
 
     reference: Observation
@@ -229,8 +226,6 @@ def _weight_and_slots(steps: Sequence[Any], a: int, b: int, labels: tuple[Label,
 
 
 def _metric_parts(steps: Sequence[Any]) -> list[Part]:
-    import numpy as np
-
     parts = []
     for name in steps[0].metrics:
         if name in steps[1].metrics:

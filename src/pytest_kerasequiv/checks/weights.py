@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from pytest_kerasequiv.checks.initial_values import InitialValues, WeightsObservation, where
-from pytest_kerasequiv.checks.vocabularies import vocabulary_findings
-from pytest_kerasequiv.models.initial import VariableFacts, facts_of
-from pytest_kerasequiv.models.variables import values_of
-from pytest_kerasequiv.models.vocabularies import learned_of
+import keras
+
+from pytest_kerasequiv.checks.pair import Pair
+from pytest_kerasequiv.checks.tables.initial_values import (
+    InitialValues,
+    VariableFacts,
+    WeightsObservation,
+    facts_of,
+    where,
+)
+from pytest_kerasequiv.checks.tables.lookups import vocabulary_findings
+from pytest_kerasequiv.correspondence.variable_map import VariableMap
 from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Verdict
-
-if TYPE_CHECKING:
-    import keras
-
-    from pytest_kerasequiv.checks.pair import Pair
-    from pytest_kerasequiv.models.weight_map import VariableMap
+from pytest_kerasequiv.weights.variables import values_of
+from pytest_kerasequiv.weights.vocabularies import learned_of
 
 NAME = "weights"
 Mode = Literal["copy", "own"]

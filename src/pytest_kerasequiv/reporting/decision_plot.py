@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
-    from pytest_kerasequiv.statistics.result import EquivalenceTest
+from pytest_kerasequiv.statistics.result import EquivalenceTest, p_text
+from pytest_kerasequiv.statistics.samples import LARGEST
 
 _REFERENCE, _CANDIDATE, _BAND, _INK = "#3b6fb6", "#d1762b", "#cfe3cf", "#333333"
 _VERDICTS = {"EQUIVALENT": "#2e7d32", "DIFFERENT": "#b3261e", "INCONCLUSIVE": "#8a6d00"}
@@ -34,10 +38,6 @@ def draw(test: EquivalenceTest | Mapping[str, Any], path: str | Path, *, title: 
     if target.suffix not in {".svg", ".png"}:
         raise ValueError(f"path {str(target)!r}: pictures are written as .svg or .png")
     data = test if isinstance(test, Mapping) else test.to_dict()
-    import matplotlib as mpl
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     # A fixed salt and no date: the same decision gives the same bytes.
     with mpl.rc_context({"svg.hashsalt": "kerasequiv", "svg.fonttype": "none", "font.size": 9}):
         figure = Figure(figsize=(7.6, 3.1), layout="constrained")
@@ -100,8 +100,6 @@ def _draw_arm(
 
 
 def _draw_difference(axes: Axes, data: Mapping[str, Any]) -> None:
-    from matplotlib.ticker import MaxNLocator
-
     margin, difference = float(data["margin"]), float(data["difference"])
     colour = _VERDICTS[data["verdict"]]
     axes.axvspan(-margin, margin, color=_BAND, zorder=0)
@@ -125,8 +123,6 @@ def _draw_difference(axes: Axes, data: Mapping[str, Any]) -> None:
 
 
 def _p_line(data: Mapping[str, Any]) -> str:
-    from pytest_kerasequiv.statistics.text import p_text
-
     equivalence, difference = float(data["p_equivalence"]), float(data["p_difference_holm"])
     return f"equivalence p {p_text(equivalence)}, difference p {p_text(difference)}"
 
@@ -136,8 +132,6 @@ def _placed(value: float, fail_value: float | None) -> float:
 
 
 def _usable(value: float) -> bool:
-    from pytest_kerasequiv.statistics.arms import LARGEST
-
     return math.isfinite(value) and abs(value) <= LARGEST
 
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import networkx as nx
+
 SIDES = ("reference", "candidate")
 FOLD_FROM = 60
 """Rows from which on a picture folds away what lies far from every difference."""
@@ -83,8 +85,6 @@ def shared_rows(figures: Mapping[str, Any]) -> tuple[list[int], list[int]]:
     Rows are the longest paths in one graph of both sides in which partners are one node, as long as that
     graph has no cycle; else each side has rows of its own.
     """
-    import networkx as nx
-
     names = [[(side, index) for index in range(len(figures[side]["nodes"]))] for side in SIDES]
     partner = {("candidate", other): ("reference", index) for index, other in figures["pairs"]}
     for merged in (partner, {}):
@@ -97,8 +97,6 @@ def shared_rows(figures: Mapping[str, Any]) -> tuple[list[int], list[int]]:
 
 
 def _merged(figures: Mapping[str, Any], merged: Mapping[tuple[str, int], tuple[str, int]]) -> Any:
-    import networkx as nx
-
     graph = nx.DiGraph()
     for side in SIDES:
         for index, node in enumerate(figures[side]["nodes"]):

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 from pytest_kerasequiv.reporting.graph_layout import SIDES, Rows, columns_of, rewired, rows_of
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 ROW_INCHES = 0.52
 COLUMN_INCHES = 2.7
@@ -58,9 +58,6 @@ def draw_from_figures(figures: Mapping[str, Any], path: str | Path, *, fold: boo
 
 
 def _figure(figures: Mapping[str, Any], *, fold: bool) -> Figure:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     rows = rows_of(figures, fold=fold)
     sides = {side: _boxes(figures, side, rows) for side in SIDES}
     widths = {

@@ -8,7 +8,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from jinja2 import Environment, FileSystemLoader
+
+from pytest_kerasequiv.reporting.decision_plot import draw
 from pytest_kerasequiv.reporting.divergence import divergence_rows
+from pytest_kerasequiv.reporting.graph_picture import draw_from_figures
 from pytest_kerasequiv.reporting.outcome import CONDONED, ended
 from pytest_kerasequiv.reporting.session import SessionReport, of_reports
 from pytest_kerasequiv.reporting.text import MEANING, culprit, metric_rows, metrics, next_step, number
@@ -27,8 +31,6 @@ def render_session(session: SessionReport) -> str:
 
     All names and messages are escaped; pictures are embedded as images, so that text in them stays text.
     """
-    from jinja2 import Environment, FileSystemLoader
-
     environment = Environment(
         loader=FileSystemLoader(FOLDER), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
@@ -39,8 +41,8 @@ def render_session(session: SessionReport) -> str:
         session=session,
         counts=session.counts(),
         outcome=whole.ending,
-        pairs=[_view(report) | {"condoned": report in whole.condoned} for report in session.pairs],
-        condoned=CONDONED,
+        pairs=[_view(report) | {"not_failed": report in whole.not_failed} for report in session.pairs],
+        not_failed=CONDONED,
         meaning=MEANING,
         style=(FOLDER / "report.css").read_text(encoding="utf-8"),
     )
@@ -70,14 +72,10 @@ def _graph(figures: Mapping[str, Any]) -> dict[str, str] | None:
     """Return the picture of both graphs, or why there is none."""
     if "reference" not in figures or "candidate" not in figures:
         return None
-    from pytest_kerasequiv.reporting.graph_picture import draw_from_figures
-
     return _picture(lambda path: draw_from_figures(figures, path))
 
 
 def _decision(name: str, metric: Mapping[str, Any]) -> dict[str, Any]:
-    from pytest_kerasequiv.reporting.decision_plot import draw
-
     return {"name": name, "metric": metric, "picture": _picture(lambda path: draw(metric, path, title=name))}
 
 

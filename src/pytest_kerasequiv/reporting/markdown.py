@@ -23,7 +23,7 @@ def render(session: SessionReport) -> str:
     lines += ["| pair | verdict | evidence | checks | seconds |", "|---|---|---|---|---|"]
     lines += [_pair_row(pair) for pair in session.pairs]
     for pair in session.pairs:
-        lines += _explained(pair, condoned=pair in whole.condoned)
+        lines += _explained(pair, not_failed=pair in whole.not_failed)
     for pair in session.pairs:
         lines += _metrics(pair)
     if session.command:
@@ -54,7 +54,7 @@ def _pair_row(pair: Report) -> str:
     return f"| {escaped(pair.name)} | {verdict} | {evidence} | {len(pair.checks)} | {seconds:.1f} |"
 
 
-def _explained(pair: Report, *, condoned: bool) -> Iterator[str]:
+def _explained(pair: Report, *, not_failed: bool) -> Iterator[str]:
     if pair.verdict is Verdict.EQUIVALENT:
         return
     yield ""
@@ -62,7 +62,7 @@ def _explained(pair: Report, *, condoned: bool) -> Iterator[str]:
     first = culprit(pair)
     if first is not None:
         yield f"- {escaped(first.message)}"
-    if condoned:
+    if not_failed:
         yield f"- {CONDONED}"
     yield f"- Next: {escaped(next_step(pair))}"
 

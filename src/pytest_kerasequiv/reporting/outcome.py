@@ -65,11 +65,11 @@ class EndedSession(SessionReport):
 
     Attributes:
         ending: how it came out.
-        condoned: the pairs that are not EQUIVALENT though no test failed over them.
+        not_failed: the pairs that are not EQUIVALENT though no test failed over them.
     """
 
     ending: Outcome = field(default_factory=Outcome)
-    condoned: tuple[Report, ...] = ()
+    not_failed: tuple[Report, ...] = ()
 
 
 def ended(session: SessionReport) -> EndedSession:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pytest_kerasequiv.reporting.decision_plot import draw
+from pytest_kerasequiv.reporting.graph_picture import draw_from_figures
 from pytest_kerasequiv.verdict import Verdict
 
 _WORST_FIRST = (Verdict.DIFFERENT, Verdict.INCONCLUSIVE, Verdict.EQUIVALENT)
@@ -19,8 +21,6 @@ def draw_graphs(figures: Mapping[str, Any], path: Path) -> None:
     """
     if "reference" not in figures or "candidate" not in figures:
         raise ValueError("there is no picture: a side has no layer graph (a subclassed model)")
-    from pytest_kerasequiv.reporting.graph_picture import draw_from_figures
-
     draw_from_figures(figures, path)
 
 
@@ -33,7 +33,5 @@ def draw_training(figures: Mapping[str, Any], path: Path) -> None:
     metrics = figures.get("metrics", {})
     if not metrics:
         raise ValueError("there is no picture: no run gave a metric")
-    from pytest_kerasequiv.reporting.decision_plot import draw
-
     name = min(metrics, key=lambda metric: _WORST_FIRST.index(Verdict(metrics[metric]["verdict"])))
     draw(metrics[name], path, title=name)

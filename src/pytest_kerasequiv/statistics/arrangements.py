@@ -11,13 +11,12 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+import numpy as np
+from numpy.typing import NDArray
 
-    Array = NDArray[np.float64]
+Array = NDArray[np.float64]
+
 
 ENUMERATE_UP_TO = 20_000
 DRAWS = 9_999
@@ -49,8 +48,6 @@ class Labels:
 
 def squared_gaps(chosen: Array) -> Array:
     """Return the squared gap of both distribution functions behind each but the last of the sorted runs."""
-    import numpy as np
-
     m = chosen[0].sum()
     n = chosen.shape[1] - m
     gaps: Array = np.cumsum(chosen * (1 / m + 1 / n) - 1 / n, axis=1)[:, :-1] ** 2
@@ -59,8 +56,6 @@ def squared_gaps(chosen: Array) -> Array:
 
 def label_blocks(n: int, m: int, rng: np.random.Generator | None) -> Iterator[Labels]:
     """Yield the arrangements of n and m unpaired runs: all of them, or draws beside the observed one."""
-    import numpy as np
-
     if math.comb(n + m, n) <= ENUMERATE_UP_TO:
         yield _all_labels(n, m)
     elif rng is None and n + m <= _KEPT_RUNS:
@@ -73,8 +68,6 @@ def label_blocks(n: int, m: int, rng: np.random.Generator | None) -> Iterator[La
 
 def sign_blocks(n: int, rng: np.random.Generator | None) -> Iterator[Array]:
     """Yield the arrangements of n pairs, -1 swaps a pair; the first row, the observed one, swaps none."""
-    import numpy as np
-
     if 2**n <= ENUMERATE_UP_TO:
         yield _all_signs(n)
     elif rng is None and n <= _KEPT_RUNS:
@@ -94,8 +87,6 @@ def _block_sizes(total: int, width: int) -> Iterator[int]:
 
 @lru_cache(maxsize=8)
 def _all_labels(n: int, m: int) -> Labels:
-    import numpy as np
-
     places = np.array(list(itertools.combinations(range(n + m), m)))
     chosen = np.zeros((len(places), n + m))
     np.put_along_axis(chosen, places, 1.0, axis=1)
@@ -104,14 +95,10 @@ def _all_labels(n: int, m: int) -> Labels:
 
 @lru_cache(maxsize=8)
 def _kept_labels(n: int, m: int) -> Labels:
-    import numpy as np
-
     return _drawn_labels(n, m, DRAWS, np.random.default_rng(_SEED))
 
 
 def _drawn_labels(n: int, m: int, count: int, rng: np.random.Generator) -> Labels:
-    import numpy as np
-
     first = np.zeros((count, n + m))
     first[:, :m] = 1.0
     chosen = rng.permuted(first, axis=1)
@@ -120,15 +107,11 @@ def _drawn_labels(n: int, m: int, count: int, rng: np.random.Generator) -> Label
 
 @lru_cache(maxsize=8)
 def _all_signs(n: int) -> Array:
-    import numpy as np
-
     return np.array(list(itertools.product((1.0, -1.0), repeat=n)))
 
 
 @lru_cache(maxsize=8)
 def _kept_signs(n: int) -> Array:
-    import numpy as np
-
     return _observed_first(_drawn_signs(n, DRAWS + 1, np.random.default_rng(_SEED)))
 
 
@@ -138,7 +121,5 @@ def _observed_first(signs: Array) -> Array:
 
 
 def _drawn_signs(n: int, count: int, rng: np.random.Generator) -> Array:
-    import numpy as np
-
     signs: Array = rng.choice(np.array([-1.0, 1.0]), size=(count, n))
     return signs

@@ -8,19 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
 
 from pytest_kerasequiv.errors import InputError
-from pytest_kerasequiv.statistics.arms import fail_value_for, read_arms
 from pytest_kerasequiv.statistics.equivalence import check_alpha, decide_arms, decided, due_looks, generator
 from pytest_kerasequiv.statistics.looks import Look, parse_looks
 from pytest_kerasequiv.statistics.margin import Margin, parse_margin
 from pytest_kerasequiv.statistics.result import EquivalenceTest
+from pytest_kerasequiv.statistics.samples import fail_value_for, read_arms
 from pytest_kerasequiv.verdict import Verdict
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import ArrayLike
 
 
 @dataclass(frozen=True)
@@ -136,8 +135,6 @@ def decide_at_look(
 
 
 def _first(arm: Mapping[str, ArrayLike], n: int) -> dict[str, ArrayLike]:
-    import numpy as np
-
     return {name: np.asarray(values)[:n] for name, values in arm.items()}
 
 

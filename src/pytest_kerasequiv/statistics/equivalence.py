@@ -5,25 +5,24 @@ from __future__ import annotations
 import numbers
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from pytest_kerasequiv.errors import InputError
-from pytest_kerasequiv.statistics.arms import Arms, first_runs, read_arms
 from pytest_kerasequiv.statistics.description import description, outlook, summary
-from pytest_kerasequiv.statistics.explain import reasons_for
 from pytest_kerasequiv.statistics.failures import failure_p
 from pytest_kerasequiv.statistics.looks import Look, parse_looks
 from pytest_kerasequiv.statistics.margin import Margin, parse_margin
 from pytest_kerasequiv.statistics.permutation import permutation_test
-from pytest_kerasequiv.statistics.result import EquivalenceTest
+from pytest_kerasequiv.statistics.result import EquivalenceTest, reasons_for
+from pytest_kerasequiv.statistics.samples import Arms, first_runs, read_arms
 from pytest_kerasequiv.statistics.within import MeanTest, mean_test
 from pytest_kerasequiv.verdict import Verdict
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import ArrayLike, NDArray
+Array = NDArray[np.float64]
 
-    Array = NDArray[np.float64]
 
 SPREAD_RATIO = 1.5
 """Ratio of the standard deviations from which a detectable difference in spread stands against EQUIVALENT."""
@@ -80,8 +79,6 @@ def check_alpha(alpha: float) -> None:
 
 def generator(rng: np.random.Generator | int | None) -> np.random.Generator | None:
     """Return the generator that ``rng`` stands for."""
-    import numpy as np
-
     if rng is None or isinstance(rng, np.random.Generator):
         return rng
     if _is_real(rng) and rng == int(rng) and rng >= 0:

@@ -8,15 +8,15 @@ z and the p maximised over the nuisance rate (Chan 1998; Agresti and Caffo 2000)
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
 
-    from pytest_kerasequiv.statistics.arms import Arms
+from pytest_kerasequiv.statistics.samples import Arms
 
-    Array = NDArray[np.float64]
+Array = NDArray[np.float64]
+
 
 _EXACT_UP_TO = 500
 """Runs per twin up to which the unconditional test is exact; beyond, its z is compared with the normal."""
@@ -34,8 +34,6 @@ def failure_p(arms: Arms, gap: float = GAP) -> float:
 
 def paired_failure_p(only_reference: int, only_candidate: int, n: int, gap: float = GAP) -> float:
     """Return the binomial p of the discordant failures among n pairs."""
-    from scipy import stats
-
     return float(stats.binom.cdf(max(only_reference, only_candidate), n, gap))
 
 
@@ -52,9 +50,6 @@ def undetected_rate(n: int, alpha: float) -> float:
 
 def _one_sided(low: int, high: int, n: int, m: int, gap: float) -> float:
     """Return p of "rate of the second exceeds that of the first by ``gap`` or more"."""
-    import numpy as np
-    from scipy import stats
-
     z = _agresti_caffo(n, m, gap)
     if max(n, m) > _EXACT_UP_TO:
         return float(stats.norm.cdf(z[low, high]))
@@ -67,8 +62,6 @@ def _one_sided(low: int, high: int, n: int, m: int, gap: float) -> float:
 
 
 def _agresti_caffo(n: int, m: int, gap: float) -> Array:
-    import numpy as np
-
     p = ((np.arange(n + 1) + 1) / (n + 2))[:, None]
     q = ((np.arange(m + 1) + 1) / (m + 2))[None, :]
     z: Array = (q - p - gap) / np.sqrt(p * (1 - p) / (n + 2) + q * (1 - q) / (m + 2))

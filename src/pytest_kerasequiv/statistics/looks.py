@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from scipy import stats
+
 from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.statistics.failures import GAP
 
@@ -88,6 +90,4 @@ def _shared_out(given: tuple[int | Look, ...], alpha: float) -> tuple[Look, ...]
 
 def _guard_level(n: int, allowed: int, alpha: float) -> float:
     """Return the guard's level that lets ``allowed`` discordant failures among n pass at alpha = .05."""
-    from scipy import stats
-
     return float(stats.binom.cdf(allowed, n, GAP)) * min(alpha / 0.05, 1.0)

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
 
-    Array = NDArray[np.float64]
+Array = NDArray[np.float64]
+
 
 _ROUNDING = 16 * 2.0**-52
 
@@ -37,8 +38,6 @@ class MeanDifference:
 
     def quantile(self, tail: float) -> Array:
         """Return the t quantile that leaves ``tail`` above it."""
-        from scipy import special
-
         below: Any = special.stdtrit(self.df, tail)
         result: Array = -below
         return result
@@ -46,8 +45,6 @@ class MeanDifference:
 
 def constant(values: Array, scale: Array) -> NDArray[np.bool_]:
     """Return whether ``values`` are equal up to rounding in numbers as large as ``scale`` (same shape)."""
-    import numpy as np
-
     spread: Array = values.max(axis=-1) - values.min(axis=-1)
     size: Array = np.abs(scale).max(axis=-1)
     result: NDArray[np.bool_] = np.less_equal(spread, _ROUNDING * size)
@@ -56,8 +53,6 @@ def constant(values: Array, scale: Array) -> NDArray[np.bool_]:
 
 def mean_difference(x: Array, y: Array, *, paired: bool) -> MeanDifference:
     """Return the mean of y - x with its paired or Welch standard error; se = 0 where data are degenerate."""
-    import numpy as np
-
     if paired:
         n = x.shape[-1]
         w = y - x
@@ -72,8 +67,6 @@ def mean_difference(x: Array, y: Array, *, paired: bool) -> MeanDifference:
 
 def welch_df(vx: Array, vy: Array, n: int, m: int) -> Array:
     """Return Welch's degrees of freedom from the variances of the two means; n + m - 2 where both are 0."""
-    import numpy as np
-
     total = vx + vy
     share = np.divide(vx, total, out=np.full_like(total, 0.5), where=total > 0)
     df: Array = 1 / (share**2 / (n - 1) + (1 - share) ** 2 / (m - 1))
@@ -81,8 +74,6 @@ def welch_df(vx: Array, vy: Array, n: int, m: int) -> Array:
 
 
 def _variance_of_mean(values: Array) -> Array:
-    import numpy as np
-
     variance: Array = np.where(constant(values, values), 0.0, values.var(axis=-1, ddof=1)) / values.shape[-1]
     return variance
 
@@ -92,8 +83,6 @@ def tost_absolute(x: Array, y: Array, margin: float | Array, *, paired: bool) ->
 
     ``margin`` is known, in units of the metric, one number or one per experiment.
     """
-    import numpy as np
-
     d = np.asarray(margin, dtype=np.float64)[..., None]
     return p_above(y + d, x, paired=paired), p_above(x + d, y, paired=paired)
 
@@ -105,8 +94,6 @@ def tost_relative(x: Array, y: Array, share: float | Array, *, paired: bool) -> 
     reference mean counts. Both p are at least that of the reference mean against 0: a share of a mean that
     may be 0 says nothing. A negative reference mean is mirrored.
     """
-    import numpy as np
-
     r = np.asarray(share, dtype=np.float64)[..., None]
     sign = np.where(x.mean(axis=-1, keepdims=True) < 0, -1.0, 1.0)
     u, v = sign * x, sign * y
@@ -119,9 +106,6 @@ def tost_relative(x: Array, y: Array, share: float | Array, *, paired: bool) -> 
 
 def p_above(upper: Array, lower: Array, *, paired: bool) -> Array:
     """Return the one-sided p of "mean of upper <= mean of lower"."""
-    import numpy as np
-    from scipy import special
-
     means = mean_difference(lower, upper, paired=paired)
     n, m = lower.shape[-1], upper.shape[-1]
     smallest = 2.0**-n if paired else 1 / math.comb(n + m, n)

@@ -13,15 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
 
 from pytest_kerasequiv.statistics.means import MeanDifference, mean_difference
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Array = NDArray[np.float64]
+Array = NDArray[np.float64]
 
 
 NO_SPREAD = 1e-9
@@ -48,9 +47,6 @@ class SdMargin:
 
     def lower_sd(self, alpha: float) -> Array:
         """Return the lower confidence limit, of level 1 - alpha, of the reference's standard deviation."""
-        import numpy as np
-        from scipy import special
-
         jackknife = self.sd * np.exp(special.stdtrit(self.n - 1, alpha) * self.sd_se / self.sd)
         chi_square = self.sd * np.sqrt((self.n - 1) / special.chdtri(self.n - 1, alpha))
         result: Array = np.minimum(jackknife, chi_square)
@@ -58,8 +54,6 @@ class SdMargin:
 
     def half_widths(self, k: float, alpha: float) -> tuple[Array, Array]:
         """Return how far "difference + k sd" and "k sd - difference" must lie above 0 to pass."""
-        import numpy as np
-
         h = self.means.quantile(alpha) * self.means.se
         e = k * (self.sd - self.lower_sd(alpha))
         both, cross = h**2 + e**2, 2 * self.correlation * h * e
@@ -74,8 +68,6 @@ class SdMargin:
 
     def certified(self, alpha: float) -> Array:
         """Return the smallest k that passes: the larger root of the quadratic in ``passes``, per side."""
-        import numpy as np
-
         h = self.means.quantile(alpha) * self.means.se
         u = self.sd - self.lower_sd(alpha)
         a, c = self.sd**2 - u**2, self.means.difference**2 - h**2
@@ -87,8 +79,6 @@ class SdMargin:
 
 def sd_margin(x: Array, y: Array, *, paired: bool) -> SdMargin:
     """Return what the test within k reference sds needs; ``x`` must not be constant, n >= 3."""
-    import numpy as np
-
     n = x.shape[-1]
     means = mean_difference(x, y, paired=paired)
     pseudo = jackknife_sd(x)
@@ -107,8 +97,6 @@ def sd_margin(x: Array, y: Array, *, paired: bool) -> SdMargin:
 
 def jackknife_sd(x: Array) -> Array:
     """Return the jackknife pseudo-values of the standard deviation along the last axis."""
-    import numpy as np
-
     n = x.shape[-1]
     squares = (x - x.mean(axis=-1, keepdims=True)) ** 2
     total = squares.sum(axis=-1, keepdims=True)

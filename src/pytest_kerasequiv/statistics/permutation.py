@@ -13,17 +13,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from pytest_kerasequiv.statistics.arrangements import ENUMERATE_UP_TO, label_blocks, sign_blocks, squared_gaps
+from pytest_kerasequiv.statistics.samples import Arms
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+Array = NDArray[np.float64]
 
-    from pytest_kerasequiv.statistics.arms import Arms
-
-    Array = NDArray[np.float64]
 
 _LARGEST_FORM = 256
 """Pairs up to which the energy distance is taken as a quadratic form, which needs their square in memory."""
@@ -70,8 +68,6 @@ def permutation_test(arms: Arms, rng: np.random.Generator | None = None) -> Perm
 
 def _unpaired_statistics(arms: Arms, rng: np.random.Generator | None) -> tuple[list[Array], Array, Array]:
     """Return the statistics per arrangement, the observed one first."""
-    import numpy as np
-
     n, m = len(arms.reference), len(arms.candidate)
     pooled = np.concatenate([arms.reference, arms.candidate])
     order = np.argsort(pooled, kind="stable")
@@ -97,8 +93,6 @@ def _unpaired_statistics(arms: Arms, rng: np.random.Generator | None) -> tuple[l
 
 def _paired_statistics(arms: Arms, rng: np.random.Generator | None) -> tuple[list[Array], Array, Array]:
     """Return the statistics per arrangement, the observed one, which swaps no pair, first."""
-    import numpy as np
-
     n = len(arms.reference)
     centre = (arms.reference.mean() + arms.candidate.mean()) / 2
     x, y = arms.reference - centre, arms.candidate - centre
@@ -120,8 +114,6 @@ def _paired_statistics(arms: Arms, rng: np.random.Generator | None) -> tuple[lis
 
 def _paired_energy(x: Array, y: Array) -> Callable[[Array], Array]:
     """Return what gives the energy distance (up to a factor) of each row of signs."""
-    import numpy as np
-
     n = len(x)
     if n <= _LARGEST_FORM:
         form = _energy_form(x, y)
@@ -139,7 +131,6 @@ def _paired_energy(x: Array, y: Array) -> Callable[[Array], Array]:
 
 def _energy_form(x: Array, y: Array) -> Array:
     """Return M with energy distance = signs' M signs."""
-    import numpy as np
 
     def apart(a: Array, b: Array) -> Array:
         distance: Array = np.abs(a[:, None] - b[None, :])
@@ -151,8 +142,6 @@ def _energy_form(x: Array, y: Array) -> Array:
 
 def _variance(sums: Array, n: int) -> Array:
     """Return variances from sums and sums of squares of centred values; rounding noise becomes 0."""
-    import numpy as np
-
     scatter = sums[:, 1] - sums[:, 0] ** 2 / n
     variance: Array = np.where(scatter <= 1e-14 * sums[:, 1], 0.0, scatter) / (n - 1)
     return variance
@@ -160,16 +149,12 @@ def _variance(sums: Array, n: int) -> Array:
 
 def _ratio(above: Array, below: Array) -> Array:
     """Return above / below, 0 for 0 / 0 and infinity for other divisions by 0."""
-    import numpy as np
-
     limit = np.where(above > 0, np.inf, 0.0)
     result: Array = np.divide(above, below, out=limit, where=below > 0)
     return result
 
 
 def _log_ratio(vy: Array, vx: Array) -> Array:
-    import numpy as np
-
     with np.errstate(divide="ignore", invalid="ignore"):
         log = np.abs(np.log(vy) - np.log(vx))
     result: Array = np.where((vy == 0) & (vx == 0), 0.0, log)
@@ -178,8 +163,6 @@ def _log_ratio(vy: Array, vx: Array) -> Array:
 
 def _share_as_extreme(statistic: Array) -> float:
     """Return the share of arrangements at least as extreme as the first, the observed one, up to rounding."""
-    import numpy as np
-
     return float(np.mean(statistic >= statistic[0] - _rounding(statistic)))
 
 
@@ -189,8 +172,6 @@ def _min_p(statistics: Sequence[Array]) -> float:
     An arrangement counts where any of its own p values is as small as the smallest observed one, that is,
     where a statistic lies above the ``rank + 1`` largest.
     """
-    import numpy as np
-
     slack = [_rounding(statistic) for statistic in statistics]
     rank = min(int((s >= s[0] - e).sum()) for s, e in zip(statistics, slack, strict=True))
     last = len(statistics[0]) - rank - 1
@@ -203,6 +184,4 @@ def _min_p(statistics: Sequence[Array]) -> float:
 
 def _rounding(statistic: Array) -> float:
     """Return the distance within which values of a statistic count as tied."""
-    import numpy as np
-
     return 1e-11 * float(np.max(np.abs(statistic), where=np.isfinite(statistic), initial=0.0))

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import optimize, stats
 
 from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.statistics.failures import GAP
 from pytest_kerasequiv.statistics.margin import Margin, parse_margin
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+Array = NDArray[np.float64]
 
-    Array = NDArray[np.float64]
 
 MOST_RUNS = 1_000_000
 _POWER_DIGITS = 5e-4
@@ -49,9 +49,6 @@ def equivalence_power(
             the uncertainty of the estimate then counts (its correlation with that of the difference is
             neglected).
     """
-    import numpy as np
-    from scipy import stats
-
     df = n - 1 if paired else 2 * n - 2
     true_se = max(sd * math.sqrt((1 if paired else 2) / n), 1e-300)
     nodes, weights = _nodes(160 if estimated is None else 40)
@@ -66,9 +63,6 @@ def equivalence_power(
 
 def _with_estimated_margin(n: int, margin: float, half: Array, alpha: float) -> tuple[Array, Array, Array]:
     """Return half widths, margins and weights over the joint distribution of both estimated deviations."""
-    import numpy as np
-    from scipy import stats
-
     nodes, weights = _nodes(40)
     shrunk = min(
         math.exp(-stats.t.isf(alpha, n - 1) / math.sqrt(2 * (n - 1))),
@@ -82,8 +76,6 @@ def _with_estimated_margin(n: int, margin: float, half: Array, alpha: float) -> 
 @lru_cache(maxsize=4)
 def _nodes(count: int = 160) -> tuple[Array, Array]:
     """Return Gauss-Legendre nodes and weights on (0, 1)."""
-    import numpy as np
-
     nodes, weights = np.polynomial.legendre.leggauss(count)
     return (nodes + 1) / 2, weights / 2
 
@@ -179,9 +171,6 @@ def detectable_difference(n: int, *, paired: bool, alpha: float = 0.05, power: f
     Unpaired: standard deviations of the runs (2.02, 1.33, .91, .74 for n = 5, 10, 20, 30); paired: of the
     paired differences.
     """
-    import numpy as np
-    from scipy import optimize, stats
-
     df, root = (n - 1, math.sqrt(n)) if paired else (2 * n - 2, math.sqrt(n / 2))
     nodes, weights = _nodes()
     bar = stats.t.isf(alpha / 2, df) * np.sqrt(stats.chi2.ppf(nodes, df) / df)

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from pytest_kerasequiv.statistics import means, mover
-from pytest_kerasequiv.statistics.arms import Arms
 from pytest_kerasequiv.statistics.margin import Margin, label_of
+from pytest_kerasequiv.statistics.samples import Arms
 
 CONSTANT_MARGIN = 1e-5
 """Share of the reference mean that is the margin where the reference does not vary at all."""

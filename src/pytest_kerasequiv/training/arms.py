@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from pytest_kerasequiv.errors import InputError
+from pytest_kerasequiv.training.plan import Training
 from pytest_kerasequiv.training.runs import Progress, ProgressCallback, Run, Runs
-
-if TYPE_CHECKING:
-    from pytest_kerasequiv.training.plan import Training
 
 SIDES = ("reference", "candidate")
 

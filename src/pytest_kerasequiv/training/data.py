@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from pytest_kerasequiv.errors import InputError
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 
 class Split(NamedTuple):
@@ -71,8 +70,6 @@ def _arrays(label: str, value: Any) -> Any:
 
 
 def _array(label: str, value: Any) -> NDArray[np.generic]:
-    import numpy as np
-
     try:
         array = np.asarray(value)
     except Exception as error:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import keras
 
 from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.training.data import Split, leaves
-
-if TYPE_CHECKING:
-    import keras
-
-    from pytest_kerasequiv.training.plan import Training
+from pytest_kerasequiv.training.plan import Training
 
 
 def check_fits(model: keras.Model, plan: Training, side: str) -> None:
@@ -75,8 +73,6 @@ def _check_targets(model: keras.Model, name: str, data: Split, side: str) -> Non
 
 def _compares_elements(loss: Any) -> bool:
     """Tell whether a loss is one of Keras's own that take targets of the output's shape."""
-    import keras
-
     found = keras.losses.get(loss) if isinstance(loss, str) else loss
     kind = found if callable(found) and hasattr(found, "__name__") else type(found)
     own = kind.__module__.startswith("keras.")
@@ -89,8 +85,6 @@ def _squeezed(shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
 
 
 def _shapes(tensors: Any) -> list[tuple[int | None, ...]]:
-    import keras
-
     return [tuple(tensor.shape) for tensor in keras.tree.flatten(tensors) if hasattr(tensor, "shape")]
 
 

@@ -7,18 +7,18 @@ import json
 import platform
 from functools import cached_property
 from importlib import metadata
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import keras
+import numpy as np
+from tensorflow.python.framework import config
+
+from pytest_kerasequiv.program import Program
 from pytest_kerasequiv.training.data import leaves
-from pytest_kerasequiv.training.reuse import blueprint, compiled_parts, is_keras
-from pytest_kerasequiv.training.support import own_step
-
-if TYPE_CHECKING:
-    import keras
-
-    from pytest_kerasequiv.models.program import Program
-    from pytest_kerasequiv.training.plan import Training
-    from pytest_kerasequiv.training.starts import Starts
+from pytest_kerasequiv.training.engines.support import own_step
+from pytest_kerasequiv.training.plan import Training
+from pytest_kerasequiv.training.starts.drawing import Starts
+from pytest_kerasequiv.training.starts.reuse import blueprint, compiled_parts, is_keras
 
 
 class RunKeys:
@@ -119,8 +119,6 @@ class RunKeys:
 
 
 def _config(thing: Any) -> Any:
-    import keras
-
     config = keras.saving.serialize_keras_object(thing)
     return {
         "class": config["class_name"],
@@ -129,8 +127,6 @@ def _config(thing: Any) -> Any:
 
 
 def _feed(digest: Any, array: Any) -> None:
-    import numpy as np
-
     array = np.ascontiguousarray(array)
     digest.update(f"{array.dtype.str}{array.shape}".encode())
     digest.update(array.tobytes())
@@ -138,9 +134,6 @@ def _feed(digest: Any, array: Any) -> None:
 
 def _surroundings() -> dict[str, Any]:
     """Versions and settings that change results."""
-    import keras
-    from tensorflow.python.framework import config
-
     packages = ("pytest-kerasequiv", "keras", "tensorflow", "numpy")
     return {
         "versions": {name: metadata.version(name) for name in packages},

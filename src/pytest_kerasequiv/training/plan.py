@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pytest_kerasequiv.errors import InputError
+from pytest_kerasequiv.statistics.margin import parse_margin
 from pytest_kerasequiv.training.data import Split, split
 
 ENGINES = ("auto", "fit", "vectorized")
@@ -263,7 +264,5 @@ def _engine(engine: Any) -> str:
 
 
 def _check_margin(margin: Any) -> None:
-    from pytest_kerasequiv.statistics.margin import parse_margin
-
     for one in margin.values() if isinstance(margin, Mapping) else [margin]:
         parse_margin(one)

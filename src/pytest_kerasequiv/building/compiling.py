@@ -1,0 +1,253 @@
+"""Compiling a model with settings of its own: optimizers and metrics, which have state, are never shared."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from types import FunctionType
+from typing import Any
+
+import keras
+
+from pytest_kerasequiv.building.fresh_losses import fresh_loss
+from pytest_kerasequiv.errors import InputError, said
+
+_PLAIN = (bool, int, float, str, dict)
+
+
+def check_compile(compile: Any) -> dict[str, Any] | None:  # noqa: A002 - the public argument's name
+    """Read ``Twins(compile=...)``.
+
+    Raises:
+        InputError: it is not a mapping of argument names, or is empty.
+    """
+    __tracebackhide__ = True
+    if compile is None:
+        return None
+    if not isinstance(compile, Mapping) or not compile or not all(isinstance(key, str) for key in compile):
+        raise InputError(
+            f"compile={compile!r} is no mapping of arguments of Model.compile; pass for example "
+            'compile={"optimizer": "adam", "loss": "mse", "metrics": ["mae"]}'
+        )
+    return dict(compile)
+
+
+def compile_fresh(model: keras.Model, settings: Mapping[str, Any], like: keras.Model | None = None) -> None:
+    """Compile ``model`` with fresh copies of the optimizer and metrics in ``settings``.
+
+    Args:
+        model: a built model, or one that is built later.
+        settings: arguments of ``Model.compile``.
+        like: the model that was compiled with them, where ``model`` is a copy of it.
+
+    Raises:
+        InputError: Keras refuses the settings, or an object in them cannot be copied from its config.
+    """
+    __tracebackhide__ = True
+    _refuse_unknown_names(settings)
+    copies = {name: _fresh(value, f"compile[{name!r}]") for name, value in settings.items()}
+    listed = _listed_positions(model, model if like is None else like, settings.get("optimizer"))
+    try:
+        model.compile(**copies)
+    except Exception as error:
+        raise InputError(f"compile={dict(settings)!r} is refused by Model.compile: {said(error)}") from error
+    if listed:
+        optimizer = _innermost(model.optimizer)
+        weights = model.trainable_variables
+        optimizer._exclude_from_weight_decay = {optimizer._var_key(weights[index]) for index in listed}
+
+
+def _listed_positions(model: Any, like: Any, optimizer: Any) -> list[int]:
+    """Return which trainable variables a copy of an optimizer must not decay, as it was told one by one.
+
+    It knows those of ``exclude_from_weight_decay(var_list=...)`` by identity only: variables of ``like``. If
+    it knows none of these, ``model`` may be a copy that is compiled so already.
+    """
+    if not _listed(optimizer):
+        return []  # what the model's present optimizer excludes is no matter of a new one
+    return _excluded_positions(like, optimizer) or _excluded_positions(
+        model, getattr(model, "optimizer", None)
+    )
+
+
+def _excluded_positions(model: Any, optimizer: Any) -> list[int]:
+    listed = _listed(optimizer)
+    if not listed:
+        return []
+    return [i for i, v in enumerate(model.trainable_variables) if _innermost(optimizer)._var_key(v) in listed]
+
+
+def _listed(optimizer: Any) -> Any:
+    return getattr(_innermost(optimizer), "_exclude_from_weight_decay", None) or ()
+
+
+def _innermost(optimizer: Any) -> Any:
+    """Return the optimizer that a loss scaler wraps, or the optimizer itself."""
+    return getattr(optimizer, "inner_optimizer", optimizer)
+
+
+def compile_settings(model: keras.Model) -> dict[str, Any] | None:
+    """Return what a model is compiled with (its own objects); ``None`` where it is not compiled.
+
+    The optimizer is the one in force: it may have been replaced since, and saving to HDF5 takes it out of
+    Keras's record of the arguments.
+    """
+    config = getattr(model, "_compile_config", None)
+    if not model.compiled or config is None:
+        return None
+    return {**config.config, "optimizer": _in_force(model, config.config.get("optimizer"))}
+
+
+def _in_force(model: Any, recorded: Any) -> Any:
+    """Return a model's optimizer, without the loss scaler that ``compile`` puts around it by itself."""
+    optimizer = getattr(model, "optimizer", None)
+    inner = getattr(optimizer, "inner_optimizer", None)
+    if inner is None or optimizer is recorded:
+        return optimizer
+    return (
+        inner if inner is recorded or (recorded is None and _wrapped_again(model, optimizer)) else optimizer
+    )
+
+
+def _wrapped_again(model: Any, scaler: Any) -> bool:
+    """Whether ``compile`` would make just this loss scaler, given the optimizer within."""
+    if type(scaler) is not keras.optimizers.LossScaleOptimizer or model.dtype_policy.name != "mixed_float16":
+        return False
+    usual = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(), name="loss_scale_optimizer")
+    ours, theirs = scaler.get_config(), usual.get_config()
+    return all(ours.get(name) == theirs[name] for name in theirs if name != "inner_optimizer")
+
+
+def _refuse_unknown_names(settings: Mapping[str, Any]) -> None:
+    """Look the names of losses and metrics up now: Keras does so only when the first batch arrives."""
+    __tracebackhide__ = True
+    by_shape = {"accuracy", "acc", "crossentropy", "ce"}  # metrics that Keras chooses by the shapes
+    kinds = {"loss": keras.losses, "metrics": keras.metrics, "weighted_metrics": keras.metrics}
+    for key, kind in kinds.items():
+        for name in _names(settings.get(key)):
+            try:
+                known = name in by_shape or kind.get(name) is not None
+            except ValueError:
+                known = False
+            if not known:
+                raise InputError(
+                    f"compile[{key!r}] names {name!r}, which Keras does not know; correct the name"
+                )
+
+
+def _names(setting: Any) -> list[str]:
+    return [leaf for leaf in keras.tree.flatten(setting) if isinstance(leaf, str)]
+
+
+def _fresh(value: Any, where: str) -> Any:
+    """Copy a setting: containers item by item, optimizers and metrics from their config, all else as it is.
+
+    Losses are copied where they have state, see `fresh_losses`; else one instance serves both twins.
+    """
+    return _fresh_within(value, where, {})
+
+
+def _fresh_within(value: Any, where: str, losses: dict[int, Any]) -> Any:
+    """Copy a setting; ``losses`` holds the copies made: one loss of two outputs has one state."""
+    if isinstance(value, Mapping):
+        return {key: _fresh_within(item, f"{where}[{key!r}]", losses) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_fresh_within(item, where, losses) for item in value]
+    if isinstance(value, keras.optimizers.Optimizer | keras.metrics.Metric):
+        return _copy(value, where)
+    if isinstance(value, keras.losses.Loss):
+        if id(value) not in losses:
+            losses[id(value)] = fresh_loss(value, _remade)
+        return losses[id(value)]
+    return value
+
+
+def _remade(value: Any) -> Any:
+    """Make an object again from its config."""
+    with keras.saving.custom_object_scope(custom_objects(value)):
+        return type(value).from_config(value.get_config())
+
+
+def _copy(value: Any, where: str) -> Any:
+    try:
+        copy = _remade(value)
+    except Exception as error:
+        raise InputError(_not_copied(value, where, said(error))) from error
+    lost = [name for name, setting in _plain(value).items() if _plain(copy).get(name) != setting]
+    lost += _lost_by_schedule(value, copy)
+    if lost:
+        raise InputError(_not_copied(value, where, f"a copy has another {lost[0]!r}"))
+    _carry_exclusions(value, copy)
+    return copy
+
+
+def _carry_exclusions(value: Any, copy: Any) -> None:
+    """Exclude the same names from weight decay: an optimizer's config does not tell them."""
+    for one, other in ((value, copy), *_inner(value, copy)):
+        pattern = getattr(one, "_exclude_from_weight_decay_pattern", None)
+        if pattern is not None:
+            other.exclude_from_weight_decay(var_names=[pattern.pattern])
+
+
+def _inner(value: Any, copy: Any) -> list[tuple[Any, Any]]:
+    """Return the optimizers that a loss scaler wraps."""
+    inner = getattr(value, "inner_optimizer", None)
+    return [] if inner is None else [(inner, copy.inner_optimizer)]
+
+
+def excluded_from_weight_decay(model: keras.Model) -> list[str]:
+    """Return the trainable variables that a compiled model's optimizer does not decay, by name and shape."""
+    optimizer = _innermost(model.optimizer)
+    pattern = getattr(optimizer, "_exclude_from_weight_decay_pattern", None)
+    listed = _excluded_positions(model, model.optimizer)
+    if not getattr(optimizer, "weight_decay", None):
+        return []
+    return sorted(
+        f"{variable.name} {tuple(variable.shape)}"
+        for index, variable in enumerate(model.trainable_variables)
+        if index in listed or (pattern is not None and pattern.search(variable.name))
+    )
+
+
+def _lost_by_schedule(value: Any, copy: Any) -> list[str]:
+    """Return what a user's learning rate schedule does not tell in its config, and a copy has otherwise."""
+    ours, theirs = (vars(one).get("_learning_rate") for one in (value, copy))
+    if type(ours) is not type(theirs) or not hasattr(ours, "get_config") or is_from_keras(type(ours)):
+        return []
+    plain = {name: setting for name, setting in vars(ours).items() if isinstance(setting, _PLAIN)}
+    return [f"learning_rate.{name}" for name, setting in plain.items() if vars(theirs).get(name) != setting]
+
+
+def _not_copied(value: Any, where: str, why: str) -> str:
+    return (
+        f"{where} is an instance of {type(value).__name__} that cannot be copied from its get_config(): "
+        f"{why}. Each twin needs its own, so let its get_config return every argument of the constructor"
+    )
+
+
+def _plain(value: Any) -> dict[str, Any]:
+    """Return the constructor arguments kept as plain attributes: a copy must have them alike.
+
+    An optimizer of the user's own may also act on what was set after it was made.
+    """
+    names = [*inspect.signature(type(value)).parameters, "_fn_kwargs"]
+    if isinstance(value, keras.optimizers.Optimizer) and not is_from_keras(type(value)):
+        names += [name for name in vars(value) if not name.startswith("_") and name not in {"built", "name"}]
+    return {name: vars(value)[name] for name in names if isinstance(vars(value).get(name), _PLAIN)}
+
+
+def custom_objects(thing: Any) -> dict[str, Any]:
+    """Return the classes and functions outside Keras that a model or other Keras object uses, by name."""
+    found: dict[str, Any] = {}
+    parts = thing._flatten_layers() if isinstance(thing, keras.Layer) else [thing]
+    for part in parts:
+        for value in (part, *vars(part).values()):
+            target = value if isinstance(value, FunctionType) else type(value)
+            if (target is value or hasattr(value, "get_config")) and not is_from_keras(target):
+                found.setdefault(target.__name__, target)
+    return found
+
+
+def is_from_keras(thing: Any) -> bool:
+    """Whether a class or function is one of Keras's own."""
+    return str(thing.__module__).startswith("keras.")

@@ -1,0 +1,239 @@
+"""The pair: a reference and a candidate."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any, Literal
+
+import keras
+
+from pytest_kerasequiv.building.compiling import check_compile
+from pytest_kerasequiv.building.makers import FromFile, FromModel
+from pytest_kerasequiv.building.sources import MissingShapeError, Source, derived_source, source_of
+from pytest_kerasequiv.building.specs import (
+    Specs,
+    compatible,
+    flat_specs,
+    input_specs,
+    output_count,
+    parse_input_shape,
+    show,
+)
+from pytest_kerasequiv.errors import InputError
+
+BUILD_SEED = 0
+"""The seed under which both sides are built to be looked at."""
+
+
+class Twins:
+    """Two models to compare, built when they are first needed.
+
+    Args:
+        reference: a zero-argument builder, a ``keras.Model``, a path to a ``.keras`` or ``.h5`` file, or
+            ``"package.module:builder"``. A model instance is compared through a copy with its weights.
+        candidate: the same; ``None`` derives the other-API twin of the reference: functional from a
+            Sequential, Sequential from a functional model that is one chain of layers.
+        input_shape: shape of one input without the batch axis, or a list or dict of shapes; needed only where
+            neither side knows its shape.
+        compile: arguments for ``Model.compile``, applied to both sides with fresh optimizers, losses and
+            metrics.
+        weights: ``"copy"`` carries the reference's weights to the candidate, ``"own"`` compares both with the
+            weights they came with, ``"auto"`` is ``"own"`` where a file is involved and no builder is, else
+            ``"copy"``.
+        name: name of the pair in reports.
+
+    Raises:
+        InputError: an argument cannot be used. What only building can tell is raised when a model is first
+            needed.
+    """
+
+    def __init__(
+        self,
+        reference: Any,
+        candidate: Any = None,
+        *,
+        input_shape: Any = None,
+        compile: Any = None,  # noqa: A002 - named after Model.compile
+        weights: Literal["auto", "copy", "own"] = "auto",
+        name: str | None = None,
+    ) -> None:
+        __tracebackhide__ = True
+        settings = check_compile(compile)
+        self._specs = parse_input_shape(input_shape)
+        self._given_reference = source_of(reference, "reference", compile=settings)
+        self._given_candidate = (
+            derived_source(self._given_reference)
+            if candidate is None
+            else source_of(candidate, "candidate", compile=settings)
+        )
+        self.derived = candidate is None
+        _refuse_same(self._given_reference, self._given_candidate)
+        self.weights = _weights(weights, {self._given_reference.kind, self._given_candidate.kind})
+        self.name = _checked_name(name) if name is not None else self._default_name()
+
+    def __repr__(self) -> str:
+        return f"Twins({self.reference_label!r}, {self.candidate_label!r}, name={self.name!r})"
+
+    @property
+    def reference_label(self) -> str:
+        """How a reader knows the reference."""
+        return self._given_reference.label
+
+    @property
+    def candidate_label(self) -> str:
+        """How a reader knows the candidate."""
+        return self._given_candidate.label
+
+    @property
+    def reference(self) -> keras.Model:
+        """The reference, built once."""
+        return self._built[0]
+
+    @property
+    def candidate(self) -> keras.Model:
+        """The candidate, built once, under the same seed."""
+        return self._built[1]
+
+    @property
+    def reference_source(self) -> Source:
+        """Makes fresh references; knows the input shape."""
+        return self._sources[0]
+
+    @property
+    def candidate_source(self) -> Source:
+        """Makes fresh candidates; knows the input shape."""
+        return self._sources[1]
+
+    @property
+    def input_specs(self) -> Specs | None:
+        """Shapes and dtypes of the inputs (`Spec`, or a list or dict); ``None`` where neither side tells."""
+        own = input_specs(self.reference)
+        return own if own is not None else input_specs(self.candidate)
+
+    @property
+    def _built(self) -> tuple[keras.Model, keras.Model]:
+        return self._resolved[0]
+
+    @property
+    def _sources(self) -> tuple[Source, Source]:
+        return self._resolved[1]
+
+    @cached_property
+    def _resolved(self) -> tuple[tuple[keras.Model, keras.Model], tuple[Source, Source]]:
+        """Build both sides; a side that does not know its input shape takes the other's."""
+        __tracebackhide__ = True
+        ours, theirs = self._given_reference, self._given_candidate
+        if self._specs is not None:
+            ours, theirs = ours.with_specs(self._specs), theirs.with_specs(self._specs)
+        ours, reference = _built_or_none(ours)
+        if self.derived:
+            if reference is None:
+                raise ours.missing_shape()
+            theirs = derived_source(ours)
+        theirs, candidate = _built_or_none(theirs)
+        if reference is None and candidate is None:
+            raise _missing_shapes(ours, theirs)
+        if reference is None:
+            ours, reference = _learn(ours, candidate).built_as_given(BUILD_SEED)
+        if candidate is None:
+            theirs, candidate = _learn(theirs, reference).built_as_given(BUILD_SEED)
+        models, sources = (reference, candidate), (ours, theirs)
+        _check_pair(models, sources)
+        return models, sources
+
+    def _default_name(self) -> str:
+        if self.derived:
+            return self.reference_label
+        return f"{self.reference_label}-vs-{self.candidate_label}"
+
+
+def _built_or_none(source: Source) -> tuple[Source, keras.Model | None]:
+    """Build one side; ``None`` where it does not know its input shape."""
+    __tracebackhide__ = True
+    try:
+        return source.built_as_given(BUILD_SEED)
+    except MissingShapeError:
+        return source, None
+
+
+def _missing_shapes(reference: Source, candidate: Source) -> InputError:
+    return MissingShapeError(
+        f"reference {reference.label!r} and candidate {candidate.label!r} both make models that are not "
+        "built, so nothing tells the shape of their input; pass input_shape=(...) without the batch axis, or "
+        "begin one of them with keras.Input"
+    )
+
+
+def _learn(source: Source, other: keras.Model) -> Source:
+    specs = input_specs(other)
+    return source if specs is None else source.with_specs(specs)
+
+
+def _weights(asked: str, kinds: set[str]) -> Literal["copy", "own"]:
+    __tracebackhide__ = True
+    if not isinstance(asked, str) or asked not in {"auto", "copy", "own"}:
+        raise InputError(
+            f"weights={asked!r} is unknown; pass 'copy' (carry the reference's weights to the candidate), "
+            "'own' (compare the weights each side came with) or 'auto'"
+        )
+    if asked == "auto":
+        return "own" if "file" in kinds and "builder" not in kinds else "copy"
+    return "own" if asked == "own" else "copy"
+
+
+def _checked_name(name: Any) -> str:
+    __tracebackhide__ = True
+    if isinstance(name, str) and name.strip():
+        return name
+    raise InputError(f"name={name!r} is no name of a pair; pass a string that is not empty, or leave it out")
+
+
+def _refuse_same(reference: Source, candidate: Source) -> None:
+    __tracebackhide__ = True
+    if isinstance(reference.make, FromModel | FromFile) and reference.make.same_as(candidate.make):
+        raise InputError(
+            f"reference and candidate are the same {reference.kind} {reference.label!r}; comparing a model "
+            "with itself proves nothing, so pass the other model, or candidate=None for its other-API twin"
+        )
+
+
+def _check_pair(models: tuple[keras.Model, keras.Model], sources: tuple[Source, Source]) -> None:
+    """Refuse twins that no common input fits or that share variables."""
+    __tracebackhide__ = True
+    for what, count in (("inputs", _input_count), ("outputs", output_count)):
+        one, other = (count(model) for model in models)
+        if one is not None and other is not None and one != other:
+            raise InputError(
+                f"reference {sources[0].label!r} has {_number(one, what)}, candidate {sources[1].label!r} "
+                f"has {other}; twins need equally many {what}, paired in order"
+            )
+    _check_shapes(models, sources)
+    shared = {id(v) for v in models[0].variables} & {id(v) for v in models[1].variables}
+    for variable in models[1].variables:
+        if id(variable) in shared:
+            raise InputError(
+                f"reference {sources[0].label!r} and candidate {sources[1].label!r} share the variable "
+                f"{variable.path!r}: training one would train the other; make the layers inside the builders"
+            )
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what.removesuffix('s') if count == 1 else what}"
+
+
+def _check_shapes(models: tuple[keras.Model, keras.Model], sources: tuple[Source, Source]) -> None:
+    specs = [input_specs(model) for model in models]
+    if specs[0] is None or specs[1] is None:
+        return
+    for index, (one, other) in enumerate(zip(flat_specs(specs[0]), flat_specs(specs[1]), strict=True)):
+        if not compatible(one.shape, other.shape):
+            raise InputError(
+                f"input {index} of reference {sources[0].label!r} has shape {one.shape[1:]}, of candidate "
+                f"{sources[1].label!r} {other.shape[1:]}; inputs are paired in order (dicts by name) and "
+                f"must fit the same arrays (all inputs: {show(specs[0])} against {show(specs[1])})"
+            )
+
+
+def _input_count(model: keras.Model) -> int | None:
+    specs = input_specs(model)
+    return None if specs is None else len(flat_specs(specs))

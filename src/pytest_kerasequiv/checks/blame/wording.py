@@ -1,0 +1,118 @@
+"""Saying what is wrong with a layer at fault: the settings that differ, its weights, or its place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from pytest_kerasequiv.checks.blame.layer_pairs import CallPair, Calls
+from pytest_kerasequiv.layers.configs import shown
+from pytest_kerasequiv.layers.graph_reading import describe
+from pytest_kerasequiv.verdict import Finding
+
+ONLY_TRAINING = ("regularizer", "constraint", "momentum", "trainable")
+"""Settings (parts of their names) that change what is learnt, not what a layer computes."""
+
+WITHOUT_EFFECT = ("initializer", "dtype", "unroll", *ONLY_TRAINING)
+"""Settings whose difference does not change what a layer computes."""
+
+
+def at_fault(court: Any, pair: CallPair) -> list[Finding]:
+    """Return what is wrong with a pair of layers that compute different things from the same inputs."""
+    ours, theirs = court.reference.calls[pair.reference], court.candidate.calls[pair.candidate]
+    layers = court.reference.layers[pair.reference], court.candidate.layers[pair.candidate]
+    fields = changed_fields(*layers)
+    if not fields:
+        fields = changed_weights(*layers) or [("value", None, None)]
+    return [_finding(court.check, (ours.path, theirs.path), name, a, b) for name, a, b in fields]
+
+
+def changed_fields(reference: keras.Layer, candidate: keras.Layer) -> list[tuple[str, Any, Any]]:
+    """Return (field, reference's value, candidate's value) for the settings that differ and can matter."""
+    differing = _differing(reference, candidate)
+    return [item for item in differing if not any(word in item[0] for word in WITHOUT_EFFECT)]
+
+
+def training_settings(
+    check: str, reference: Calls, candidate: Calls, pairs: Sequence[CallPair]
+) -> tuple[Finding, ...]:
+    """Return settings that act on training alone and differ between corresponding layers."""
+    found: dict[str, Finding] = {}
+    for pair in pairs:
+        paths = reference.calls[pair.reference].path, candidate.calls[pair.candidate].path
+        for field, ours, theirs in _differing(
+            reference.layers[pair.reference], candidate.layers[pair.candidate]
+        ):
+            if any(word in field for word in ONLY_TRAINING):
+                message = (
+                    f"layer {paths[0]!r} trains in another way: {field} is {shown(ours)} in the reference, "
+                    f"{shown(theirs)} in the candidate"
+                )
+                found.setdefault(message, Finding(check, paths[0], paths[1], field, ours, theirs, message))
+    return tuple(found.values())
+
+
+def _differing(reference: keras.Layer, candidate: keras.Layer) -> list[tuple[str, Any, Any]]:
+    first, second = describe(reference), describe(candidate)
+    if first["kind"] != second["kind"]:
+        return [("class", first["kind"], second["kind"])]
+    ours, theirs = first["config"], second["config"]
+    names = sorted({*ours, *theirs})
+    return [(n, ours.get(n), theirs.get(n)) for n in names if ours.get(n) != theirs.get(n)]
+
+
+def changed_weights(reference: keras.Layer, candidate: keras.Layer) -> list[tuple[str, Any, Any]]:
+    """Return the weights of one name and shape whose values differ, with the largest difference."""
+    found = []
+    for ours, theirs in zip(reference.weights, candidate.weights, strict=False):
+        if tuple(ours.shape) == tuple(theirs.shape):
+            first, second = np.asarray(ours, float), np.asarray(theirs, float)
+            if not np.array_equal(first, second, equal_nan=True):
+                where = np.unravel_index(int(np.nanargmax(np.abs(first - second))), first.shape)
+                found.append((ours.name, float(first[where]), float(second[where])))
+    return found
+
+
+def without_partner(
+    court: Any, pair: CallPair, missing: Sequence[int], extra: Sequence[int]
+) -> list[Finding]:
+    """Return what stands between a pair that agrees on its own: layers one side lacks, or other inputs."""
+    ours, theirs = court.reference.calls[pair.reference], court.candidate.calls[pair.candidate]
+    found = []
+    for calls, indices, side in (
+        (court.reference, missing, "reference"),
+        (court.candidate, extra, "candidate"),
+    ):
+        for index in indices:
+            found.append(_alone(court.check, calls, index, side))
+    if not found:
+        message = (
+            f"layer {both_paths(ours.path, theirs.path)} computes the same from the same inputs, "
+            "but gets other inputs: it is wired differently"
+        )
+        found.append(Finding(court.check, ours.path, theirs.path, "inputs", None, None, message))
+    return found
+
+
+def _alone(check: str, calls: Calls, index: int, side: str) -> Finding:
+    call = calls.calls[index]
+    message = f"layer {call.path!r} ({call.kind}) is only in the {side}, and changes the result"
+    if side == "reference":
+        return Finding(check, call.path, None, "layer", call.kind, None, message)
+    return Finding(check, None, call.path, "layer", None, call.kind, message)
+
+
+def _finding(check: str, paths: tuple[str, str], field: str, ours: Any, theirs: Any) -> Finding:
+    reference, candidate = paths
+    message = f"layer {both_paths(reference, candidate)} computes other numbers from the same inputs"
+    if field != "value":
+        message += f": {field} is {shown(ours)} in the reference, {shown(theirs)} in the candidate"
+    return Finding(check, reference, candidate, field, ours, theirs, message)
+
+
+def both_paths(reference: str | None, candidate: str | None) -> str:
+    """Return how messages name a layer: by its path in the reference, and the candidate's if that differs."""
+    return f"{reference!r}" if reference == candidate else f"{reference!r} (candidate {candidate!r})"

@@ -1,0 +1,1 @@
+"""What the numeric checks share: observing one side, comparing tensors, tolerances."""

@@ -1,0 +1,137 @@
+"""What callers see of a model beside its numbers: refusals, shapes, names, keys, state, dtype."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pytest_kerasequiv.checks.numeric.inference import Answer, Observation
+from pytest_kerasequiv.checks.numeric.judging import Judged
+from pytest_kerasequiv.running.running import called
+from pytest_kerasequiv.surface.probes import Consumer, Survey
+from pytest_kerasequiv.verdict import Finding
+
+
+def refusal(check: str, label: str, reference: Answer, candidate: Answer) -> Finding | None:
+    """Return a finding where only one side refuses a probe."""
+    if (reference.error is None) == (candidate.error is None):
+        return None
+    side, error = ("reference", reference.error) if reference.error else ("candidate", candidate.error)
+    message = f"only the {side} refuses the probe {label}: {error}"
+    return Finding(check, None, None, "error", reference.error, candidate.error, message)
+
+
+def shape_problem(
+    check: str, label: str, names: Sequence[Sequence[str]], answers: Sequence[Answer]
+) -> Finding | None:
+    """Return a finding where outputs have other shapes; both arguments are of both sides."""
+    outcomes = [answer.outcome for answer in answers]
+    shapes = [[tuple(output.shape) for output in one.outputs] for one in outcomes if one is not None]
+    if len(shapes) < 2 or shapes[0] == shapes[1]:
+        return None
+    message = f"the outputs have other shapes on the probe {label}: {shapes[0]} against {shapes[1]}"
+    if len(shapes[0]) > 1 and sorted(shapes[0]) == sorted(shapes[1]):
+        message += f"; they are {list(names[0])} in the reference, {list(names[1])} in the candidate"
+    return Finding(check, None, None, "shape", shapes[0], shapes[1], message)
+
+
+def key_problems(check: str, reference: Observation, candidate: Observation) -> list[Finding]:
+    """Return a finding where callers get outputs by other names, or by names on one side only."""
+    if not (reference.keyed or candidate.keyed):
+        return []
+    if reference.keyed and candidate.keyed and reference.names == candidate.names:
+        return []
+    shown = [
+        f"a dict of {list(side.names)}" if side.keyed else f"{len(side.names)} outputs by position"
+        for side in (reference, candidate)
+    ]
+    message = f"the reference returns {shown[0]}, the candidate {shown[1]}"
+    return [Finding(check, None, None, "outputs", shown[0], shown[1], message)]
+
+
+def state_problems(check: str, reference: Observation, candidate: Observation) -> list[Finding]:
+    """Return a finding where only one side carries state from one call to the next."""
+    sides = reference.answers, candidate.answers
+    carries = [any(answer.second is not None for answer in answers) for answers in sides]
+    if carries[0] == carries[1]:
+        return []
+    message = f"only the {'reference' if carries[0] else 'candidate'} carries state from one call to the next"
+    return [Finding(check, None, None, "stateful", carries[0], carries[1], message)]
+
+
+def dtype_problems(check: str, reference: Observation, candidate: Observation) -> list[Finding]:
+    """Return a finding where one side computes more coarsely, or hands out another dtype.
+
+    The rounding of the coarser side would hide what differs.
+    """
+    if reference.dtype == candidate.dtype:
+        return _output_dtypes(check, reference, candidate)
+    message = (
+        f"the reference computes in {reference.dtype}, the candidate in {candidate.dtype} (the coarsest "
+        "dtype of each); pass rtol or atol where that is meant"
+    )
+    return [Finding(check, None, None, "dtype", reference.dtype, candidate.dtype, message)]
+
+
+def _output_dtypes(check: str, reference: Observation, candidate: Observation) -> list[Finding]:
+    both = zip(reference.answers, candidate.answers, strict=True)
+    outcomes = next(((a.outcome, b.outcome) for a, b in both if a.outcome and b.outcome), None)
+    if outcomes is None:
+        return []
+    dtypes = [[str(output.dtype) for output in outcome.outputs] for outcome in outcomes]
+    return [
+        Finding(
+            check,
+            None,
+            None,
+            "dtype",
+            ours,
+            theirs,
+            f"{called(name)} is {ours} in the reference and {theirs} in the candidate; pass rtol or atol "
+            "where that is meant",
+        )
+        for name, ours, theirs in zip(reference.names, *dtypes, strict=False)
+        if ours != theirs
+    ]
+
+
+def notes_on(
+    check: str, reference: Observation, candidate: Observation, judged: Sequence[Judged]
+) -> list[Finding]:
+    """Return what is worth knowing and no difference: names, randomness at inference, NaN alike."""
+    notes = []
+    if reference.names != candidate.names and len(reference.names) == len(candidate.names) > 1:
+        message = f"the outputs are named {list(reference.names)} against {list(candidate.names)}"
+        if sorted(reference.names) == sorted(candidate.names):
+            message += ": the same names in another order; they are compared by position, as callers get them"
+        notes.append(_note(check, "names", reference.names, candidate.names, message))
+    if reference.stochastic or candidate.stochastic:
+        message = (
+            "random numbers are drawn at inference, so outputs differ from call to call: "
+            f"{', '.join(sorted({*reference.stochastic, *candidate.stochastic}))}; both got the same seeds"
+        )
+        notes.append(
+            _note(check, "stochastic", list(reference.stochastic), list(candidate.stochastic), message)
+        )
+    alike = sum(j.stored.nonfinite for j in judged)
+    if alike:
+        message = f"{alike} output elements are NaN or infinite on both sides, at the same places"
+        notes.append(_note(check, "nonfinite", alike, alike, message))
+    return notes
+
+
+def narrow_ids(check: str, found: Survey) -> list[Finding]:
+    """Say which integer inputs were only probed with 0 and 1, since no layer tells what they may be."""
+    pairs = zip(found.layout.specs, found.consumers, strict=True)
+    names = [spec.name for spec, consumer in pairs if "int" in spec.dtype and consumer == Consumer()]
+    if not names:
+        return []
+    message = (
+        f"integer input {', '.join(map(repr, names))} was probed with 0 and 1 only: no layer tells which "
+        "ids are valid; pass inputs= to compare more"
+    )
+    return [_note(check, "inputs", names, names, message)]
+
+
+def _note(check: str, field: str, reference: Any, candidate: Any, message: str) -> Finding:
+    return Finding(check, None, None, field, reference, candidate, message, "note")

@@ -1,0 +1,182 @@
+"""Judging one result tensor of the twins: in float64 where an oracle exists, and as it is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pytest_kerasequiv.checks import tolerance
+from pytest_kerasequiv.checks.numeric.differences import Difference, difference
+from pytest_kerasequiv.running.dtypes import widened
+from pytest_kerasequiv.running.running import Outcome, called
+from pytest_kerasequiv.verdict import Finding
+
+Array = NDArray[np.generic]
+
+
+class Observed(Protocol):
+    """What the observations of numeric checks have in common."""
+
+    @property
+    def dtype(self) -> str:
+        """The coarsest dtype the model computes in."""
+
+    @property
+    def exact(self) -> Any:
+        """The float64 observation, or ``None``."""
+
+    @property
+    def why_no_oracle(self) -> str | None:
+        """Why there is none."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One tensor of the twins, judged.
+
+    Attributes:
+        what: which tensor, for readers.
+        probe: index of the probe.
+        stored: the comparison in the model's own dtype.
+        exact: the comparison of the float64 twins; ``None`` without an oracle.
+        amplified: S of `checks.tolerance`; ``None`` without an oracle.
+    """
+
+    what: str
+    probe: int
+    stored: Difference
+    exact: Difference | None = None
+    amplified: float | None = None
+
+    @property
+    def index(self) -> int:
+        """Index of the probe."""
+        return self.probe
+
+    @property
+    def decisive(self) -> Difference:
+        """The comparison that fails, else the one with less headroom."""
+        if self.exact is None or self.stored.split:
+            return self.stored
+        if self.exact.used < self.stored.used and not self.exact.split:
+            return self.stored
+        return self.exact
+
+    @property
+    def agrees(self) -> bool:
+        """Whether both comparisons pass."""
+        return self.stored.agrees and (self.exact is None or self.exact.agrees)
+
+    @property
+    def used(self) -> float:
+        """Greatest share of what is allowed; infinite where NaN or infinity is on one side only."""
+        split = self.stored.split or (self.exact is not None and self.exact.split)
+        return float("inf") if split else self.decisive.used
+
+    @property
+    def reference(self) -> float:
+        """The reference's value where the twins differ most."""
+        return self.decisive.reference
+
+    @property
+    def candidate(self) -> float:
+        """The candidate's value there."""
+        return self.decisive.candidate
+
+    def message(self) -> str:
+        """Return the text of a failure."""
+        within = "computed in float64" if self.decisive is self.exact else "as computed"
+        return f"{self.what} differs ({within})\n{self.decisive}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the figures as JSON-able data."""
+        return {
+            "what": self.what,
+            "amplification": self.amplified,
+            "stored": self.stored.to_dict(),
+            "float64": None if self.exact is None else self.exact.to_dict(),
+        }
+
+
+def judge(
+    what: str,
+    probe: int,
+    arrays: Sequence[Array | None],
+    dtype: str,
+    *,
+    rtol: float | None = None,
+    atol: float | None = None,
+    amplified: float | None = None,
+) -> Judged:
+    """Judge one tensor.
+
+    Args:
+        what: which tensor, for readers.
+        probe: index of the probe.
+        arrays: reference and candidate as computed, reference and candidate in float64, the reference in
+            float64 with perturbed weights and inputs; ``None`` for what there is not.
+        dtype: the reference's compute dtype.
+        rtol: the user's relative tolerance.
+        atol: the user's absolute tolerance.
+        amplified: S, where it was measured over more than this tensor.
+    """
+    ours, theirs = widened(arrays[0]), widened(arrays[1])
+    own = tolerance.given(rtol, atol)
+    if ours.dtype.kind not in "fi" or (ours.dtype.kind == "i" and own is None):
+        return Judged(what, probe, _identical(ours, theirs))
+    if own is not None:
+        return Judged(what, probe, difference(ours, theirs, own))
+    if arrays[2] is None or arrays[3] is None:
+        return Judged(what, probe, difference(ours, theirs, tolerance.default(dtype, ours)))
+    exact = (widened(arrays[2]), widened(arrays[3]))
+    if amplified is None:
+        moved = None if arrays[4] is None else widened(arrays[4])
+        amplified = tolerance.amplification(ours, exact[0], moved, dtype)
+    stored = difference(ours, theirs, tolerance.derived(amplified, dtype, within=dtype))
+    fine = difference(*exact, tolerance.derived(amplified, dtype, within="float64"))
+    return Judged(what, probe, stored, fine, amplified)
+
+
+def _identical(reference: Array, candidate: Array) -> Difference:
+    """Compare integers, booleans and strings: they are the same or not."""
+    if reference.dtype.kind not in "fiub":
+        candidate = (reference != candidate).astype(np.int8)
+        reference = np.zeros(reference.shape, np.int8)
+    return difference(reference, candidate, tolerance.Tolerance(0.0, 0.0, "exact"))
+
+
+def judge_masks(
+    check: str, label: str, names: Sequence[str], reference: Outcome, candidate: Outcome | None
+) -> list[Finding]:
+    """Return a finding for every output whose mask differs; no mask equals one that keeps everything."""
+    found = []
+    masks = zip(names, reference.masks, candidate.masks if candidate else (), strict=False)
+    for name, ours, theirs in masks:
+        if ours is None and theirs is None:
+            continue
+        full = [m is None or bool(np.all(m)) for m in (ours, theirs)]
+        same = all(full) or (ours is not None and theirs is not None and np.array_equal(ours, theirs))
+        if not same:
+            shown = [
+                "none" if m is None else f"{int(np.sum(np.equal(m, 0)))} of {m.size} steps masked"
+                for m in (ours, theirs)
+            ]
+            message = f"{called(name)} carries another mask on {label}: {shown[0]} against {shown[1]}"
+            found.append(Finding(check, None, None, "mask", shown[0], shown[1], message))
+    return found
+
+
+def tolerance_figures(reference: Observed, candidate: Observed, judged: Sequence[Judged]) -> dict[str, Any]:
+    """Return where the tolerance came from, in words and numbers."""
+    origins = {j.stored.tolerance.origin for j in judged}
+    if origins & {"given"}:
+        return {"origin": "given", "why": "rtol or atol was given"}
+    if "derived" in origins:
+        return {"origin": "derived", "why": tolerance.DERIVATION, "safety": tolerance.SAFETY}
+    why = reference.why_no_oracle or candidate.why_no_oracle or "nothing to compare in float64"
+    rtol, atol = tolerance.DEFAULTS[reference.dtype]
+    return {"origin": "default", "why": why, "dtype": reference.dtype, "rtol": rtol, "atol": atol}

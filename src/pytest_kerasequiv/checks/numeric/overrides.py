@@ -1,0 +1,49 @@
+"""Methods of a user's model class that the checks of numbers never run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from pytest_kerasequiv.layers.fingerprints import digest, is_keras, is_opaque
+from pytest_kerasequiv.program.training_loss import EVALUATING
+from pytest_kerasequiv.verdict import Finding
+
+NOT_RUN = (*EVALUATING, "fit", "train_on_batch", "make_train_function", "reset_metrics")
+"""Methods of Model that a class may override, and that outputs, gradients and updates do not depend on."""
+
+
+def override_findings(check: str, reference: keras.Model, candidate: keras.Model) -> list[Finding]:
+    """Return a finding for each such method that only one side overrides, or with other code.
+
+    What other code returns is not known, so that none of these is an answer. Where both have the same code,
+    or code that cannot be compared, a note says that it was not run.
+    """
+    found = []
+    for name in NOT_RUN:
+        codes = [_code(type(model), name) for model in (reference, candidate)]
+        if codes != [None, None]:
+            found.append(_finding(check, name, *codes))
+    return found
+
+
+def _finding(check: str, name: str, ours: str | None, theirs: str | None) -> Finding:
+    if ours is None or theirs is None:
+        side = "candidate" if ours is None else "reference"
+        message = f"{name} differs: only the {side} overrides it; it was not run"
+        return Finding(check, None, None, name, ours, theirs, message)
+    if is_opaque((ours, theirs)):
+        message = f"{name} is overridden on both sides, by code that cannot be compared; it was not run"
+    elif ours == theirs:
+        message = f"{name} is overridden by the same code on both sides; it was not run"
+    else:
+        message = f"{name} differs: both sides override it, with other code; it was not run"
+        return Finding(check, None, None, name, ours, theirs, message)
+    return Finding(check, None, None, name, ours, theirs, message, "note")
+
+
+def _code(cls: type, name: str) -> str | None:
+    """Return a digest of a method and of what it overrides of the user's; ``None`` where it is Keras's."""
+    own: list[Any] = [vars(base)[name] for base in cls.__mro__ if name in vars(base) and not is_keras(base)]
+    return digest(own) if own else None

@@ -1,0 +1,1 @@
+"""Which variable of the reference is which of the candidate."""

@@ -1,0 +1,1 @@
+"""The private parts of Keras and TensorFlow that the package uses."""

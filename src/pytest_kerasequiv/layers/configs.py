@@ -1,0 +1,148 @@
+"""The configuration of a layer in canonical form: what decides its behaviour, without names and seeds."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from pytest_kerasequiv.layers.fingerprints import function_label
+
+IGNORED = frozenset(
+    {"name", "build_config", "shared_object_id", "registered_name", "module", "compile_config"}
+)
+"""Keys that name things or describe how they were built."""
+
+SEED = "seed"
+
+
+def fields_of(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Split a Keras config into behaviour and explicit seeds.
+
+    Args:
+        config: what ``get_config()`` returned.
+
+    Returns:
+        The fields in canonical, JSON-able form, and the seeds that are not ``None``. The fields of a layer
+        inside a wrapper are dotted: ``"layer.units"``.
+    """
+    fields: dict[str, Any] = {}
+    seeds: dict[str, Any] = {}
+    for key, value in config.items():
+        if key in IGNORED:
+            continue
+        if key == SEED:
+            _keep_seed(seeds, key, value)
+        elif is_layer_config(value):
+            fields[key] = class_label(value)
+            inner_fields, inner_seeds = fields_of(value["config"])
+            fields |= {f"{key}.{name}": inner for name, inner in inner_fields.items()}
+            seeds |= {f"{key}.{name}": inner for name, inner in inner_seeds.items()}
+        else:
+            if value is not None:
+                fields[key] = canonical(value)
+            for name, seed in _seeds_within(value):
+                _keep_seed(seeds, f"{key}.{name}", seed)
+    return fields, seeds
+
+
+def canonical(value: Any) -> Any:
+    """Return a config value or a call constant as canonical JSON-able data.
+
+    A serialised Keras object becomes ``{"class": ..., field: ...}``, a dtype policy its name, an array a
+    digest with its shape and dtype.
+    """
+    if value is None or isinstance(value, bool | str):
+        return value
+    if isinstance(value, int | float):
+        return _number(value)
+    if isinstance(value, Mapping):
+        return _canonical_mapping(value)
+    if isinstance(value, list | tuple):
+        return [canonical(item) for item in value]
+    if isinstance(value, slice):
+        return {"class": "slice", "of": [canonical(part) for part in (value.start, value.stop, value.step)]}
+    if value is Ellipsis:
+        return {"class": "Ellipsis"}
+    return _canonical_object(value)
+
+
+def is_layer_config(value: Any) -> bool:
+    """Tell whether a config value is a serialised layer (inside a wrapper)."""
+    return (
+        isinstance(value, Mapping)
+        and isinstance(value.get("config"), Mapping)
+        and "class_name" in value
+        and {"name", "dtype"} <= value["config"].keys()
+    )
+
+
+def class_label(serialised: Mapping[str, Any]) -> str:
+    """Return how a serialised object's class is called: the registered name where it has one."""
+    return str(serialised.get("registered_name") or serialised["class_name"])
+
+
+def shown(value: Any) -> str:
+    """Return a canonical value as a reader expects it: ``L2(l2=0.01)``, ``'relu'``, ``[3, 3]``."""
+    if isinstance(value, Mapping) and "class" in value:
+        inside = ", ".join(f"{key}={shown(item)}" for key, item in value.items() if key != "class")
+        return f"{value['class']}({inside})"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(shown, value)) + "]"
+    return repr(value)
+
+
+def _canonical_mapping(value: Mapping[Any, Any]) -> Any:
+    if "class_name" not in value:
+        return {str(key): canonical(item) for key, item in value.items() if key not in IGNORED}
+    inner = value.get("config")
+    if value["class_name"] == "DTypePolicy" and isinstance(inner, Mapping):
+        return inner["name"]
+    if not isinstance(inner, Mapping):
+        return {"class": class_label(value), "of": canonical(inner)}
+    if "layers" in inner:  # a model inside a wrapper: its graph is compared, not its names
+        return {"class": class_label(value)}
+    kept = {
+        key: canonical(item)
+        for key, item in inner.items()
+        if key not in IGNORED | {SEED} and item is not None
+    }
+    return {"class": class_label(value), **kept}
+
+
+def _seeds_within(value: Any) -> list[tuple[str, Any]]:
+    inner = value.get("config") if isinstance(value, Mapping) else None
+    return [(SEED, inner[SEED])] if isinstance(inner, Mapping) and SEED in inner else []
+
+
+def _keep_seed(seeds: dict[str, Any], key: str, value: Any) -> None:
+    seed = canonical(value)
+    if seed is not None:
+        seeds[key] = seed
+
+
+def _number(value: float) -> Any:
+    """Return equal numbers as equal values: 3.0 is 3; NaN and infinities are texts."""
+    if value != value or value in (float("inf"), float("-inf")):  # noqa: PLR0124 - NaN is the one that differs from itself
+        return repr(float(value))
+    return int(value) if float(value).is_integer() and abs(value) < 2**53 else float(value)
+
+
+def _canonical_object(value: Any) -> Any:
+    if hasattr(value, "dtype") and hasattr(value, "shape"):
+        return _canonical_array(value)
+    if hasattr(value, "get_config"):
+        return {"class": type(value).__name__, **fields_of(value.get_config())[0]}
+    if callable(value):
+        return function_label(value)
+    return repr(value)
+
+
+def _canonical_array(value: Any) -> Any:
+    array = value.numpy() if hasattr(value, "numpy") else np.asarray(value)
+    if array.ndim == 0 and array.dtype.kind in "biuf":
+        return _number(array.item()) if array.dtype.kind != "b" else bool(array)
+    digest = hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()[:16]
+    return {"class": "array", "shape": list(array.shape), "dtype": str(array.dtype), "sha256": digest}

@@ -1,0 +1,59 @@
+"""What settles ``training`` where a caller does not: calls that fix it, defaults of the user's classes."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import keras
+
+from pytest_kerasequiv.layers.fingerprints import is_keras
+
+
+def called_in_training_mode(model: keras.Model) -> tuple[str, ...]:
+    """Return the Keras paths of the layers whose call in a functional model fixes ``training=True``.
+
+    ``predict``, ``evaluate`` and ``fit`` overrule it, a plain ``model(x)`` does not (Monte Carlo dropout).
+    Layers whose own default is ``training=True`` (random images) count where the call says otherwise.
+    """
+    return tuple(sorted(_called(model, model.name)))
+
+
+def training_defaults(model: keras.Model) -> tuple[str, ...]:
+    """Return the classes of the user's whose ``call`` has ``True`` or ``False`` for ``training`` by default.
+
+    A plain ``model(x)`` runs in the phase of the outermost such default; each is given as
+    ``"Kind(training=True)"``, the model itself first.
+    """
+    found = []
+    for layer in model._flatten_layers():
+        default = _default(type(layer))
+        if isinstance(default, bool) and not is_keras(type(layer)):
+            found.append(f"{type(layer).__name__}(training={default})")
+    return tuple(dict.fromkeys(found))
+
+
+def _default(cls: type) -> Any:
+    try:
+        parameter = inspect.signature(cls.call).parameters.get("training")  # type: ignore[attr-defined]
+    except (AttributeError, TypeError, ValueError):  # a call that cannot be read tells nothing
+        return None
+    return None if parameter is None else parameter.default
+
+
+def _called(model: Any, path: str) -> list[str]:
+    levels = getattr(model, "_nodes_by_depth", None) or {}
+    nodes = [node for level in levels.values() for node in level if not node.is_input]
+    found = [f"{path}/{node.operation.name}" for node in nodes if _fixed(node)]
+    for layer in getattr(model, "layers", ()):
+        if hasattr(layer, "layers"):
+            found += _called(layer, f"{path}/{layer.name}")
+    return found
+
+
+def _fixed(node: Any) -> bool:
+    """Tell whether a call departs from what its layer's class does in a plain call."""
+    default = inspect.signature(type(node.operation).call).parameters.get("training")
+    chosen = node.arguments.kwargs.get("training")
+    always = default is not None and default.default is True
+    return (chosen is not True) if always else (chosen is True)

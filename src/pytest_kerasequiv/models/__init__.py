@@ -1,1 +1,0 @@
-"""Looking at one Keras model, or building it: twins, layer graph, traced program, variables, probes."""

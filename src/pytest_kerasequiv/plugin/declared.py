@@ -1,0 +1,223 @@
+"""Twins declared in a ``pyproject.toml``: reading and checking the declaration, before anything is built."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import sys
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_kerasequiv.errors import InputError
+
+if TYPE_CHECKING:
+    from pytest_kerasequiv.building.twins import Twins
+    from pytest_kerasequiv.training.plan import Training
+
+TRAINING_KEYS = ("epochs", "batch_size", "shuffle", "seeds", "metrics", "margin", "alpha", "paired", "engine")
+
+TYPES: Mapping[str, tuple[tuple[type, ...], str]] = {
+    "name": ((str,), "a string"),
+    "reference": ((str,), "a string: 'package.module:builder' or the path of a model file"),
+    "candidate": ((str,), "a string: 'package.module:builder' or the path of a model file"),
+    "input_shape": ((list, dict), "a list of sizes without the batch axis, or a list or table of these"),
+    "compile": ((dict,), "a table of arguments for Model.compile"),
+    "weights": ((str,), "'auto', 'copy' or 'own'"),
+    "checks": ((list,), "a list of names of checks"),
+    "data": ((str,), "a string 'package.module:function'"),
+    "epochs": ((int,), "a whole number"),
+    "batch_size": ((int,), "a whole number"),
+    "shuffle": ((bool,), "true or false"),
+    "seeds": ((int, list), "a whole number, or a list of these"),
+    "metrics": ((list,), "a list of names of metrics"),
+    "margin": ((int, float, str, dict), 'a number, "10%", "0.5sd", or a table of these per metric'),
+    "alpha": ((int, float), "a number"),
+    "paired": ((bool,), "true or false"),
+    "engine": ((str,), "'auto', 'fit' or 'vectorized'"),
+}
+
+TABLE_HEADER = re.compile(rb"^\s*\[+\s*tool\s*\.\s*kerasequiv\s*\.\s*twins\b", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class DeclaredPair:
+    """One table of ``[[tool.kerasequiv.twins]]``, checked.
+
+    Attributes:
+        name: name of the pair.
+        line: line of the declaration in its file, from 0.
+        twins: the pair, not built yet.
+        checks: names of the checks to run, cheap to dear.
+        plan: makes the plan of its repeated training, loading its data; ``None`` where there is none.
+    """
+
+    name: str
+    line: int
+    twins: Twins
+    checks: tuple[str, ...]
+    plan: Callable[[], Training] | None
+
+
+def declares_twins(path: Path) -> bool:
+    """Tell, without complaining, whether a ``pyproject.toml`` has a table for this plugin.
+
+    One that cannot be read has, where it seems to: what is wrong with it is told when it is collected.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return False
+    if b"kerasequiv" not in content:
+        return False
+    try:
+        tool = tomllib.loads(content.decode()).get("tool")
+    except ValueError:  # no TOML, or no UTF-8
+        return TABLE_HEADER.search(content) is not None
+    return isinstance(tool, Mapping) and "kerasequiv" in tool
+
+
+def read_pairs(path: Path) -> list[DeclaredPair]:
+    """Read and check the declared pairs; what they name is imported from the file's folder, nothing is built.
+
+    Raises:
+        InputError: an unknown key, a wrong type, a name that does not resolve; with file, pair and key.
+    """
+    text = path.read_text(encoding="utf-8")
+    table = tomllib.loads(text)["tool"]["kerasequiv"]
+    if not isinstance(table, Mapping):
+        raise InputError(f"{path}: key 'tool.kerasequiv' is {table!r}; write [[tool.kerasequiv.twins]]")
+    _refuse_unknown(table, ("twins",), f"{path}: [tool.kerasequiv]")
+    tables = table.get("twins", [])
+    if not isinstance(tables, list) or not all(isinstance(entry, dict) for entry in tables):
+        raise InputError(f"{path}: key 'twins' must be an array of tables; write [[tool.kerasequiv.twins]]")
+    if str(path.parent) not in sys.path:
+        sys.path.insert(0, str(path.parent))
+    names = [_name(entry, f"{path}: pair number {number}") for number, entry in enumerate(tables, 1)]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"{path}: two pairs have the name {name!r} (key 'name'); give each its own")
+    return [_pair(entry, path, _line_of(text, name)) for entry, name in zip(tables, names, strict=True)]
+
+
+def _name(entry: Mapping[str, Any], where: str) -> str:
+    name = entry.get("name")
+    if not isinstance(name, str) or not name.strip() or "::" in name:
+        raise InputError(
+            f"{where}: key 'name' is {name!r}; give the pair a name, for example name = \"forecaster\""
+        )
+    return name
+
+
+def _line_of(text: str, name: str) -> int:
+    lines = text.splitlines()
+    found = [i for i, line in enumerate(lines) if line.split("=")[0].strip() == "name" and name in line]
+    return found[-1] if found else 0
+
+
+def _pair(entry: Mapping[str, Any], path: Path, line: int) -> DeclaredPair:
+    from pytest_kerasequiv.comparison import asked_checks
+
+    where = f"{path}: pair {entry['name']!r}"
+    _refuse_unknown(entry, tuple(TYPES), where)
+    for key, value in entry.items():
+        _check_type(key, value, where)
+    if "reference" not in entry:
+        raise InputError(
+            f"{where}: key 'reference' is missing; name a builder, for example 'package.module:builder'"
+        )
+    try:
+        sides = {side: _side(entry[side], side, path) for side in ("reference", "candidate") if side in entry}
+        checked, make_plan = _plan(entry, path) or (None, None)
+        checks = asked_checks(entry.get("checks"), checked)
+        return DeclaredPair(entry["name"], line, _twins(entry, sides), checks, make_plan)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
+
+
+def _refuse_unknown(entry: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
+    for key in entry:
+        if key not in known:
+            close = difflib.get_close_matches(key, known, 1)
+            hint = f"did you mean {close[0]!r}?" if close else f"choose from {', '.join(known)}"
+            raise InputError(f"{where}: key {key!r} is unknown; {hint}")
+
+
+def _check_type(key: str, value: Any, where: str) -> None:
+    types, meant = TYPES[key]
+    if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+        raise InputError(f"{where}: key {key!r} is {value!r}; it must be {meant}")
+
+
+def _side(text: str, key: str, path: Path) -> str:
+    """Return an import string that resolves, or the absolute path of a file that is there."""
+    from pytest_kerasequiv.building.locate import check_path, is_import_string, resolve
+
+    if is_import_string(text):
+        resolve(text, key)
+        _refuse_stranger(text, key, path)
+        return text
+    file = path.parent / text
+    check_path(file, key)
+    if not file.is_file():
+        raise InputError(f"{key}={text!r}: there is no such file in {path.parent}")
+    return str(file)
+
+
+def _refuse_stranger(text: str, key: str, path: Path) -> None:
+    """Refuse a module that another folder's of the same name has come before: it is not what was declared.
+
+    Raises:
+        InputError: the module that was imported is not the one beside the declaration.
+    """
+    package = text.partition(":")[0].partition(".")[0]
+    own = [path.parent / f"{package}.py", path.parent / package / "__init__.py"]
+    imported = getattr(sys.modules.get(package), "__file__", None)
+    if imported is None or not any(file.is_file() for file in own):
+        return
+    if not any(file.is_file() and file.samefile(imported) for file in own):
+        raise InputError(
+            f"{key}={text!r}: the module {package!r} beside this file is hidden by {imported}, which was "
+            "imported before; give the modules names of their own, or run each folder in its own session"
+        )
+
+
+def _twins(entry: Mapping[str, Any], sides: Mapping[str, str]) -> Twins:
+    from pytest_kerasequiv.building.twins import Twins
+
+    keys = ("name", "input_shape", "compile", "weights")
+    return Twins(
+        sides["reference"], sides.get("candidate"), **{key: entry[key] for key in keys if key in entry}
+    )
+
+
+def _plan(entry: Mapping[str, Any], path: Path) -> tuple[Training, Callable[[], Training]] | None:
+    """Return the plan on stand-in data, to check its settings, and what makes the real plan."""
+    settings = {key: entry[key] for key in TRAINING_KEYS if key in entry}
+    if "data" not in entry:
+        for key in settings:
+            raise InputError(f"key {key!r} belongs to repeated training, which needs key 'data' too")
+        return None
+    import numpy as np
+
+    from pytest_kerasequiv.building.locate import resolve
+    from pytest_kerasequiv.training.plan import Training
+
+    load = resolve(entry["data"], "data")
+    _refuse_stranger(entry["data"], "data", path)
+    if not callable(load):
+        raise InputError(f"data={entry['data']!r} names {load!r:.60}; name a function that returns the data")
+    stand_in = np.zeros((1, 1))
+    checked = Training((stand_in, stand_in), (stand_in, stand_in), **settings)
+    return checked, lambda: Training(*_loaded(load, entry["data"]), **settings)
+
+
+def _loaded(load: Callable[[], Any], text: str) -> tuple[Any, Any]:
+    data = load()
+    if not isinstance(data, tuple | list) or len(data) != 2:
+        raise InputError(
+            f"data={text!r} returned {data!r:.60}; it must return ((x_train, y_train), (x_test, y_test))"
+        )
+    return data[0], data[1]

@@ -1,0 +1,177 @@
+"""What the session's equivalence checks found: written where a test runs, gathered where the session ends."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_kerasequiv.plugin.records import ENTRIES, PREFIX, RECORD
+from pytest_kerasequiv.reporting.text import metrics
+from pytest_kerasequiv.verdict import NUMERIC_CHECKS, CheckResult, Report, Verdict, overall
+
+if TYPE_CHECKING:
+    from pytest_kerasequiv.comparison import Comparison
+
+
+@dataclass
+class Entry:
+    """One pair of twins that a test looked at.
+
+    Attributes:
+        key: tells which results belong to one pair: those of one test, or of the items of one declared pair.
+        comparison: the pair with all results so far, by other tests too.
+        ran: names of the checks that this test ran, in order.
+        informs: those of them whose differences are left to the numeric checks of the pair.
+    """
+
+    key: str
+    comparison: Comparison
+    ran: list[str] = field(default_factory=list)
+    informs: list[str] = field(default_factory=list)
+
+    @property
+    def results(self) -> list[CheckResult]:
+        """The results of the checks that this test ran; bad input leaves none."""
+        return [self.comparison.results[name] for name in self.ran if name in self.comparison.results]
+
+    def report(self) -> Report:
+        """Return the report over the checks that this test ran."""
+        whole = self.comparison.report()
+        verdict, evidence, checks = overall(self.results)
+        return Report(
+            whole.name, verdict, evidence, {result.name: result for result in checks}, whole.context
+        )
+
+
+def enter(item: pytest.Item, comparisons: Iterable[Comparison]) -> None:
+    """Keep what a test compared without a fixture."""
+    entries = item.stash[ENTRIES]
+    for comparison in comparisons:
+        key = f"{item.nodeid}::{len(entries)}"
+        entries.append(Entry(key, comparison, ran=list(comparison.results)))
+
+
+def could_not_run(result: CheckResult) -> bool:
+    """Tell whether a check broke instead of comparing: never a pass, and not counted as run."""
+    return "traceback" in result.figures
+
+
+def publish(item: pytest.Item) -> None:
+    """Write what a test found so far into its properties, as plain text and numbers."""
+    entries = [entry for entry in item.stash.get(ENTRIES, []) if entry.results]
+    if not entries:
+        return
+    kept = [entry for entry in item.user_properties if not entry[0].startswith(PREFIX)]
+    reports = [entry.report() for entry in entries]
+    readable: list[tuple[str, str | float]] = []
+    for report in reports:
+        readable += properties(report, f"[{report.name}]" if len(reports) > 1 else "")
+    record = [
+        {"key": entry.key, "informs": entry.informs, "report": report.to_dict()}
+        for entry, report in zip(entries, reports, strict=True)
+    ]
+    item.user_properties[:] = [*kept, *readable, (RECORD, json.dumps(record, allow_nan=False))]
+
+
+def properties(report: Report, suffix: str = "") -> list[tuple[str, str | float]]:
+    """Return what JUnit XML shows: verdicts, evidence, and per metric difference, interval and margin."""
+    shown: list[tuple[str, str | float]] = [
+        (f"{PREFIX}verdict{suffix}", report.verdict.value),
+        (f"{PREFIX}evidence{suffix}", report.evidence.value if report.evidence else ""),
+    ]
+    for name, result in report.checks.items():
+        shown.append((f"{PREFIX}{name}{suffix}", result.verdict.value))
+    for metric, figures in metrics(report).items():
+        for name in ("difference", "ci90", "margin"):
+            shown.append((f"{PREFIX}{metric}_{name}{suffix}", _plain(figures.get(name))))
+    return shown
+
+
+def _plain(value: Any) -> str | float:
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(str(part) for part in value)}]"
+    return value if isinstance(value, int | float | str) else str(value)
+
+
+@dataclass(frozen=True)
+class Record:
+    """What one test found about one pair, as it travelled."""
+
+    key: str
+    informs: tuple[str, ...]
+    report: Report
+
+
+class Ledger:
+    """All results of a session, by test; lives in the process that ends the session."""
+
+    def __init__(self) -> None:
+        self._by_test: dict[str, list[Record]] = {}
+        self._failed: set[str] = set()
+
+    def absorb(self, report: pytest.TestReport) -> None:
+        """Take the record off a test's report and keep it; the last run of a test counts."""
+        if report.when == "setup":
+            self._by_test.pop(report.nodeid, None)
+            self._failed.discard(report.nodeid)
+        if report.failed:
+            self._failed.add(report.nodeid)
+        texts = [value for name, value in report.user_properties if name == RECORD]
+        if not texts:
+            return
+        report.user_properties = [entry for entry in report.user_properties if entry[0] != RECORD]
+        self._by_test[report.nodeid] = [
+            Record(r["key"], tuple(r["informs"]), Report.from_dict(r["report"]))
+            for r in json.loads(str(texts[-1]))
+        ]
+
+    def pairs(self) -> list[Report]:
+        """Return one report per pair, its checks gathered from all its tests, in a fixed order."""
+        groups = self._groups()
+        return [merged(record.report for record in groups[key]) for key in sorted(groups)]
+
+    def not_failed(self) -> list[Report]:
+        """Return the pairs that are not EQUIVALENT though no test failed over them."""
+        failed = {record.key for test in self._failed for record in self._by_test.get(test, [])}
+        groups = self._groups()
+        reports = [
+            merged(record.report for record in groups[key]) for key in sorted(groups) if key not in failed
+        ]
+        return [report for report in reports if report.verdict is not Verdict.EQUIVALENT]
+
+    @property
+    def executed(self) -> int:
+        """How many equivalence checks ran to an answer."""
+        return sum(not could_not_run(r) for pair in self.pairs() for r in pair.checks.values())
+
+    def unsettled(self) -> list[Report]:
+        """Return the pairs whose differences were left to numeric checks, none of which ran."""
+        left = [records for records in self._groups().values() if any(record.informs for record in records)]
+        reports = [merged(record.report for record in records) for records in left]
+        return [
+            report
+            for report in reports
+            if report.verdict is not Verdict.EQUIVALENT and not set(NUMERIC_CHECKS) & set(report.checks)
+        ]
+
+    def _groups(self) -> dict[str, list[Record]]:
+        groups: dict[str, list[Record]] = {}
+        for records in self._by_test.values():
+            for record in records:
+                groups.setdefault(record.key, []).append(record)
+        return groups
+
+
+def merged(reports: Iterable[Report]) -> Report:
+    """Return one report of a pair from those of its tests."""
+    from pytest_kerasequiv.comparison import LADDER
+
+    listed = list(reports)
+    results = {name: result for report in listed for name, result in report.checks.items()}
+    verdict, evidence, checks = overall(results[name] for name in LADDER if name in results)
+    first = listed[0]
+    return Report(first.name, verdict, evidence, {result.name: result for result in checks}, first.context)

@@ -1,0 +1,135 @@
+"""One check of one pair as a test of its own: what `parametrize_with_checks` and declared twins share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from pytest_kerasequiv.verdict import NUMERIC_CHECKS, Verdict
+
+if TYPE_CHECKING:
+    from pytest_kerasequiv.building.twins import Twins
+    from pytest_kerasequiv.plugin.twins_factory import TwinsFactory
+    from pytest_kerasequiv.training.plan import Training
+
+INFORMING_CHECKS = ("summary", "graph", "program")
+"""Checks that inform where numeric checks of the same pair decide: a refactoring may change the layers."""
+
+ARGUMENTS = ("twins", "check")
+"""The parameters of a test of `parametrize_with_checks`."""
+
+SELECTED = pytest.StashKey[dict[str, set[str]]]()
+"""Per pair, the checks that will run in this session."""
+
+
+@dataclass(frozen=True)
+class PairCheck:
+    """One check of one pair; a test calls it with the pair.
+
+    Attributes:
+        pair: name of the pair.
+        name: name of the check.
+        plan: makes the `Training` of the check ``training``; ``None`` for the other checks.
+    """
+
+    pair: str
+    name: str
+    plan: Callable[[], Training] | None = None
+
+    def __repr__(self) -> str:
+        return f"{self.pair}-{self.name}"
+
+    def __call__(self, *_: Twins) -> None:
+        """Refuse: the plugin puts a callable check in place when the test runs."""
+        raise RuntimeError(f"check {self!r} runs only in the test that parametrize_with_checks decorates")
+
+
+def pair_check_of(item: pytest.Item) -> PairCheck | None:
+    """Return the check that a test was made for, ``None`` for other tests."""
+    parameters = getattr(getattr(item, "callspec", None), "params", {})
+    found = [getattr(item, "pair_check", None), *parameters.values()]
+    return next((value for value in found if isinstance(value, PairCheck)), None)
+
+
+def key_of(item: pytest.Item, check: PairCheck) -> str:
+    """Return what the tests of one pair have in common; other parameters of a test make another pair."""
+    parent = item.parent.nodeid if item.parent is not None else ""
+    function = getattr(item, "originalname", item.name)
+    if function == repr(check):
+        return f"{parent}::{check.pair}"
+    indices: dict[str, int] = getattr(getattr(item, "callspec", None), "indices", {})
+    others = [f"{name}={index}" for name, index in sorted(indices.items()) if name not in ARGUMENTS]
+    return f"{parent}::{function}[{'-'.join([check.pair, *others])}]"
+
+
+def note_selected(session: pytest.Session, *, trains: bool) -> None:
+    """Note, per pair, which checks will run once the tests are selected."""
+    selected: dict[str, set[str]] = {}
+    for item in session.items:
+        check = pair_check_of(item)
+        if check is not None and (trains or check.name != "training"):
+            selected.setdefault(key_of(item, check), set()).add(check.name)
+    session.stash[SELECTED] = selected
+
+
+def informs(item: pytest.Item, check: PairCheck) -> bool:
+    """Tell whether a check only informs, since numeric checks of its pair run in this session and decide."""
+    selected = item.session.stash.get(SELECTED, {}).get(key_of(item, check), set())
+    return check.name in INFORMING_CHECKS and not selected.isdisjoint(NUMERIC_CHECKS)
+
+
+def _expect_failure(reason: str) -> None:
+    """End the test as an expected failure; returns with ``--runxfail``, where pytest takes xfail away."""
+    __tracebackhide__ = True
+    pytest.xfail(reason)
+
+
+def run_pair_check(item: pytest.Item, factory: TwinsFactory, check: PairCheck, twins: Twins) -> None:
+    """Run a check in its test. A difference that only informs makes the test an expected failure."""
+    __tracebackhide__ = True
+    under_test = factory.shared(key_of(item, check), twins)
+    options = {"training": check.plan()} if check.plan is not None else {}
+    if not informs(item, check):
+        under_test.assert_check(check.name, **options)
+    elif under_test.inform(check.name).verdict is not Verdict.EQUIVALENT:
+        _expect_failure(f"{check.name} informs, the numeric checks of this pair decide\n{under_test.report}")
+        under_test.demand(check.name)
+
+
+@dataclass(frozen=True, repr=False)
+class BoundCheck:
+    """A check in its test, which calls it with the pair."""
+
+    item: pytest.Function
+    check: PairCheck
+    called: list[bool] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        return repr(self.check)
+
+    def __call__(self, twins: Twins) -> None:
+        """Run the check."""
+        __tracebackhide__ = True
+        self.called.append(True)
+        run_pair_check(self.item, cast("TwinsFactory", self.item.funcargs["keras_twins"]), self.check, twins)
+
+
+def bind(item: pytest.Function) -> BoundCheck | None:
+    """Put a callable check in place of the parameter of a test; return it, ``None`` for other tests."""
+    for name, value in item.funcargs.items():
+        if isinstance(value, PairCheck):
+            item.funcargs[name] = bound = BoundCheck(item, value)
+            return bound
+    return None
+
+
+def demand_call(bound: BoundCheck) -> None:
+    """Fail a test that passed without calling its check: nothing was compared."""
+    __tracebackhide__ = True
+    if not bound.called:
+        pytest.fail(
+            f"the check {bound!r} was not called, so nothing was compared; call check(twins)", pytrace=False
+        )

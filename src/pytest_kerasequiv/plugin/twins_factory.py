@@ -1,0 +1,121 @@
+"""The factory behind `keras_twins`: makes pairs to assert on and notes what each test looked at."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_kerasequiv.plugin.ledger import Entry
+from pytest_kerasequiv.plugin.progress import progress_of
+from pytest_kerasequiv.plugin.records import ENTRIES
+
+if TYPE_CHECKING:
+    from pytest_kerasequiv.building.twins import Twins
+    from pytest_kerasequiv.comparison import Comparison
+    from pytest_kerasequiv.plugin.settings import Settings
+    from pytest_kerasequiv.plugin.twins_under_test import TwinsUnderTest
+
+SHARED = pytest.StashKey[dict[str, "Comparison"]]()
+"""Pairs whose checks are tests of their own: their models are built once per session and process."""
+
+RUNS = pytest.StashKey[Any]()
+"""Finished runs of repeated training."""
+
+
+class TwinsFactory:
+    """Makes the pairs of one test."""
+
+    def __init__(self, request: pytest.FixtureRequest, settings: Settings) -> None:
+        self._request = request
+        self._settings = settings
+
+    def __repr__(self) -> str:
+        return "<a factory of twins>"
+
+    def __call__(self, reference: Any, candidate: Any = None, **options: Any) -> TwinsUnderTest:
+        """Return a pair of twins to assert on; see the fixture."""
+        __tracebackhide__ = True
+        from pytest_kerasequiv.building.twins import Twins
+
+        how = {name: options.pop(name) for name in ("inputs", "rtol", "atol", "seed") if name in options}
+        count = len(self._entries)
+        node = self._request.node
+        if not isinstance(reference, Twins):
+            options.setdefault("name", f"{node.name} #{count + 1}" if count else node.name)
+            reference = Twins(reference, candidate, **options)
+        elif candidate is not None or options:
+            raise _twins_given_already(candidate, options)
+        return self._under_test(f"{node.nodeid} #{count}", self._comparison(reference, **how))
+
+    def shared(self, key: str, twins: Twins) -> TwinsUnderTest:
+        """Return a pair that several tests look at; its models and what was found out about them are kept.
+
+        Other twins under the same key, as a test makes them that does not pass on its own, are compared anew.
+        """
+        shared = self._request.session.stash.setdefault(SHARED, {})
+        if key not in shared or shared[key].twins is not twins:
+            shared[key] = self._comparison(twins)
+        return self._under_test(key, shared[key])
+
+    @property
+    def _entries(self) -> list[Entry]:
+        entries: list[Entry] = self._request.node.stash.setdefault(ENTRIES, [])
+        return entries
+
+    def _comparison(self, twins: Twins, **how: Any) -> Comparison:
+        from pytest_kerasequiv.comparison import Comparison
+
+        return Comparison(twins, **({"rtol": self._settings.rtol, "atol": self._settings.atol} | how))
+
+    def _under_test(self, key: str, comparison: Comparison) -> TwinsUnderTest:
+        from pytest_kerasequiv.plugin.twins_under_test import SessionServices, TwinsUnderTest
+
+        entry = Entry(key, comparison)
+        self._entries.append(entry)
+        surroundings = SessionServices(
+            settings=self._settings,
+            executor=lambda: self._request.getfixturevalue("kerasequiv_executor"),
+            progress=lambda name: progress_of(self._request.config, name),
+            cache=self._run_cache,
+        )
+        return TwinsUnderTest(entry, surroundings)
+
+    def _run_cache(self) -> Any:
+        """Return what keeps finished runs: for the session, and in pytest's cache folder for the next one."""
+        if not self._settings.cache:
+            return None
+        stash = self._request.session.stash
+        if RUNS not in stash:
+            from pytest_kerasequiv.training.cache import RunCache
+
+            stash[RUNS] = RunCache(_cache_folder(self._request.config))
+        return stash[RUNS]
+
+
+def _cache_folder(config: pytest.Config) -> Path | None:
+    """Return the folder for finished runs in pytest's cache; one that cannot be made costs time only."""
+    cache = config.cache if hasattr(config, "cache") else None
+    if cache is None:
+        return None
+    try:
+        return cache.mkdir("kerasequiv")
+    except OSError as error:
+        warnings.warn(
+            f"finished runs are not kept for the next session: the cache folder cannot be made: {error}; "
+            "set cache_dir, or give --kerasequiv-no-cache",
+            pytest.PytestCacheWarning,
+            stacklevel=1,
+        )
+        return None
+
+
+def _twins_given_already(candidate: Any, options: dict[str, Any]) -> Exception:
+    from pytest_kerasequiv.errors import InputError
+
+    extra = ", ".join([*(["candidate"] if candidate is not None else []), *options])
+    return InputError(
+        f"reference is a Twins already, so {extra} cannot be given as well; pass them to Twins(...)"
+    )

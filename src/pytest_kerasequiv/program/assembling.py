@@ -1,0 +1,161 @@
+"""Putting the traced functions of one model together into one program."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from pytest_kerasequiv.program.attributes import array_text
+from pytest_kerasequiv.program.facts import (
+    handles,
+    layer_paths,
+    settings,
+    state_facts,
+    unlisted_states,
+    variable_facts,
+)
+from pytest_kerasequiv.program.layer_names import layer_path, layer_tree
+from pytest_kerasequiv.program.node_colours import digest
+from pytest_kerasequiv.program.nodes import RESULT, Body, Node, Program, Ref, Unprovable
+from pytest_kerasequiv.program.reading import Builder, Library
+from pytest_kerasequiv.program.refining import Refiner, alive, number
+from pytest_kerasequiv.weights.variables import variables_of
+
+BYSTANDER = "Bystander "
+
+
+@dataclass(frozen=True)
+class Traced:
+    """One traced function.
+
+    Attributes:
+        graph: the ``FuncGraph``.
+        inputs: what its arguments are called, in their order.
+        results: for each output, what it is, and the index of the variable it belongs to or ``None``.
+        bystanders: variables that it may use and whose new values are of no interest.
+    """
+
+    graph: Any
+    inputs: Sequence[str]
+    results: Sequence[tuple[str, int | None]]
+    bystanders: Sequence[Any] = ()
+
+
+class Assembly:
+    """Collects the traced functions of one model into one list of nodes; they share the variables."""
+
+    def __init__(self, model: keras.Model) -> None:
+        listed = variables_of(model)
+        states = unlisted_states(model, listed)
+        self.model = model
+        self.variables = [*listed, *states]
+        self.facts = [*variable_facts(model, listed), *state_facts(states)]
+        self._nodes = [Node("Variable", (), (), fact.path) for fact in self.facts]
+        self._results: list[int] = []
+        self._bodies: dict[str, Body] = {}
+        self._leaves: dict[str, int] = {}
+
+    def take(self, part: str, traced: Traced) -> None:
+        """Read a traced function into the program.
+
+        Raises:
+            Unprovable: it does something whose sameness cannot be shown.
+        """
+        graph = traced.graph
+        if getattr(graph, "deferred_internal_captures", None):
+            raise Unprovable("it captures values that are looked up when it runs")
+        definition = graph.as_graph_def()
+        library = Library(definition.library.function)
+        builder = Builder(library, part, self._nodes)
+        for index in range(len(self.variables)):
+            builder.handle(index)
+        self._bind_arguments(builder, part, traced)
+        self._bind_captures(builder, part, traced)
+        certain = [tensor.op.name for tensor in graph.outputs] + [op.name for op in graph.control_outputs]
+        try:
+            builder.read(definition.node, certain)
+        finally:
+            self._bodies.update(library.by_digest)
+        self._take_results(builder, part, traced)
+
+    def program(self, reason: str | None, op: str = "") -> Program:
+        """Return what was collected, without the nodes that no result depends on.
+
+        Args:
+            reason: why no proof can rest on it.
+            op: name of the op to blame for that.
+        """
+        nodes, results = alive(self._nodes, self._results, len(self.variables))
+        if any(node.op.startswith(BYSTANDER) for node in nodes):
+            reason = reason or "its loss depends on the metrics of the loss"
+        steering = settings(self.model)
+        layers = tuple(layer_paths(self.model))
+        numbering = None if reason else number(Refiner(nodes, self.facts, results))
+        content = None if numbering is None else digest(numbering.content, repr(steering).encode()).hex()
+        return Program(
+            nodes=tuple(nodes),
+            variables=tuple(self.facts),
+            results=tuple(results),
+            bodies=self._bodies,
+            layers=layers,
+            settings=steering,
+            reason=reason,
+            obstacle=layer_path(op, layer_tree(layers)),
+            fingerprint=content,
+            numbering=numbering.order if numbering else (),
+            unique=numbering.unique if numbering else True,
+        )
+
+    def _bind_arguments(self, builder: Builder, part: str, traced: Traced) -> None:
+        """Give each argument a leaf by its name; the traced functions share these."""
+        graph = traced.graph
+        arguments = graph.inputs[: len(graph.inputs) - len(graph.captures)]
+        for name, placeholder in zip(traced.inputs, arguments, strict=True):
+            if name not in self._leaves:
+                attributes = (("dtype", placeholder.dtype.name), ("shape", str(placeholder.shape)))
+                node = Node(name, attributes, (), name, part)
+                self._leaves[name] = builder.leaf(node, handle=False)
+            builder.bind(placeholder.op.name, self._leaves[name])
+
+    def _bind_captures(self, builder: Builder, part: str, traced: Traced) -> None:
+        """Bind what the function uses besides its arguments: variables by identity, constants by value."""
+        known = handles(self.variables)
+        aside = handles(traced.bystanders)
+        for outer, inner in traced.graph.captures:
+            name = inner.op.name
+            if id(outer) in known:
+                builder.bind(name, known[id(outer)])
+            elif id(outer) in aside:
+                node = Node(f"{BYSTANDER}{aside[id(outer)]}", (), (), name, part)
+                builder.bind(name, builder.leaf(node, handle=True))
+            elif outer.dtype in (tf.resource, tf.variant):
+                raise Unprovable(
+                    f"it uses a {outer.dtype.name} that is no variable of the model: a lookup table, an "
+                    "iterator, or a variable that Keras does not know of",
+                    name,
+                )
+            else:
+                text = array_text(outer.numpy(), outer.dtype.name)
+                node = Node("Const", (("dtype", outer.dtype.name), ("value", text)), (), name, part)
+                builder.bind(name, builder.leaf(node, handle=False))
+
+    def _take_results(self, builder: Builder, part: str, traced: Traced) -> None:
+        """Note what is returned, how the variables are left, and other effects."""
+        values = [builder.value(tensor.op.name, str(tensor.value_index)) for tensor in traced.graph.outputs]
+        for (label, variable), value in zip(traced.results, values, strict=True):
+            self._result(label, part, value, variable)
+        for index in range(len(self.variables)):
+            version = builder.versions[(index, "0")]
+            if version != (index, "0"):
+                self._result(f"{part} state", part, version, index)
+        for effect in builder.effects:
+            self._result(f"{part} effect", part, (effect, ""), None)
+
+    def _result(self, label: str, part: str, value: Ref, variable: int | None) -> None:
+        inputs = (value,) if variable is None else (value, (variable, "of"))
+        self._nodes.append(Node(RESULT + label, (), inputs, label, part))
+        self._results.append(len(self._nodes) - 1)

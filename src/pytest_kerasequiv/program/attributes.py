@@ -1,0 +1,103 @@
+"""Canonical text of an op's attributes: exact, readable, free of names."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import tensorflow as tf
+
+DROPPED = {
+    "_class": "colocation with another op, by name: placement, not arithmetic",
+    "_gradient_op_type": "name of a registered gradient; the gradients that matter are traced themselves",
+    "_has_manual_control_dependencies": "bookkeeping of automatic control edges, which are read themselves",
+    "_num_original_outputs": "how many outputs a loop had before its gradient was taken: bookkeeping",
+    "_output_shapes": "inferred from the op and its inputs, which are compared",
+    "_read_only_resource_inputs": "derived from the bodies, which are compared",
+    "_user_specified_name": "a name",
+    "container": "a name; ops that look up resources by name are never proved",
+    "shared_name": "a name, likewise",
+}
+"""Attributes left out of the comparison, and why each has no influence on a result."""
+
+DROPPED_OF_FUNCTIONS = {
+    "_construction_context": "whether the function was traced from eager code",
+    "_input_shapes": "inferred shapes of the arguments; the ops inside and the caller's values are compared",
+    "_original_func_name": "a name",
+    "backward_function_name": "a name; the backward function is traced itself",
+    "forward_function_name": "a name, likewise",
+}
+"""The same for the attributes of a function as a whole. Others, such as ``_XlaMustCompile``, are compared."""
+
+SHOWN_ELEMENTS = 4
+
+
+def attribute_texts(
+    attributes: Mapping[str, Any],
+    function_text: Callable[[Any], str],
+    dropped: Mapping[str, str] = DROPPED,
+) -> tuple[tuple[str, str], ...]:
+    """Return the sorted (name, text) pairs of a mapping of ``AttrValue`` messages.
+
+    Args:
+        attributes: the attributes of a node or function.
+        function_text: text of a ``NameAttrList``: the content of the function it names.
+        dropped: names to leave out.
+    """
+    return tuple(
+        (name, attribute_text(attributes[name], function_text))
+        for name in sorted(attributes)
+        if name not in dropped
+    )
+
+
+def attribute_text(value: Any, function_text: Callable[[Any], str]) -> str:
+    """Return text that two ``AttrValue`` messages share exactly if they hold the same value."""
+    kind = value.WhichOneof("value")
+    if kind == "tensor":
+        return tensor_text(value.tensor)
+    if kind == "func":
+        return function_text(value.func)
+    if kind == "list":
+        return _list_text(value.list, function_text)
+    if kind == "shape":
+        return _shape_text(value.shape)
+    if kind == "type":
+        return _dtype_name(value.type)
+    return f"{kind} {getattr(value, kind)!r}" if kind else "unset"
+
+
+def tensor_text(proto: Any) -> str:
+    """Return the text of a ``TensorProto``: dtype, shape and exact content."""
+    return array_text(tf.make_ndarray(proto), _dtype_name(proto.dtype))
+
+
+def array_text(array: Any, dtype: str) -> str:
+    """Return the text of an array: dtype, shape, the first elements, and the bytes or their digest."""
+    content = repr(array.tolist()).encode() if array.dtype == object else array.tobytes()
+    exact = content.hex() if len(content) <= 16 else hashlib.sha256(content).hexdigest()
+    shown = array.reshape(-1)[:SHOWN_ELEMENTS].tolist()
+    dots = ", …" if array.size > SHOWN_ELEMENTS else ""
+    return f"{dtype}{list(array.shape)} {', '.join(map(str, shown))}{dots} #{exact}"
+
+
+def _list_text(values: Any, function_text: Callable[[Any], str]) -> str:
+    parts = [
+        f"{kind} {list(getattr(values, kind))!r}" for kind in ("s", "i", "f", "b") if getattr(values, kind)
+    ]
+    parts += [_dtype_name(dtype) for dtype in values.type]
+    parts += [_shape_text(shape) for shape in values.shape]
+    parts += [tensor_text(tensor) for tensor in values.tensor]
+    parts += [function_text(function) for function in values.func]
+    return f"[{', '.join(parts)}]"
+
+
+def _shape_text(shape: Any) -> str:
+    if shape.unknown_rank:
+        return "shape ?"
+    return f"shape {[dim.size if dim.size >= 0 else None for dim in shape.dim]}"
+
+
+def _dtype_name(number: int) -> str:
+    return str(tf.dtypes.as_dtype(number).name)

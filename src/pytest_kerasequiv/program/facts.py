@@ -1,0 +1,143 @@
+"""What a model says about itself: its variables, inputs, layers and settings, read without changing it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from pytest_kerasequiv.building.specs import Spec, input_specs
+from pytest_kerasequiv.layers.fixed_training import called_in_training_mode
+from pytest_kerasequiv.program.attributes import array_text
+from pytest_kerasequiv.program.nodes import ProgramVariable, Unprovable
+
+
+def variable_facts(model: keras.Model, variables: Sequence[Any]) -> list[ProgramVariable]:
+    """Return what the program knows of each variable."""
+    trainable = {id(variable) for variable in model.trainable_variables}
+    weights = {id(variable) for variable in model.weights}
+    return [
+        ProgramVariable(
+            shape=tuple(variable.shape),
+            dtype=str(variable.dtype),
+            trainable=id(variable) in trainable,
+            seed=id(variable) not in weights,
+            path=variable.path,
+        )
+        for variable in variables
+    ]
+
+
+def unlisted_states(model: keras.Model, listed: Sequence[Any]) -> list[Any]:
+    """Return the Keras variables that layers hold as attributes and ``Model.variables`` leaves out."""
+    seen = {id(variable) for variable in listed}
+    found = []
+    for layer in model._flatten_layers():
+        for value in list(vars(layer).values()):
+            for item in value if isinstance(value, list | tuple) else [value]:
+                if isinstance(item, keras.Variable) and id(item) not in seen:
+                    seen.add(id(item))
+                    found.append(item)
+    return found
+
+
+def state_facts(variables: Sequence[Any]) -> list[ProgramVariable]:
+    """Return what the program knows of states that Keras does not list: their values are part of it."""
+    return [
+        ProgramVariable(
+            shape=tuple(variable.shape),
+            dtype=str(variable.dtype),
+            trainable=False,
+            seed=False,
+            path=variable.path,
+            value=array_text(variable.numpy(), str(variable.dtype)),
+        )
+        for variable in variables
+    ]
+
+
+def handles(variables: Sequence[Any]) -> dict[int, int]:
+    """Map the identity of each variable's TensorFlow handle to the variable's index.
+
+    Raises:
+        Unprovable: two variables share one handle.
+    """
+    found: dict[int, int] = {}
+    for index, variable in enumerate(variables):
+        handle = getattr(variable.value, "handle", None)
+        if id(handle) in found:
+            raise Unprovable(
+                f"variables {variables[found[id(handle)]].path} and {variable.path} share their storage"
+            )
+        if handle is not None:
+            found[id(handle)] = index
+    return found
+
+
+def settings(model: keras.Model) -> tuple[tuple[str, str], ...]:
+    """Return what steers execution from outside the ops, as pairs of name and value."""
+    compiled = bool(model.compiled)
+    return (
+        ("compiled", str(compiled)),
+        ("jit_compile", str(bool(compiled and model.jit_compile))),
+        ("the version of TensorFlow", str(tf.__version__)),
+    )
+
+
+def refuse_fixed_training(model: keras.Model) -> None:
+    """Refuse a model that calls layers with ``training=True``: ``model(x)`` is a program of its own there.
+
+    Raises:
+        Unprovable: there is such a call.
+    """
+    fixed = called_in_training_mode(model)
+    if fixed:
+        raise Unprovable(
+            f"{fixed[0]} is called with training=True, which predict overrules and model(x) does not; "
+            "only what predict and fit run is traced"
+        )
+
+
+def input_signature(model: keras.Model) -> Any:
+    """Return the model's inputs as a structure of ``tf.TensorSpec``.
+
+    Raises:
+        Unprovable: what the model takes cannot be told.
+    """
+    specs = input_specs(model)
+    if specs is None:
+        raise Unprovable("the shapes and dtypes of its inputs are not known")
+
+    def spec_of(spec: Spec) -> Any:
+        return tf.TensorSpec(spec.shape, spec.dtype or keras.config.floatx())
+
+    return keras.tree.map_structure(spec_of, specs)
+
+
+def layer_paths(model: keras.Model) -> Iterator[str]:
+    """Yield the Keras paths of a model and of all its layers, parents first."""
+    waiting = [(model, model.name)]
+    while waiting:
+        layer, path = waiting.pop()
+        yield path
+        below = layer._flatten_layers(include_self=False, recursive=False)
+        waiting.extend((child, f"{path}/{child.name}") for child in below)
+
+
+@contextmanager
+def collected_losses(model: keras.Model) -> Iterator[None]:
+    """Put back the losses that the layers collected in the caller's last call; tracing replaces them."""
+    layers = list(model._flatten_layers())
+    before = [(list(layer._losses), set(layer._loss_ids), layer._parent_path) for layer in layers]
+    try:
+        yield
+    finally:
+        for layer, (losses, ids, path) in zip(layers, before, strict=True):
+            layer._losses[:] = losses
+            layer._loss_ids.clear()
+            layer._loss_ids.update(ids)
+            if path is None:
+                layer._parent_path = None

@@ -1,0 +1,159 @@
+"""The loss a model trains on, rebuilt so that tracing it leaves the model's own loss and metrics alone."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from pytest_kerasequiv.program.nodes import Unprovable
+
+MAX_ATTEMPTS = 64
+"""How many combinations of target shapes are tried on a compiled loss."""
+
+OVERRIDABLE = ("fit", "train_step", "compute_loss", "make_train_function")
+"""Methods that decide what one training step is; where one is overridden, our trace shows something else."""
+
+EVALUATING = (
+    "predict",
+    "predict_step",
+    "predict_on_batch",
+    "make_predict_function",
+    "evaluate",
+    "test_step",
+    "test_on_batch",
+    "make_test_function",
+    "compute_metrics",
+    "get_metrics_result",
+)
+"""Methods that decide what callers get from inference; one that is overridden is not what is traced."""
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What is minimised, besides the losses that the model's layers add.
+
+    Attributes:
+        loss: called with the flattened targets and the outputs; ``None`` where nothing is minimised.
+        targets: a ``tf.TensorSpec`` per output, in flattened order, ``None`` for an output without a target.
+        bystanders: variables that the loss updates for display only (means of the parts of the loss).
+    """
+
+    loss: Callable[[Sequence[Any], Any], Any]
+    targets: tuple[Any, ...]
+    bystanders: tuple[Any, ...] = ()
+
+
+def own_training(model: keras.Model) -> str | None:
+    """Say which method of the model replaces Keras's own training step, ``None`` where none does."""
+    name = _overridden(model, OVERRIDABLE)
+    return name and f"{type(model).__name__}.{name} is overridden, so it has a training step of its own"
+
+
+def own_evaluation(model: keras.Model) -> str | None:
+    """Say which method replaces Keras's own prediction or evaluation, ``None`` where none does."""
+    name = _overridden(model, EVALUATING)
+    return name and f"{type(model).__name__}.{name} is overridden, and what it does is not traced"
+
+
+def _overridden(model: keras.Model, names: Sequence[str]) -> str | None:
+    for name in names:
+        if getattr(keras.Model, name, None) is not getattr(type(model), name, None) or name in vars(model):
+            return name
+    return None
+
+
+def objective(model: keras.Model, outputs: Any) -> Objective:
+    """Find what a model minimises; ``outputs`` are its outputs' ``tf.TensorSpec`` structure.
+
+    Where the model is not compiled, its training program is looked at under a stand-in: the mean square of
+    the difference between each floating-point output and its target, summed.
+
+    Raises:
+        Unprovable: the compiled loss takes no targets that could be guessed.
+    """
+    if not model.compiled:
+        return Objective(_stand_in, tuple(_stand_in_target(spec) for spec in keras.tree.flatten(outputs)))
+    compiled = model._compile_loss
+    if compiled is None:
+        return Objective(_nothing, tuple(None for _ in keras.tree.flatten(outputs)))
+    return _compiled_objective(compiled, outputs)
+
+
+def total_loss(model: keras.Model, goal: Objective, targets: Sequence[Any], outputs: Any) -> Any:
+    """Return the loss of one step as Keras sums it: the objective, then the losses that the layers add."""
+    main = goal.loss(targets, outputs)
+    terms = [] if main is None else [main]
+    terms += [model._aggregate_additional_loss(loss) for loss in model.losses]
+    if not terms:
+        return None
+    return terms[0] if len(terms) == 1 else keras.ops.sum(terms)
+
+
+def _compiled_objective(compiled: Any, outputs: Any) -> Objective:
+    """Copy a compiled loss and find targets that it takes."""
+    error: Exception | None = None
+    for targets in _target_structures(outputs):
+        settings = {"loss_weights": compiled._user_loss_weights, "output_names": compiled.output_names}
+        fresh = type(compiled)(compiled._user_loss, **settings)
+        try:
+            fresh.build(*(keras.tree.map_structure(_symbolic, specs) for specs in (targets, outputs)))
+            _try_loss(fresh, targets, outputs)
+        except Exception as problem:  # any refusal means other targets
+            error = error or problem
+            continue
+        return Objective(_on_structures(fresh), tuple(keras.tree.flatten(targets)), tuple(fresh.variables))
+    raise Unprovable(f"the compiled loss could not be traced: {error}") from error
+
+
+def _on_structures(loss: Any) -> Callable[[Sequence[Any], Any], Any]:
+    def call(targets: Sequence[Any], outputs: Any) -> Any:
+        return loss(keras.tree.pack_sequence_as(outputs, list(targets)), outputs)
+
+    return call
+
+
+def _nothing(_targets: Sequence[Any], _outputs: Any) -> None:
+    return None
+
+
+def _stand_in(targets: Sequence[Any], outputs: Any) -> Any:
+    terms = [
+        tf.reduce_mean(tf.math.squared_difference(tf.cast(output, target.dtype), target))
+        for target, output in zip(targets, keras.tree.flatten(outputs), strict=True)
+        if target is not None
+    ]
+    return tf.add_n(terms) if terms else None
+
+
+def _stand_in_target(spec: Any) -> Any:
+    if not spec.dtype.is_floating:
+        return None
+    return tf.TensorSpec(spec.shape, tf.float64 if spec.dtype == tf.float64 else tf.float32)
+
+
+def _target_structures(outputs: Any) -> Iterator[Any]:
+    """Yield structures of target specs: like the outputs, then with integer classes in place of each."""
+    flat = keras.tree.flatten(outputs)
+    choices = [
+        [
+            tf.TensorSpec(spec.shape, spec.dtype if spec.dtype.is_floating else tf.float32),
+            *([tf.TensorSpec(spec.shape[:-1], tf.int32)] if spec.shape.rank else []),
+        ]
+        for spec in flat
+    ]
+    for combination in itertools.islice(itertools.product(*choices), MAX_ATTEMPTS):
+        yield keras.tree.pack_sequence_as(outputs, list(combination))
+
+
+def _try_loss(loss: Any, targets: Any, outputs: Any) -> None:
+    """Trace the loss alone: it raises where it does not take such targets."""
+    tf.function(loss.__call__, autograph=False).get_concrete_function(targets, outputs)
+
+
+def _symbolic(spec: Any) -> Any:
+    return keras.KerasTensor(tuple(spec.shape), dtype=spec.dtype.name)

@@ -1,0 +1,297 @@
+"""Running one model on given values and inputs, and leaving it as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from copy import copy
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from pytest_kerasequiv.keras_access.random_state import preserved_state
+from pytest_kerasequiv.running.float64 import float64_mode
+from pytest_kerasequiv.running.input_layout import InputLayout, input_layout, reordered
+from pytest_kerasequiv.weights.variables import assign, assigned, is_seed, peek, variables_of, write
+
+Array = NDArray[np.generic]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one call returned: flattened outputs, and the Keras mask of each (``None`` where it has none)."""
+
+    outputs: tuple[Array, ...]
+    masks: tuple[Array | None, ...]
+
+
+class Runner:
+    """Calls one model under given values, again and again.
+
+    Models with an RNN run in a traced function, since an eager loop over time is slow; all others run
+    eagerly, where no graph optimiser rewrites one twin and not the other.
+
+    Attributes:
+        traced: functions traced so far, by name, the last sample of outputs, and shapes of outputs.
+        uses_loss: whether the model is compiled with the loss to differentiate.
+
+    Args:
+        model: a built model; while the runner is entered it holds ``values``, afterwards its own again.
+        values: for each of `variables_of`.
+        given: the layout of the inputs that `infer` gets (the reference's); by default the model's own.
+        wide: whether the model is a float64 oracle.
+        drawn_in: dtype in which an oracle draws random numbers.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        values: Sequence[Array],
+        *,
+        given: InputLayout | None = None,
+        wide: bool = False,
+        drawn_in: str = "float32",
+    ) -> None:
+        self.model = model
+        self.values = values
+        self.layout = input_layout(model)
+        self.given = given or self.layout
+        self.wide = wide
+        self.drawn_in = drawn_in
+        self.traced: dict[str, Any] = {}
+        self.uses_loss = False
+        self._graph: bool | None = None
+        self._seeds: frozenset[int] | None = None
+
+    @contextmanager
+    def holding(self) -> Iterator[Runner]:
+        """Give the model its values for a while; an oracle, which nobody else sees, keeps them."""
+        with self._world(), carried_states_kept(self.model):
+            if self.wide:
+                assign(self.model, self.values)
+                yield self
+                return
+            with assigned(self.model, self.values):
+                yield self
+
+    def _world(self) -> AbstractContextManager[None]:
+        return float64_mode(self.drawn_in) if self.wide else preserved_state()
+
+    def reset(self) -> None:
+        """Write back the state that calls may change: seed states, statistics, states between batches."""
+        clear_carried_states(self.model)
+        for variable, value in zip(variables_of(self.model), self.values, strict=True):
+            if not variable.trainable:
+                write(variable, value)
+
+    def pack(self, inputs: Sequence[Array]) -> Any:
+        """Return inputs, given in the reference's order, as tensors in the structure this model takes."""
+        leaves = reordered(inputs, self.given, self.layout) if self.layout.known else list(inputs)
+        tensors = [self._tensor(leaf, position) for position, leaf in enumerate(leaves)]
+        if self.layout.known:
+            return self.layout.pack(tensors)
+        return tensors[0] if len(tensors) == 1 else list(map(tf.identity, tensors))
+
+    def given_position(self, position: int) -> int:
+        """Return where an input of this model, by flattened position, stands in the given order."""
+        order = reordered(list(range(len(self.given.specs))), self.given, self.layout)
+        return int(order[position]) if order else position
+
+    def _tensor(self, leaf: Array, position: int) -> Any:
+        dtype = self.layout.specs[position].dtype if self.layout.known else None
+        if self.wide and leaf.dtype.kind == "f":
+            return tf.cast(tf.constant(leaf), "float64")
+        if leaf.dtype.kind in "OSU" or dtype in {None, "string"}:
+            return tf.constant(leaf)
+        return tf.cast(tf.constant(leaf), dtype)
+
+    def under(self, values: Sequence[Array]) -> Runner:
+        """Return a runner of the same model under other values."""
+        other = copy(self)
+        other.values = values
+        return other
+
+    def graph_def(self) -> Any:
+        """Return the traced inference as a ``GraphDef``; the layout of the inputs must be known."""
+        specs = [
+            tf.TensorSpec(s.shape, "float64" if self.wide and "float" in s.dtype else s.dtype)
+            for s in self.layout.specs
+        ]
+        with self._world(), assigned(self.model, self.values):
+            return self._function().get_concrete_function(self.layout.pack(specs)).graph.as_graph_def()
+
+    def _function(self) -> Any:
+        if "call" not in self.traced:
+            self.traced["call"] = tf.function(self._call, autograph=False)
+        return self.traced["call"]
+
+    def _call(self, packed: Any) -> tuple[list[Any], list[Any]]:
+        outputs = self.traced["sample"] = self.model(packed, training=False)
+        return _with_masks(outputs)
+
+    def reset_all(self) -> None:
+        """Write back all given values."""
+        clear_carried_states(self.model)
+        assign(self.model, self.values)
+
+    def targets(self, arrays: Sequence[Array]) -> list[Any]:
+        """Return targets as tensors of the dtype that losses compute in."""
+        wide = "float64" if self.wide else "float32"
+        return [tf.constant(t, wide) if t.dtype.kind == "f" else tf.constant(t) for t in arrays]
+
+    def structured(self, leaves: Sequence[Any]) -> Any:
+        """Put flattened outputs into the structure that the model returns; it must have been called."""
+        return keras.tree.pack_sequence_as(self.sample, list(leaves))
+
+    def target_structure(self, arrays: Sequence[Array]) -> Any:
+        """Return targets as tensors in the structure that the model returns; it must have been called."""
+        return self.structured(self.targets(arrays))
+
+    def changed_state(self) -> list[int]:
+        """Return the indices of the non-trainable variables that no longer hold their given value."""
+        held = enumerate(zip(variables_of(self.model), self.values, strict=True))
+        return [
+            index
+            for index, (variable, value) in held
+            if not variable.trainable and not np.array_equal(peek(variable), value, equal_nan=True)
+        ]
+
+    def is_seed(self, index: int) -> bool:
+        """Whether a variable, by index, is the state of a seed generator."""
+        if self._seeds is None:
+            self._seeds = frozenset(i for i, v in enumerate(variables_of(self.model)) if is_seed(v))
+        return index in self._seeds
+
+    def carries_state(self) -> bool:
+        """Whether calls so far left a state behind that the next call may use, other than seed states."""
+        carried = any(np.any(np.asarray(state)) for state in carried_states(self.model))
+        return carried or any(not self.is_seed(index) for index in self.changed_state())
+
+    def infer(self, inputs: Sequence[Array]) -> Outcome:
+        """Call the model in inference mode.
+
+        Args:
+            inputs: flattened, in the order of ``given``.
+        """
+        packed = self.pack(inputs)
+        outcome = _as_arrays(self._concrete(packed)(packed) if self.in_graph() else self._call(packed))
+        self.note_answer(inputs, outcome.outputs)
+        self._inferred()[_shapes(inputs)] = [output.shape for output in outcome.outputs]
+        return outcome
+
+    def output_shapes(self, inputs: Sequence[Array]) -> list[tuple[int, ...]]:
+        """Return the shapes of the flattened outputs in inference, by one run for inputs of one shape."""
+        shapes = _shapes(inputs)
+        if shapes not in self._inferred():
+            with self.holding():
+                self.infer(inputs)
+        return self._inferred()[shapes]
+
+    def _inferred(self) -> dict[Any, list[tuple[int, ...]]]:
+        found: dict[Any, list[tuple[int, ...]]] = self.traced.setdefault("inferred", {})
+        return found
+
+    def note_answer(self, inputs: Sequence[Array], outputs: Sequence[Any]) -> None:
+        """Keep the shapes and dtypes of flattened outputs, for `like_answer`."""
+        self.traced["answer"] = _shapes(inputs), [(tuple(one.shape), one.dtype) for one in outputs]
+
+    def like_answer(self, inputs: Sequence[Array]) -> Any:
+        """Return zeros in the structure and shapes of what the model returns for such inputs."""
+        if self.traced.get("answer", (None,))[0] != _shapes(inputs):
+            self.infer(inputs)
+        return self.structured([tf.zeros(shape, dtype) for shape, dtype in self.traced["answer"][1]])
+
+    @property
+    def sample(self) -> Any:
+        """The structure that the last call returned, for naming outputs; its tensors may be symbolic."""
+        return self.traced.get("sample")
+
+    def in_graph(self) -> bool:
+        """Whether the model runs in a traced function."""
+        if self._graph is None:
+            self._graph = loops_long(self.model) and not getattr(self.model, "run_eagerly", False)
+        return self._graph
+
+    def _concrete(self, packed: Any) -> Callable[[Any], Any]:
+        """Return the traced function for inputs of this shape and any batch size."""
+        fixed = any(spec.shape[0] for spec in self.layout.specs)
+        specs = keras.tree.map_structure(
+            lambda leaf: tf.TensorSpec(leaf.shape if fixed else (None, *leaf.shape[1:]), leaf.dtype), packed
+        )
+        concrete: Callable[[Any], Any] = self._function().get_concrete_function(specs)
+        return concrete
+
+
+def _shapes(arrays: Sequence[Array]) -> tuple[tuple[int, ...], ...]:
+    return tuple(array.shape for array in arrays)
+
+
+def _with_masks(outputs: Any) -> tuple[list[Any], list[Any]]:
+    tensors = keras.tree.flatten(outputs)
+    return tensors, [getattr(tensor, "_keras_mask", None) for tensor in tensors]
+
+
+def _as_arrays(outputs: tuple[list[Any], list[Any]]) -> Outcome:
+    tensors, masks = outputs
+    return Outcome(
+        tuple(np.asarray(keras.ops.convert_to_numpy(tensor)) for tensor in tensors),
+        tuple(None if mask is None else np.asarray(mask) for mask in masks),
+    )
+
+
+def output_names(model: keras.Model, outputs: Any) -> tuple[str, ...]:
+    """Return a name for each flattened output: dict keys, the functional model's names, else positions."""
+    if isinstance(outputs, dict) and len(outputs) == len(keras.tree.flatten(outputs)):
+        return tuple(str(key) for key in sorted(outputs))
+    count = len(keras.tree.flatten(outputs))
+    names = tuple(str(name) for name in getattr(model, "output_names", None) or ())
+    return names if len(names) == count else tuple(f"output {position}" for position in range(count))
+
+
+def called(name: str) -> str:
+    """Return how messages name an output: by its name, or by its position where it has none."""
+    return name if name.startswith("output ") else f"output {name!r}"
+
+
+LONG_LOOP = 30
+"""Time steps, over all RNNs of a model, from which on tracing is cheaper than looping eagerly a few times."""
+
+
+def loops_long(model: keras.Model) -> bool:
+    """Whether the RNNs of a model loop over many steps in all, or over an unknown number."""
+    rnns = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.RNN)]
+    shapes = [(layer.get_build_config() or {}).get("input_shape") for layer in rnns]
+    steps = [shape[1] if shape is not None and len(shape) > 1 else None for shape in shapes]
+    return any(count is None for count in steps) or sum(count or 0 for count in steps) >= LONG_LOOP
+
+
+def carried_states(model: keras.Model) -> list[Any]:
+    """Return the state variables of a model's stateful RNNs that are not among `variables_of`."""
+    known = {id(variable) for variable in variables_of(model)}
+    found: dict[int, Any] = {}
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.RNN) and layer.stateful and layer.states is not None:
+            found |= {id(state): state for state in keras.tree.flatten(layer.states)}
+    return [state for key, state in found.items() if key not in known]
+
+
+@contextmanager
+def carried_states_kept(model: keras.Model) -> Iterator[None]:
+    """Run a block and put the carried states back."""
+    states = carried_states(model)
+    before = [np.asarray(state).copy() for state in states]
+    try:
+        yield
+    finally:
+        for state, value in zip(states, before, strict=True):
+            state.assign(value)
+
+
+def clear_carried_states(model: keras.Model) -> None:
+    """Set the carried states to zero, as ``reset_state`` does."""
+    for state in carried_states(model):
+        state.assign(np.zeros(state.shape))

@@ -1,0 +1,217 @@
+"""Engine ``fit``: plain ``Model.fit`` and ``Model.evaluate`` under each seed, as in a hand-written loop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras.src.backend.common import global_state
+
+from pytest_kerasequiv.building.sources import Source
+from pytest_kerasequiv.errors import InputError
+from pytest_kerasequiv.training.fitting import check_fits
+from pytest_kerasequiv.training.plan import Training
+from pytest_kerasequiv.training.runs import Run, failure_of, predicts_a_constant
+from pytest_kerasequiv.training.starts.reuse import (
+    CannotReuse,
+    blueprint,
+    copy_start,
+    foreign_part,
+    python_state,
+    training_state,
+)
+from pytest_kerasequiv.weights.variables import values_of
+
+
+class FitEngine:
+    """Trains one twin with ``Model.fit``, seed by seed, on one compiled model where that changes no result.
+
+    Args:
+        source: makes fresh models of the twin.
+        plan: how they are trained.
+        side: ``"reference"`` or ``"candidate"``, for messages.
+    """
+
+    name = "fit"
+
+    def __init__(self, source: Source, plan: Training, side: str) -> None:
+        self._source = source
+        self._plan = plan
+        self._side = side
+        self._model: keras.Model | None = None
+        self._blueprint = ""
+        self._predict: Callable[..., Any] | None = None
+        self._must_check = False
+        self._fresh_because = ""
+        self.reason = ""
+        if plan.fit is not None:
+            self._stay_fresh("it trains with your own fit")
+
+    def train(self, seeds: Sequence[int]) -> Iterator[Run]:
+        """Yield one run a seed, in this order.
+
+        Raises:
+            InputError: the model is not compiled, or the plan's data do not fit it.
+        """
+        for seed in seeds:
+            yield self.run(seed)
+
+    def run(self, seed: int) -> Run:
+        """Train under one seed: bit for bit what a user's build, compile, fit and evaluate give."""
+        if self._fresh_because:
+            return train_fresh(self._source, self._plan, seed, self._side)
+        if self._model is None:
+            return self._first(seed)
+        try:
+            run = self._again(seed, self._model)
+        except CannotReuse as why:
+            return self._give_up(str(why), train_fresh(self._source, self._plan, seed, self._side))
+        return self._checked(run) if self._must_check else run
+
+    def _first(self, seed: int) -> Run:
+        started = time.perf_counter()
+        with training_state(seed):
+            model = self._source.build()
+            check_fits(model, self._plan, self._side)
+            self._blueprint, before = blueprint(model), python_state(model)
+            run = finish(model, self._plan, seed, started)
+            self._keep(model, before, run)
+        return run
+
+    def _keep(self, model: keras.Model, before: list[Any], run: Run) -> None:
+        """Keep the model for further seeds, unless something speaks against it."""
+        if python_state(model) != before:
+            self._give_up("a layer of yours keeps state in Python attributes", run)
+        elif _uses_global_generator():
+            self._give_up("it draws from Keras's global seed generator", run)
+        elif run.failure is None or run.metrics:
+            foreign = foreign_part(model)
+            self._must_check = foreign is not None
+            self._model = model
+            self.reason = "one compiled model, put back to its start for each seed"
+            if foreign is None:
+                self.reason += "; all its parts are Keras's own"
+
+    def _again(self, seed: int, model: keras.Model) -> Run:
+        started = time.perf_counter()
+        with training_state(seed):
+            fresh = self._source.build()
+            if blueprint(fresh) != self._blueprint:
+                raise CannotReuse("its settings differ between seeds")
+            copy_start(fresh, model)
+            del fresh
+            return finish(model, self._plan, seed, started, self._predictor(model))
+
+    def _predictor(self, model: keras.Model) -> Callable[..., Any]:
+        if self._predict is None:
+            self._predict = tf.function(lambda x: model(x, training=False), reduce_retracing=True)
+        return self._predict
+
+    def _checked(self, run: Run) -> Run:
+        """Compare the first run of the reused model with a fresh one, bit by bit."""
+        self._must_check = False
+        fresh = train_fresh(self._source, self._plan, run.seed, self._side)
+        if (fresh.metrics, fresh.failure) != (run.metrics, run.failure):
+            return self._give_up(f"a reused model gave another result under seed {run.seed}", fresh)
+        self.reason += f"; checked under seed {run.seed}: a fresh model gave the same bits"
+        return replace(run, seconds=run.seconds + fresh.seconds)
+
+    def _give_up(self, why: str, run: Run) -> Run:
+        self._stay_fresh(why)
+        return run
+
+    def _stay_fresh(self, why: str) -> None:
+        self._fresh_because = why
+        self._model = self._predict = None
+        self.reason = f"built fresh for every seed, since {why}"
+
+
+def train_fresh(source: Source, plan: Training, seed: int, side: str = "reference") -> Run:
+    """Train one freshly built model.
+
+    Bit for bit what ``keras.utils.set_random_seed(seed)``, build, compile, ``fit`` and ``evaluate`` give.
+
+    Raises:
+        InputError: the model is not compiled, or the plan's data do not fit it.
+    """
+    started = time.perf_counter()
+    with training_state(seed):
+        model = source.build()
+        check_fits(model, plan, side)
+        return finish(model, plan, seed, started)
+
+
+def finish(
+    model: keras.Model, plan: Training, seed: int, started: float, predict: Callable[..., Any] | None = None
+) -> Run:
+    """Train and evaluate a model that stands at its start; what it raises makes a failed run."""
+    start = values_of(model) if plan.fit is not None else None
+    try:
+        metrics = _train(model, plan, seed)
+    except InputError:
+        raise
+    except Exception as error:  # one crashed run must not cost the others
+        return Run(seed, failure=_in_short(error), seconds=time.perf_counter() - started)
+    constant = plan.fit is None and predicts_a_constant(predict or _plainly(model), plan.test.x)
+    run = Run(seed, metrics, failure_of(metrics), constant, time.perf_counter() - started)
+    return run if start is None else replace(run, untrained=_same(start, values_of(model)))
+
+
+def _plainly(model: keras.Model) -> Callable[..., Any]:
+    return lambda x: model(x, training=False)
+
+
+def _train(model: keras.Model, plan: Training, seed: int) -> dict[str, float]:
+    if plan.fit is not None:
+        return numbers_of(plan.fit(model, seed))
+    train, test = plan.train, plan.test
+    model.fit(
+        train.x,
+        train.y,
+        sample_weight=train.sample_weight,
+        batch_size=plan.batch_size,
+        epochs=plan.epochs,
+        shuffle=plan.shuffle,
+        verbose=0,
+    )
+    found = model.evaluate(test.x, test.y, sample_weight=test.sample_weight, verbose=0, return_dict=True)
+    return {name: float(value) for name, value in found.items()}
+
+
+def _same(start: Sequence[Any], end: Sequence[Any]) -> bool:
+    return all(np.array_equal(a, b, equal_nan=True) for a, b in zip(start, end, strict=True))
+
+
+def numbers_of(metrics: Any) -> dict[str, float]:
+    """Read what the user's own training loop returned.
+
+    Raises:
+        InputError: it is no dict of numbers.
+    """
+    if not isinstance(metrics, Mapping) or not metrics:
+        raise InputError(
+            f"fit returned {metrics!r}; it must return its metrics as a dict of numbers, such as "
+            f"{{'mae': 0.3}}"
+        )
+    try:
+        return {str(name): float(value) for name, value in metrics.items()}
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"fit returned {metrics!r}, in which a value is no number ({error}); return a dict of numbers"
+        ) from error
+
+
+def _in_short(error: Exception) -> str:
+    """First line of an error, short enough for a report."""
+    line = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    return f"{type(error).__name__}: {line}"[:200].rstrip(": ")
+
+
+def _uses_global_generator() -> bool:
+    """Tell whether a random number was drawn without a seed of its own since ``set_random_seed``."""
+    return global_state.get_global_attribute("global_seed_generator") is not None

@@ -1,0 +1,1 @@
+"""Where trainings run: local processes or a Dask scheduler."""

@@ -1,0 +1,66 @@
+"""What trains both twins: from the cache, on an executor, or in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pytest_kerasequiv.building.sources import Source
+from pytest_kerasequiv.building.twins import Twins
+from pytest_kerasequiv.program import Program
+from pytest_kerasequiv.training.arms import Arm
+from pytest_kerasequiv.training.cache import CachedArm, as_cache
+from pytest_kerasequiv.training.engines.choice import make_arm
+from pytest_kerasequiv.training.engines.vectorized import VectorizedEngine
+from pytest_kerasequiv.training.executors.remote import RemoteArm
+from pytest_kerasequiv.training.fitting import check_fits
+from pytest_kerasequiv.training.keys import RunKeys
+from pytest_kerasequiv.training.plan import Training
+from pytest_kerasequiv.training.starts.coupling import Coupling
+from pytest_kerasequiv.training.starts.drawing import Starts
+
+
+def make_arms(
+    twins: Twins,
+    plan: Training,
+    *,
+    programs: Mapping[str, Callable[[], Program]],
+    coupled: Coupling | None = None,
+    executor: Any = None,
+    cache: Any = None,
+) -> tuple[Arm, Arm]:
+    """Return what trains the reference and what the candidate: cached, on the executor where given.
+
+    Args:
+        twins: the pair.
+        plan: the plan.
+        programs: side -> returns its traced program, which keys the finished runs.
+        coupled: gives the candidate the reference's starts.
+        executor: a ``concurrent.futures.Executor`` or a Dask client; ``None`` trains in this process.
+        cache: a `RunCache` or a directory; ``None`` shares runs between proved twins within this call only.
+
+    Raises:
+        InputError: a twin cannot be trained as planned, or cannot be shipped to the executor.
+    """
+    reference = twins.reference_source, Starts(twins.reference_source, plan)
+    candidate = twins.candidate_source, Starts(twins.candidate_source, plan)
+    if coupled is not None:
+        candidate = coupled.candidate, coupled.starts(plan)
+    sides = {"reference": reference, "candidate": candidate}
+    arms = {side: _arm(source, plan, side, starts, executor) for side, (source, starts) in sides.items()}
+    if plan.fit is None:
+        runs = as_cache(cache)
+        models = {"reference": twins.reference, "candidate": twins.candidate}
+        for side, model in models.items():
+            check_fits(model, plan, side)  # both sides, before the first run is paid for
+        for side, (_, starts) in sides.items():
+            keep = isinstance(arms[side], VectorizedEngine)
+            keys = RunKeys(models[side], programs[side](), plan, starts, keep=keep)
+            arms[side] = CachedArm(arms[side], keys, runs)
+    return arms["reference"], arms["candidate"]
+
+
+def _arm(source: Source, plan: Training, side: str, starts: Starts, executor: Any) -> Arm:
+    if executor is None:
+        return make_arm(source, plan, side, starts)
+    return RemoteArm(source, plan, side, executor)

@@ -1,0 +1,1 @@
+"""Where a run starts: initial weights, seed states and the order of rows."""

@@ -1,0 +1,1 @@
+"""The variables of a model and what its preprocessing layers keep beside them."""

@@ -1,0 +1,262 @@
+"""Compile settings: the optimizer in force, what has no effect, own code, metrics."""
+
+import warnings
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+
+from pytest_kerasequiv.checks.compiled.in_force import compare_settings, settings_of
+
+OPTIMIZERS, LOSSES, METRICS = keras.optimizers, keras.losses, keras.metrics
+
+
+def one(optimizer="sgd", loss="mse", **settings):
+    model = keras.Sequential([keras.Input((3,)), layers.Dense(2)])
+    model.compile(optimizer, loss, **settings)
+    return model
+
+
+def compared(reference, candidate):
+    """Return the findings as pairs of field and severity, and their messages."""
+    found = compare_settings("updates", settings_of(reference), settings_of(candidate))
+    return [(f.field, f.severity) for f in found], [f.message for f in found]
+
+
+def differences(reference, candidate):
+    return [field for field, severity in compared(reference, candidate)[0] if severity == "difference"]
+
+
+def test_the_optimizer_in_force_is_compared_not_the_one_that_compile_was_given(tmp_path):
+    replaced, saved = one("adam"), one("adam")
+    replaced.optimizer = OPTIMIZERS.SGD(0.5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        saved.save(tmp_path / "model.h5")
+    assert differences(one("adam"), replaced) == ["optimizer", "optimizer.learning_rate"]
+    assert compared(one("adam"), saved)[0] == []
+
+
+@pytest.mark.parametrize("loss", ["ce", "crossentropy"])
+def test_a_loss_that_keras_chooses_by_the_shapes(loss):
+    assert compared(one(loss=loss), one(loss="crossentropy"))[0] == []
+
+
+ADAM, SGD, ADAMW = OPTIMIZERS.Adam, OPTIMIZERS.SGD, OPTIMIZERS.AdamW
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (ADAM(ema_momentum=0.9), ADAM()),
+        (ADAM(ema_overwrite_frequency=3), ADAM()),
+        (ADAM(weight_decay=0.0), ADAM()),
+        (SGD(nesterov=True), SGD()),
+        (OPTIMIZERS.LossScaleOptimizer(ADAM(ema_momentum=0.9)), OPTIMIZERS.LossScaleOptimizer(ADAM())),
+    ],
+)
+def test_optimizer_settings_without_effect_are_no_difference(ours, theirs):
+    assert compared(one(ours), one(theirs))[0] == []
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "fields"),
+    [
+        (ADAM(use_ema=True, ema_momentum=0.9), ADAM(use_ema=True), ["ema_momentum"]),
+        (ADAM(use_ema=True, ema_momentum=0.9), ADAM(), ["use_ema"]),
+        (ADAM(weight_decay=0.01), ADAM(weight_decay=0.0), ["weight_decay"]),
+        (SGD(momentum=0.9, nesterov=True), SGD(momentum=0.9), ["nesterov"]),
+        (SGD(momentum=0.9, nesterov=True), SGD(nesterov=True), ["momentum"]),
+        (OPTIMIZERS.Muon(momentum=0.0, nesterov=True), OPTIMIZERS.Muon(momentum=0.0, nesterov=False), None),
+        (ADAM(1.01e-3), ADAM(), ["learning_rate"]),
+        (ADAM(gradient_accumulation_steps=2), ADAM(), ["gradient_accumulation_steps"]),
+        (
+            OPTIMIZERS.LossScaleOptimizer(ADAM(clipnorm=1.0)),
+            OPTIMIZERS.LossScaleOptimizer(ADAM()),
+            ["inner_optimizer.clipnorm"],
+        ),
+    ],
+)
+def test_optimizer_settings_with_effect_are_named(ours, theirs, fields):
+    expected = [f"optimizer.{field}" for field in fields or ["nesterov"]]
+    assert differences(one(ours), one(theirs)) == expected
+
+
+def test_adamw_is_adam_with_weight_decay():
+    same, messages = compared(one(ADAMW(weight_decay=0.1)), one(ADAM(weight_decay=0.1)))
+    assert same == [("optimizer", "note")]
+    assert "AdamW is Adam with a weight decay" in messages[0]
+    assert differences(one(ADAMW()), one(ADAM())) == ["optimizer", "optimizer.weight_decay"]
+
+
+def test_adamw_computes_as_adam_with_weight_decay():
+    def trained(kind):
+        model = one(kind(0.1, weight_decay=0.1))
+        model.set_weights([np.full(weight.shape, 0.5) for weight in model.weights])
+        model.fit(np.ones((4, 3)), np.ones((4, 2)), epochs=3, verbose=0)
+        return model.get_weights()
+
+    for ours, theirs in zip(trained(ADAMW), trained(ADAM), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def schedule(at, *, told=None, value=0.01):
+    class Drop(OPTIMIZERS.schedules.LearningRateSchedule):
+        def __init__(self):
+            self._told = told
+
+        def __call__(self, step):
+            return ops.where(ops.cast(step, "float32") > at, 0.001, value)
+
+        def get_config(self):
+            return {}
+
+    return Drop()
+
+
+class Warm(OPTIMIZERS.schedules.LearningRateSchedule):
+    """Wraps a schedule, and names it in its config."""
+
+    def __init__(self, after):
+        self.after = after
+
+    def __call__(self, step):
+        return self.after(step)
+
+    def get_config(self):
+        return {"after": keras.saving.serialize_keras_object(self.after)}
+
+
+def own_optimizer(*, factor=1.0, minus=False, base=SGD):
+    class Scaled(base):
+        scale = 1.0
+
+        def update_step(self, gradient, variable, learning_rate):
+            sign = -1.0 if minus else 1.0
+            super().update_step(gradient, variable, sign * learning_rate * self.scale)
+
+    made = Scaled()
+    if factor != 1.0:
+        made.scale = factor
+    return made
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "field", "message"),
+    [
+        (SGD(schedule(100)), SGD(schedule(10_000)), "optimizer.learning_rate.code", "Drop() has other code"),
+        (SGD(schedule(9, told=1)), SGD(schedule(9, told=2)), "optimizer.learning_rate.attribute _told", ""),
+        (
+            SGD(Warm(schedule(100))),
+            SGD(Warm(schedule(10_000))),
+            "optimizer.learning_rate.attribute after.code",
+            "it has other code",
+        ),
+        (SGD(lambda: 0.1), SGD(lambda: 0.2), "optimizer.learning_rate.code", "has other code"),
+        (own_optimizer(), own_optimizer(minus=True), "optimizer.code", "'Scaled' has other code"),
+        (own_optimizer(factor=2.0), own_optimizer(), "optimizer.attribute scale", "2 in the reference, 1 in"),
+        (
+            OPTIMIZERS.LossScaleOptimizer(own_optimizer()),
+            OPTIMIZERS.LossScaleOptimizer(own_optimizer(minus=True)),
+            "optimizer.inner_optimizer.code",
+            "'Scaled' has other code",
+        ),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:The object being serialized includes a `lambda`")
+def test_own_schedules_and_optimizers_are_known_by_their_code(ours, theirs, field, message):
+    found, messages = compared(one(ours), one(theirs))
+    assert (field, "difference") in found
+    assert message in messages[[name for name, _ in found].index(field)]
+
+
+def test_an_own_class_that_is_called_as_one_of_keras_is_told_apart():
+    own = type("SGD", (SGD,), {"__module__": "mine"})
+    found, messages = compared(one(own()), one(SGD()))
+    assert ("optimizer.code", "difference") in found
+    assert "your own code in the reference and Keras's in the candidate" in " ".join(messages)
+
+
+@pytest.mark.parametrize("base", [SGD, ADAM])
+def test_the_same_own_code_is_no_difference_even_after_training(base):
+    trained = one(own_optimizer(base=base))
+    trained.fit(np.ones((4, 3)), np.ones((4, 2)), verbose=0)
+    assert compared(trained, one(own_optimizer(base=base)))[0] == []
+    assert compared(one(SGD(Warm(schedule(5)))), one(SGD(Warm(schedule(5)))))[0] == []
+
+
+@pytest.mark.filterwarnings("ignore:The object being serialized includes a `lambda`")
+def test_a_learning_rate_by_a_function_is_known_by_its_code_not_its_place():
+    first = one(SGD(lambda: 0.1))
+    assert compared(first, one(SGD(lambda: 0.1)))[0] == []
+
+
+def test_settings_of_a_metric_are_compared():
+    ours, theirs = (one(metrics=[METRICS.BinaryAccuracy(threshold=t)]) for t in (0.5, 0.4))
+    found, messages = compared(ours, theirs)
+    assert found == [("metrics", "difference")]
+    assert "[binary_accuracy(threshold=0.5)] in the reference" in messages[0]
+    assert compared(ours, one(metrics=["binary_accuracy"]))[0] == []
+    assert differences(one(metrics=[METRICS.AUC(9)]), one(metrics=[METRICS.AUC(8)])) == ["metrics"]
+
+
+class OwnAccuracy(METRICS.MeanMetricWrapper):
+    """A metric with a setting beside those of its function."""
+
+    def __init__(self, times=1.0, name="own"):
+        super().__init__(keras.losses.mean_absolute_error, name)
+        self.times = times
+
+    def get_config(self):
+        return {"name": self.name, "times": self.times}
+
+
+def test_settings_of_an_own_metric_are_compared():
+    assert differences(one(metrics=[OwnAccuracy()]), one(metrics=[OwnAccuracy(2.0)])) == ["metrics"]
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (lambda: METRICS.MeanAbsoluteError(name="mae"), lambda: METRICS.MeanAbsoluteError(name="error")),
+        (lambda: "acc", lambda: "accuracy"),
+        (lambda: "mae", METRICS.MeanAbsoluteError),
+    ],
+)
+def test_another_log_name_is_a_note(ours, theirs):
+    found, messages = compared(one(metrics=[ours()]), one(metrics=[theirs()]))
+    assert found == [("metrics.names", "note")]
+    assert "logged under other names" in messages[0]
+
+
+def test_the_same_log_name_is_not_noted():
+    named = METRICS.MeanAbsoluteError(name="mae")
+    assert compared(one(metrics=["mae"]), one(metrics=[named]))[0] == []
+    first, second = METRICS.AUC(), METRICS.AUC()  # Keras numbers the second one
+    assert first.name != second.name
+    assert compared(one(metrics=[first]), one(metrics=[second]))[0] == []
+
+
+def test_log_names_are_those_that_keras_reports():
+    def error(true, predicted):
+        return ops.mean(ops.abs(true - predicted))
+
+    given = ["mae", "accuracy", METRICS.MeanSquaredError(), METRICS.MeanAbsoluteError(name="x"), error]
+    model = one(metrics=given)
+    reported = model.evaluate(np.ones((2, 3)), np.ones((2, 2)), verbose=0, return_dict=True)
+    assert set(settings_of(model)["metrics.names"]) == set(reported) - {"loss"}
+
+
+def test_a_default_of_a_loss_is_shown_as_what_it_is():
+    focal = LOSSES.CategoricalFocalCrossentropy
+    found, messages = compared(one(loss=focal(gamma=2.0)), one(loss=focal(gamma=3.0)))
+    assert found == [("loss.gamma", "difference")]
+    assert "2 in the reference, 3 in the candidate" in messages[0]
+    assert "1 in the reference, 2" in compared(one(loss="huber"), one(loss=LOSSES.Huber(2.0)))[1][0]
+
+
+def test_settings_of_another_loss_are_not_listed():
+    assert differences(one(loss="mse"), one(loss=LOSSES.Huber(2.0))) == ["loss"]
+    summed = one(loss=LOSSES.MeanAbsoluteError(reduction="sum"))
+    assert differences(one(loss="mse"), summed) == ["loss", "loss.reduction"]

@@ -1,0 +1,169 @@
+"""Compile settings per output: spelled in several ways, compared by position."""
+
+import keras
+import pytest
+from keras import layers
+
+from pytest_kerasequiv.checks.compiled.in_force import compare_settings, settings_of
+
+LOSSES = keras.losses
+
+
+def one(optimizer="sgd", loss="mse", **settings):
+    model = keras.Sequential([keras.Input((3,)), layers.Dense(2)])
+    model.compile(optimizer, loss, **settings)
+    return model
+
+
+def two(names="ab", *, as_dict=False, **settings):
+    inputs = keras.Input((3,))
+    outputs = [layers.Dense(2, name=names[0])(inputs), layers.Dense(1, name=names[1])(inputs)]
+    model = keras.Model(inputs, dict(zip(names, outputs, strict=True)) if as_dict else outputs)
+    model.compile("sgd", **settings)
+    return model
+
+
+def compared(reference, candidate):
+    """Return the findings as pairs of field and severity, and their messages."""
+    found = compare_settings("updates", settings_of(reference), settings_of(candidate))
+    return [(f.field, f.severity) for f in found], [f.message for f in found]
+
+
+def differences(reference, candidate):
+    return [field for field, severity in compared(reference, candidate)[0] if severity == "difference"]
+
+
+SPELLINGS = {
+    "loss dict, list": ({"loss": {"a": "mse", "b": "mae"}}, {"loss": ["mse", "mae"]}),
+    "one loss for all": ({"loss": "mse"}, {"loss": ["mse", LOSSES.MeanSquaredError()]}),
+    "order of the dict": ({"loss": {"a": "mse", "b": "mae"}}, {"loss": {"b": "mae", "a": "mse"}}),
+    "no loss": ({"loss": {"a": "mse", "b": None}}, {"loss": ["mse", None]}),
+    "weights": (
+        {"loss": ["mse", "mae"], "loss_weights": [1.0, 2]},
+        {"loss": {"b": "mae", "a": "mse"}, "loss_weights": {"b": 2.0, "a": 1}},
+    ),
+    "weights of one": ({"loss": ["mse", "mae"], "loss_weights": [1.0, 1]}, {"loss": ["mse", "mae"]}),
+    "metrics": (
+        {"loss": "mse", "metrics": {"a": ["mae"], "b": "mse"}},
+        {"loss": "mse", "metrics": [["mae"], ["mse"]]},
+    ),
+    "metrics of one output": (
+        {"loss": "mse", "weighted_metrics": {"b": ["mae"]}},
+        {"loss": "mse", "weighted_metrics": [None, "mae"]},
+    ),
+    "no metrics": ({"loss": "mse", "metrics": [[], []]}, {"loss": "mse"}),
+}
+
+
+@pytest.mark.parametrize("as_dict", [False, True])
+@pytest.mark.parametrize("name", SPELLINGS)
+def test_settings_of_two_outputs_may_be_spelled_in_several_ways(name, as_dict):
+    ours, theirs = SPELLINGS[name]
+    assert compared(two(as_dict=as_dict, **ours), two(as_dict=as_dict, **theirs))[0] == []
+
+
+def test_outputs_correspond_by_position_not_by_name():
+    ours, theirs = {"a": "mse", "b": "mae"}, {"c": "mse", "d": "mae"}
+    assert compared(two(loss=ours, metrics=ours), two("cd", loss=theirs, metrics=theirs))[0] == []
+
+
+def test_a_dictionary_of_outputs_is_ordered_as_keras_orders_it():
+    swapped = two("ba", as_dict=True, loss=["mae", "mse"])  # Keras sorts the keys: a, then b
+    assert compared(two("ba", as_dict=True, loss={"a": "mae", "b": "mse"}), swapped)[0] == []
+
+
+@pytest.mark.parametrize(
+    ("loss", "same"), [(["mse"], "mse"), ([LOSSES.Huber(2.0)], LOSSES.Huber(2.0)), ({"head": "mse"}, "mse")]
+)
+def test_a_loss_for_one_output_may_be_wrapped(loss, same):
+    inputs = keras.Input((3,))
+    models = [keras.Model(inputs, layers.Dense(2, name="head")(inputs)) for _ in range(2)]
+    for model, given in zip(models, (loss, same), strict=True):
+        model.compile("sgd", given)
+    assert compared(*models)[0] == []
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "field", "message"),
+    [
+        (
+            {"loss": "mse"},
+            {"loss": ["mse", "mae"]},
+            "loss",
+            "'mean_squared_error' in the reference, ['mean_squared_error', 'mean_absolute_error'] in",
+        ),
+        (
+            {"loss": ["mse", LOSSES.Huber(2.0)]},
+            {"loss": {"a": "mse", "b": "huber"}},
+            "loss.delta",
+            "2 in the reference, 1 in",
+        ),
+        (
+            {"loss": ["mse", "mae"]},
+            {"loss": ["mse", "mae"], "loss_weights": {"a": 1.0, "b": 2.0}},
+            "loss_weights",
+            "None in the reference, [1, 2] in the candidate",
+        ),
+        ({"loss": "mse"}, {"loss": "mse", "loss_weights": 2.0}, "loss_weights", "2 in the candidate"),
+        (
+            {"loss": "mse", "metrics": {"a": ["mae"]}},
+            {"loss": "mse", "metrics": {"b": ["mae"]}},
+            "metrics",
+            "[['mean_absolute_error'], []] in the reference, [[], ['mean_absolute_error']] in the candidate",
+        ),
+    ],
+)
+def test_differences_per_output_are_named_and_readable(ours, theirs, field, message):
+    found, messages = compared(two(**ours), two(**theirs))
+    assert found == [(field, "difference")]
+    assert message in messages[0]
+    assert "(" not in messages[0]
+
+
+def test_several_losses_of_one_output_add_up_and_are_not_one():
+    assert compared(one(loss=["mse", "mae"]), one(loss=("mse", "mae")))[0] == []
+    assert differences(one(loss=["mse", "mse"]), one(loss="mse")) == ["loss"]
+    assert differences(one(loss=["mse", "mae"]), one(loss=["mse", "huber"])) == ["loss"]
+
+
+def test_settings_in_the_structure_of_nested_outputs():
+    def nested(**settings):
+        inputs = keras.Input((3,))
+        outputs = {"x": [layers.Dense(2)(inputs), layers.Dense(2)(inputs)], "y": layers.Dense(1)(inputs)}
+        model = keras.Model(inputs, outputs)
+        model.compile("sgd", **settings)
+        return model
+
+    same = nested(loss={"x": ["mse", "mse"], "y": "mae"}, metrics={"x": [["mae"], []], "y": ["mse"]})
+    again = nested(loss={"y": "mae", "x": "mse"}, metrics={"y": ["mse"], "x": (["mae"], [])})
+    other = nested(loss={"y": "mse", "x": "mse"}, metrics={"y": ["mse"], "x": ([], ["mae"])})
+    assert compared(same, again)[0] == []
+    assert differences(same, other) == ["loss", "metrics"]
+
+
+class TwoHeads(keras.Model):
+    """A model that does not tell its outputs before it is called."""
+
+    def __init__(self):
+        super().__init__()
+        self.heads = [layers.Dense(2), layers.Dense(1)]
+
+    def call(self, inputs):
+        return [head(inputs) for head in self.heads]
+
+
+def test_outputs_that_are_not_known_yet():
+    def heads(**settings):
+        model = TwoHeads()
+        model.compile("sgd", **settings)
+        return model
+
+    assert compared(heads(loss="mse"), heads(loss=["mse", "mse"]))[0] == []
+    assert differences(heads(loss=["mse", "mae"]), heads(loss=["mae", "mse"])) == ["loss"]
+    ours, theirs = ({"loss": "mse", "metrics": [["mae"], [name]]} for name in ("mse", "mae"))
+    assert differences(heads(**ours), heads(**theirs)) == ["metrics"]
+
+
+def test_loss_weights_that_keras_will_refuse_are_shown_as_given():
+    model = two(loss={"a": "mse", "b": "mae"}, loss_weights=[1.0, 2.0, 3.0])
+    assert settings_of(model)["loss_weights"] == [1, 2, 3]

@@ -1,0 +1,199 @@
+"""The check `weights`: what the variables begin with, and where that differs their initialisers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pytest_kerasequiv.checks import weights
+from pytest_kerasequiv.correspondence.variable_map import map_variables
+from pytest_kerasequiv.layers.graph_reading import layer_graph
+from pytest_kerasequiv.layers.matching import match
+from pytest_kerasequiv.verdict import CheckResult, Verdict
+from pytest_kerasequiv.weights.variables import assign, values_of
+
+
+def compared(reference: Any, candidate: Any, **options: Any) -> CheckResult:
+    layers = match(layer_graph(reference), layer_graph(candidate))
+    variables = map_variables(reference, candidate, layer_match=layers, program_match=None)
+    return weights.compare(weights.observe(reference), weights.observe(candidate), variables, **options)
+
+
+def fresh(build: Callable[[], Any]) -> Any:
+    import keras
+
+    keras.utils.set_random_seed(0)
+    return build()
+
+
+def model(**changes: Any) -> Callable[[], Any]:
+    """An LSTM and a Dense layer, which has the ``changes``."""
+
+    def build() -> Any:
+        import keras
+
+        L = keras.layers
+        layers = [L.LSTM(4, name="lstm"), L.Dense(2, name="dense", **changes)]
+        return keras.Sequential([keras.Input((8, 2)), *layers], name="m")
+
+    return build
+
+
+def test_values_that_differ_under_equal_initialisers_are_a_note() -> None:
+    def build(swap: bool) -> Callable[[], Any]:
+        def body() -> Any:
+            import keras
+
+            inputs = keras.Input((4,))
+            sizes = (2, 3) if swap else (3, 2)
+            made = {size: keras.layers.Dense(size)(inputs) for size in sizes}
+            return keras.Model(inputs, keras.layers.Concatenate()([made[3], made[2]]))
+
+        return body
+
+    result = compared(fresh(build(False)), fresh(build(True)))
+    assert result.verdict is Verdict.EQUIVALENT
+    (note,) = result.notes
+    assert "initialisers agree" in note.message
+    assert result.figures["unequal_values"] == 2
+
+
+def test_own_values() -> None:
+    ours, theirs = fresh(model()), fresh(model())
+    assert compared(ours, theirs, weights="own", fresh=False).verdict is Verdict.EQUIVALENT
+    values = values_of(theirs)
+    kernel = next(i for i, v in enumerate(values) if v.shape == (4, 2))
+    values[kernel] = values[kernel].copy()
+    values[kernel][1, 1] += 0.5
+    assign(theirs, values)
+    result = compared(ours, theirs, weights="own", fresh=False)
+    (finding,) = result.differences
+    assert (finding.reference_layer, finding.field) == ("m/dense", "kernel")
+    assert finding.candidate - finding.reference == pytest.approx(0.5)
+    assert "(1, 1)" in finding.message
+
+
+def test_own_values_that_are_not_numbers() -> None:
+    ours, theirs = fresh(model()), fresh(model())
+    values = values_of(theirs)
+    values[0] = np.full_like(values[0], np.nan)
+    assign(theirs, values)
+    assert compared(ours, theirs, weights="own").verdict is Verdict.DIFFERENT
+    assign(ours, values)
+    assert compared(ours, theirs, weights="own").verdict is Verdict.EQUIVALENT
+
+
+def test_trained_values_are_a_note_and_initialisers_decide() -> None:
+    ours, theirs = fresh(model()), fresh(model())
+    assign(theirs, [v + 1 if v.dtype.kind == "f" else v for v in values_of(theirs)])
+    result = compared(ours, theirs, fresh=False)
+    assert result.verdict is Verdict.EQUIVALENT
+    assert "as given" in result.notes[0].message
+    other = fresh(model(kernel_initializer="zeros"))
+    (finding,) = compared(ours, other, fresh=False).differences
+    assert (finding.reference_layer, finding.field) == ("m/dense", "kernel_initializer")
+
+
+def test_equal_values_of_given_models_do_not_hide_other_initialisers() -> None:
+    ours, theirs = fresh(model()), fresh(model(kernel_initializer="zeros"))
+    assign(theirs, values_of(ours))
+    assert compared(ours, theirs, fresh=False).verdict is Verdict.DIFFERENT
+
+
+def test_one_distribution_under_two_names() -> None:
+    import keras
+
+    scaling = keras.initializers.VarianceScaling(1.0, "fan_avg", "uniform")
+    result = compared(fresh(model()), fresh(model(kernel_initializer=scaling)), fresh=False)
+    assert result.verdict is Verdict.EQUIVALENT
+
+
+def custom(initializer: str, value: float = 0.0) -> Callable[[], Any]:
+    def build() -> Any:
+        import keras
+
+        class Shift(keras.layers.Layer):
+            def build(self, shape: Any) -> None:
+                self.shift = self.add_weight(name="shift", shape=(shape[-1],), initializer=initializer)
+
+            def call(self, x: Any) -> Any:
+                return x + self.shift
+
+        inputs = keras.Input((4,))
+        made = keras.Model(inputs, Shift(name="own")(inputs))
+        assign(made, [v + value for v in values_of(made)])
+        return made
+
+    return build
+
+
+def test_an_initialiser_that_no_config_names() -> None:
+    assert compared(fresh(custom("zeros")), fresh(custom("zeros"))).verdict is Verdict.EQUIVALENT
+    result = compared(fresh(custom("zeros")), fresh(custom("ones")))
+    assert result.verdict is Verdict.INCONCLUSIVE
+    assert "not known" in result.notes[0].message
+    result = compared(fresh(custom("normal")), fresh(custom("normal", 1.0)))
+    assert result.verdict is Verdict.EQUIVALENT, "the same code makes both, so the initialisers agree"
+    result = compared(fresh(custom("zeros")), fresh(custom("zeros", 1.0)))
+    assert result.verdict is Verdict.INCONCLUSIVE, "no code draws one number throughout: something sets it"
+
+
+def temperature(start: float) -> Callable[[], Any]:
+    def build() -> Any:
+        import keras
+
+        class Temperature(keras.layers.Layer):
+            def __init__(self, start: float, **settings: Any) -> None:
+                super().__init__(**settings)
+                self.start = start
+
+            def build(self, shape: Any) -> None:
+                self.divisor = self.add_weight(
+                    name="divisor", shape=(), initializer=keras.initializers.Constant(self.start)
+                )
+
+            def call(self, x: Any) -> Any:
+                return x / self.divisor
+
+        inputs = keras.Input((4,))
+        return keras.Model(inputs, Temperature(start)(inputs))
+
+    return build
+
+
+def test_an_attribute_of_an_own_layer_may_be_what_its_variable_begins_with() -> None:
+    assert compared(fresh(temperature(1.0)), fresh(temperature(1.0))).verdict is Verdict.EQUIVALENT
+    assert compared(fresh(temperature(1.0)), fresh(temperature(100.0))).verdict is Verdict.INCONCLUSIVE
+
+
+def test_own_initialisers_of_one_name_are_told_apart_by_what_they_do() -> None:
+    def scaled(factor: float) -> Callable[..., Any]:
+        def start(shape: Any, dtype: Any = None) -> Any:
+            import keras
+
+            return factor * keras.ops.ones(shape, dtype)
+
+        return start
+
+    assert compared(
+        fresh(model(kernel_initializer=scaled(1.0))), fresh(model(kernel_initializer=scaled(1.0)))
+    ).verdict is (Verdict.EQUIVALENT)
+    result = compared(
+        fresh(model(kernel_initializer=scaled(1.0))), fresh(model(kernel_initializer=scaled(2.0)))
+    )
+    assert result.verdict is Verdict.DIFFERENT
+    assert result.differences[0].field == "kernel_initializer"
+
+
+def test_a_value_set_by_a_builder_is_not_put_down_to_the_order_of_drawing() -> None:
+    ours, theirs = fresh(model()), fresh(model())
+    bias = theirs.get_layer("dense").bias
+    bias.assign(np.full(bias.shape, 0.5, "float32"))
+    result = compared(ours, theirs)
+    (finding,) = result.differences
+    assert finding.field == "bias"
+    assert "a builder sets it" in finding.message
+    assert compared(ours, theirs, fresh=False).verdict is Verdict.EQUIVALENT

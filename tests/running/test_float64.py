@@ -1,0 +1,87 @@
+"""The float64 oracle: how it is built, and when there is none."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from pytest_kerasequiv.building.sources import source_of
+from pytest_kerasequiv.running.dtypes import least_precise_dtype
+from pytest_kerasequiv.running.float64 import Float64Unavailable, build_float64, float64_mode
+from pytest_kerasequiv.running.narrowing import narrowing_step
+from pytest_kerasequiv.running.running import Runner
+from pytest_kerasequiv.weights.variables import assign, values_of
+
+
+def net():
+    stack = [
+        layers.Dense(8, activation="tanh"),
+        layers.BatchNormalization(),
+        layers.Dropout(0.3),
+        layers.Dense(2),
+    ]
+    model = keras.Sequential([keras.Input((5,)), *stack])
+    model.compile("adam", "mse")
+    return model
+
+
+def mixed():
+    keras.config.set_dtype_policy("mixed_float16")
+    return net()
+
+
+@pytest.mark.parametrize(
+    ("given", "error"), [(net, 1e-6), (net(), 1e-6), (mixed, 1e-2)], ids=["builder", "model", "mixed"]
+)
+def test_twin_computes_the_same_in_float64_with_the_same_dropout(given, error):
+    source = source_of(given, "reference", compile=None)
+    model = source.build_as_given(0)
+    values = values_of(model)
+    wide = build_float64(source, 0, like=model)
+    assert wide.compiled
+    assign(wide, values)
+    x = np.random.default_rng(0).normal(size=(64, 5)).astype("float32")
+    for training in (False, True):
+        assign(model, values)
+        stored = np.asarray(model(x, training=training), "float64")
+        with float64_mode(least_precise_dtype(model)):
+            assign(wide, values)
+            exact = wide(x, training=training)
+        assert exact.dtype == "float64"
+        np.testing.assert_allclose(stored, exact, atol=error)
+
+
+def test_settings_are_as_before_afterwards():
+    before = keras.config.floatx(), keras.config.dtype_policy().name, keras.random.uniform
+    build_float64(source_of(net, "reference", compile=None), 0)
+    assert (keras.config.floatx(), keras.config.dtype_policy().name, keras.random.uniform) == before
+
+
+def test_hard_coded_policy_is_replaced_through_the_config():
+    def stubborn():
+        return keras.Sequential([keras.Input((3,)), layers.Dense(2, dtype="float32")])
+
+    model = build_float64(source_of(stubborn, "reference", compile=None), 0)
+    assert {layer.compute_dtype for layer in model.layers} == {"float64"}
+
+
+class Narrow(layers.Layer):
+    def call(self, x):
+        return keras.ops.cast(keras.ops.sin(keras.ops.cast(x, "float32")), x.dtype)
+
+
+def test_code_that_rounds_to_float32_is_found_out():
+    def narrow():
+        return keras.Sequential([keras.Input((3,)), layers.Dense(2), Narrow()])
+
+    wide = build_float64(source_of(narrow, "reference", compile=None), 0)
+    assert "float32" in narrowing_step(Runner(wide, values_of(wide), wide=True))
+    clean = build_float64(source_of(net, "reference", compile=None), 0)
+    assert narrowing_step(Runner(clean, values_of(clean), wide=True)) is None
+
+
+def test_quantised_layers_and_configs_that_fail_have_no_twin():
+    model = keras.Sequential([keras.Input((3,)), layers.Dense(2, name="dense")])
+    model.quantize("int8")
+    with pytest.raises(Float64Unavailable, match="quantised"):
+        build_float64(source_of(net, "reference", compile=None), 0, like=model)

@@ -1,0 +1,57 @@
+"""Sketches of large arrays, and generic values."""
+
+import keras
+import numpy as np
+from keras import layers
+
+from pytest_kerasequiv.running.perturbing import generic_values, perturbed_values
+from pytest_kerasequiv.running.sketch import LARGEST_KEPT, PROJECTIONS, SAMPLED, sketch
+from pytest_kerasequiv.weights.variables import values_of
+
+
+def test_small_arrays_are_kept_whole_as_copies():
+    array = np.arange(6.0).reshape(2, 3)
+    kept = sketch(array)
+    np.testing.assert_array_equal(kept, array)
+    array[0, 0] = 9
+    assert kept[0, 0] == 0
+
+
+def test_any_changed_element_of_a_large_array_shows():
+    rng = np.random.default_rng(0)
+    array = rng.normal(size=LARGEST_KEPT + 1000)
+    before = sketch(array)
+    assert before.shape == (SAMPLED + PROJECTIONS,)
+    for index in rng.integers(0, array.size, 5):
+        changed = array.copy()
+        changed[index] *= 1 + 1e-6
+        assert np.abs(sketch(changed) - before).max() > 0
+    np.testing.assert_array_equal(sketch(array.reshape(2, -1)), before)
+
+
+def test_generic_values_leave_no_float_variable_constant():
+    model = keras.Sequential(
+        [keras.Input((4,)), layers.Dense(3), layers.BatchNormalization(), layers.Dropout(0.1)]
+    )
+    values = values_of(model)
+    drawn = generic_values(model, values, 0)
+    floats = [v for v in drawn if v.dtype.kind == "f"]
+    assert all(np.unique(v).size == v.size for v in floats)
+    assert all(v.dtype == w.dtype for v, w in zip(values, drawn, strict=True))
+    seeds = [(v, w) for v, w in zip(values, drawn, strict=True) if v.dtype.kind != "f"]
+    assert all(np.array_equal(v, w) for v, w in seeds)
+
+
+def test_perturbed_values_move_by_at_most_one_roundoff():
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(3)])
+    values = values_of(model)
+    moved = perturbed_values(model, values, "float32", 0)
+    assert 0 < np.abs(moved[0] - values[0]).max() <= 2**-24 * np.abs(values[0]).max()
+
+
+def test_projections_are_alternating_strided_sums_at_any_length():
+    for extra in (1, 7, 8, 9, 2048, 4095):
+        array = np.random.default_rng(extra).normal(size=LARGEST_KEPT + extra).astype(np.float32)
+        parts = [array[k::PROJECTIONS].astype(np.float64) for k in range(PROJECTIONS)]
+        expected = [(part[::2].sum() - part[1::2].sum()) / np.sqrt(part.size) for part in parts]
+        np.testing.assert_allclose(sketch(array)[SAMPLED:], expected, rtol=1e-9, atol=1e-12)

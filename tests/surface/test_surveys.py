@@ -1,0 +1,103 @@
+"""Surveys: what is masked, free axes, and what only the candidate tells."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from pytest_kerasequiv.surface.masking import masks_somewhere
+from pytest_kerasequiv.surface.probes import joined, probes_for, survey
+
+
+def drawn(found):
+    return {probe.name: probe for probe in probes_for(found, 0)}
+
+
+def sequence_model(*before, made=None):
+    inputs = keras.Input((6, 2))
+    hidden = inputs
+    for layer in (*before, *([made] if made else []), layers.GRU(2)):
+        hidden = layer(hidden)
+    return keras.Model(inputs, hidden)
+
+
+@pytest.mark.parametrize(
+    ("before", "padding"),
+    [
+        ((), -1.0),
+        ((layers.Dropout(0.1),), -1.0),
+        ((layers.Rescaling(2.0, offset=1.0),), -1.0),
+        ((layers.Rescaling(4.0, offset=1.0),), -0.5),
+        ((layers.Dense(2),), 0.0),
+    ],
+)
+def test_masking_behind_other_layers_is_padded_with_the_value_that_becomes_its_own(before, padding):
+    found = survey(sequence_model(*before, made=layers.Masking(-1.0)))
+    assert (drawn(found)["padded rows"].inputs[0][-1] == padding).all()
+
+
+class Padding(layers.Layer):
+    """Makes a mask of its own."""
+
+    def compute_mask(self, inputs, previous=None):
+        return keras.ops.any(keras.ops.not_equal(inputs, 0), axis=-1)
+
+    def call(self, x):
+        return x
+
+
+def test_masks_made_anywhere_count():
+    assert masks_somewhere(sequence_model(made=Padding()))
+    assert masks_somewhere(keras.Sequential([keras.Sequential([layers.Masking()])]))
+    assert not masks_somewhere(sequence_model())
+    assert "padded rows" not in drawn(survey(sequence_model()))
+
+
+def test_what_only_the_candidate_tells_is_added_by_position():
+    def build(embedded, swapped=False):
+        ids, values = keras.Input((4,), dtype="int32", name="ids"), keras.Input((4, 3), name="values")
+        looked_up = layers.Embedding(7, 3)(ids) if embedded else keras.ops.one_hot(ids, 3)
+        masked = layers.Masking(-2.0)(values) if embedded else values
+        inputs = [values, ids] if swapped else [ids, values]
+        return keras.Model(inputs, layers.LSTM(2)(masked) + layers.LSTM(2)(looked_up))
+
+    reference, candidate = survey(build(embedded=False)), survey(build(embedded=True, swapped=True))
+    assert [c.ids for c in reference.consumers] == [None, None]
+    both = joined(reference, candidate)
+    assert [(c.ids, c.mask_value) for c in both.consumers] == [(6, None), (None, -2.0)]
+    assert joined(candidate, reference).consumers == candidate.consumers
+
+
+def test_a_free_axis_is_probed_at_two_lengths():
+    model = keras.Sequential([keras.Input((None, 2)), layers.GlobalAveragePooling1D()])
+    probes = drawn(survey(model))
+    assert probes["another length"].inputs[0].shape == (2, 23, 2)
+    assert {p.inputs[0].shape[1] for p in probes.values()} == {16, 23}
+
+
+def test_a_second_length_that_is_refused_is_left_out_and_an_even_one_is_tried():
+    image = keras.Input((None, None, 1))
+    halved = layers.Conv2D(2, 3, strides=2, padding="same")(image)
+    joined_up = layers.Concatenate()([image, layers.UpSampling2D()(halved)])
+    assert drawn(survey(keras.Model(image, joined_up)))["another length"].inputs[0].shape == (2, 24, 24, 1)
+
+    free = keras.Input((None,))
+    fixed = keras.Model(free, keras.ops.add(free, np.ones((1, 16), "float32")))
+    assert survey(fixed).other is None
+
+
+def test_an_axis_of_size_zero_is_not_free():
+    one, none = keras.Input((3,)), keras.Input((0,))
+    found = survey(keras.Model([one, none], layers.Dense(2)(layers.Concatenate()([one, none]))))
+    assert [spec.shape for spec in found.layout.specs] == [(None, 3), (None, 0)]
+    assert found.other is None
+    assert drawn(found)["one sample"].inputs[1].shape == (1, 0)
+
+
+def test_texts_have_capitals_digits_blanks_and_punctuation():
+    model = keras.Sequential(
+        [keras.Input((1,), dtype="string"), layers.TextVectorization(vocabulary=["red", "blue"])]
+    )
+    texts = "|".join(drawn(survey(model))["ids"].inputs[0].ravel())
+    assert "RED  blue 7" in texts
+    assert "red, blue!" in texts

@@ -1,0 +1,42 @@
+"""Rooms import only rooms below, nothing imports in circles, imports stand at the top of the file."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src" / "pytest_kerasequiv"
+OPTIONAL = {"distributed"}
+"""What an extra installs: imported where it is asked for."""
+
+
+def test_the_contracts_of_imports_are_kept():
+    command = [sys.executable, "-c", "from importlinter.cli import lint_imports_command as c; c()"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def files():
+    every = sorted(SOURCE.rglob("*.py"))
+    return [f for f in every if f.relative_to(SOURCE).parts[0] not in {"plugin", "__init__.py"}]
+
+
+@pytest.mark.parametrize("file", files(), ids=lambda file: str(file.relative_to(SOURCE)))
+def test_below_the_plugin_imports_stand_at_the_top_of_the_file(file):
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    imports = [n for n in ast.walk(tree) if isinstance(n, ast.Import | ast.ImportFrom)]
+    deferred = [n for n in imports if n not in tree.body and _package(n) not in OPTIONAL]
+    assert [ast.unparse(node) for node in deferred] == []
+
+
+def _package(node):
+    name = node.module if isinstance(node, ast.ImportFrom) else node.names[0].name
+    return name.partition(".")[0]
+
+
+def test_no_two_files_have_one_name():
+    names = [f.stem for f in sorted(SOURCE.rglob("*.py")) if f.stem not in {"__init__", "__main__"}]
+    assert sorted({name for name in names if names.count(name) > 1}) == []

@@ -1,0 +1,215 @@
+"""Training on executors: same results, workers that die, builders that cannot be shipped."""
+
+import os
+import signal
+import threading
+from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from pytest_kerasequiv.errors import InputError
+from pytest_kerasequiv.training.engines.fit import train_fresh
+from pytest_kerasequiv.training.executors.pools import LocalProcesses, executor_for
+from pytest_kerasequiv.training.executors.remote import RETRIES, RemoteArm, workers_of
+from pytest_kerasequiv.training.plan import Training
+
+X = np.random.default_rng(0).normal(size=(24, 4)).astype("float32")
+DATA = ((X, X[:, :1]), (X[:8], X[:8, :1]))
+
+
+def make():
+    import keras
+
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dropout(0.2), keras.layers.Dense(1)])
+    model.compile("sgd", "mse", metrics=["mae"])
+    return model
+
+
+def killing(folder, times):
+    """Make a training loop whose worker is killed by SIGKILL the first times that seed 2 is trained."""
+
+    def fit(model, seed):
+        if seed == 2 and len(os.listdir(folder)) < times:  # noqa: PTH208
+            open(f"{folder}/{len(os.listdir(folder))}", "w").close()  # noqa: PTH123, PTH208
+            os.kill(os.getpid(), signal.SIGKILL)
+        return {"mae": float(seed)}
+
+    return fit
+
+
+class Immediate:
+    """An executor in this thread, whose first tasks die as if their worker had."""
+
+    workers = 2
+
+    def __init__(self, deaths=0):
+        self.deaths = deaths
+        self.tasks = []
+
+    def submit(self, task, *arguments):
+        future = Future()
+        self.tasks.append(arguments[1])
+        if self.deaths:
+            self.deaths -= 1
+            future.set_exception(WorkerLostError("a child process terminated abruptly"))
+        else:
+            future.set_result(task(*arguments))
+        return future
+
+
+class WorkerLostError(BrokenExecutor):
+    pass
+
+
+def echo(model, seed):
+    return {"mae": float(seed)}
+
+
+def arm_on(executor, source_of, plan, build=make):
+    return RemoteArm(source_of(build), plan, "reference", executor)
+
+
+def test_chunks_of_seeds_come_back_in_order(source_of):
+    executor = Immediate()
+    runs = list(arm_on(executor, source_of, Training(fit=echo)).train([5, 1, 9, 2, 7]))
+    assert [run.metrics["mae"] for run in runs] == [5, 1, 9, 2, 7]
+    assert executor.tasks == [(5,), (1,), (9,), (2,), (7,)]
+
+
+@pytest.mark.parametrize("deaths", [1, RETRIES])
+def test_a_task_is_sent_again_after_its_worker_died(source_of, deaths):
+    arm = arm_on(Immediate(deaths), source_of, Training(fit=echo))
+    assert [run.metrics["mae"] for run in arm.train([3])] == [3]
+    assert f"{deaths} tasks were sent again after a worker died" in arm.reason
+
+
+def test_but_not_for_ever(source_of):
+    [run] = arm_on(Immediate(RETRIES + 1), source_of, Training(fit=echo)).train([3])
+    assert run.failure == "the worker died 3 times (WorkerLostError)"
+
+
+def test_bad_input_found_by_a_worker_is_raised_here(source_of):
+    plan = Training(fit=lambda model, seed: "low")
+    with pytest.raises(InputError, match="fit returned 'low'"):
+        list(arm_on(Immediate(), source_of, plan).train([1]))
+
+
+def test_a_builder_that_cannot_be_shipped(source_of):
+    lock = threading.Lock()
+
+    def build():
+        return make() if lock else None
+
+    with pytest.raises(InputError, match=r"the reference '.*build' cannot be shipped.*importable module"):
+        arm_on(Immediate(), source_of, Training(*DATA), build)
+
+
+def test_an_own_loop_that_cannot_be_shipped(source_of):
+    lock = threading.Lock()
+    plan = Training(fit=lambda model, seed: {"a": lock})
+    with pytest.raises(InputError, match="the training plan cannot be shipped"):
+        arm_on(Immediate(), source_of, plan)
+
+
+def test_any_executor_will_do(source_of):
+    with ThreadPoolExecutor(1) as executor:
+        assert workers_of(executor) == 1
+        [run] = arm_on(executor, source_of, Training(fit=echo)).train([4])
+    assert run.metrics == {"mae": 4.0}
+
+
+@pytest.fixture(scope="module")
+def processes():
+    executor = LocalProcesses(2)
+    yield executor
+    executor.shutdown()
+
+
+def test_two_processes_train_the_same_bits(processes, source_of):
+    plan = Training(*DATA, seeds=4, engine="fit")
+    runs = list(arm_on(processes, source_of, plan).train(plan.seed_values))
+    assert [run.seed for run in runs] == [0, 1, 2, 3]
+    assert runs[3].metrics == pytest.approx(train_fresh(source_of(make), plan, 3).metrics, rel=1e-6)
+
+
+def test_a_killed_process_costs_no_run(processes, source_of, tmp_path):
+    plan = Training(fit=killing(str(tmp_path), 1), seeds=4)
+    arm = arm_on(processes, source_of, plan)
+    assert [run.metrics for run in arm.train(plan.seed_values)] == [{"mae": float(seed)} for seed in range(4)]
+    assert "sent again after a worker died" in arm.reason
+
+
+def test_a_run_that_always_kills_its_process_fails(processes, source_of, tmp_path):
+    plan = Training(fit=killing(str(tmp_path), 99), seeds=2)
+    runs = list(arm_on(processes, source_of, plan).train([2]))
+    assert "the worker died 3 times" in runs[0].failure
+
+
+@pytest.mark.parametrize("workers", ["many", "0", "-2", "1.5"])
+def test_workers_that_cannot_be_read(workers):
+    with pytest.raises(InputError, match="neither a number of processes nor a Dask address"):
+        executor_for(workers)
+
+
+def test_a_number_of_workers_is_a_pool():
+    assert workers_of(executor_for("3")) == 3
+
+
+def test_a_scheduler_that_does_not_answer():
+    pytest.importorskip("distributed")
+    from pytest_kerasequiv.training.executors import pools as executors
+
+    with pytest.raises(InputError, match="no Dask scheduler answers there"):
+        executors._dask_client("tcp://127.0.0.1:9", timeout=1)
+
+
+def test_a_dask_cluster_trains_and_survives_a_killed_worker(source_of, tmp_path):
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address=None
+    ) as cluster:
+        client = executor_for(cluster.scheduler_address)
+        try:
+            plan = Training(fit=killing(str(tmp_path), 1), seeds=4)
+            arm = arm_on(client, source_of, plan)
+            found = [run.metrics for run in arm.train(plan.seed_values)]
+            assert found == [{"mae": float(seed)} for seed in range(4)]
+            assert len(list(tmp_path.iterdir())) == 1
+        finally:
+            client.close()
+
+
+def test_threads_of_one_process_take_turns(source_of):
+    plan = Training(*DATA, seeds=4, engine="fit")
+    with ThreadPoolExecutor(2) as executor:
+        runs = list(arm_on(executor, source_of, plan).train(plan.seed_values))
+    expected = [train_fresh(source_of(make), plan, seed).metrics for seed in plan.seed_values]
+    assert [run.metrics for run in runs] == expected
+
+
+def test_fit_gets_small_tasks_and_one_program_large_ones(source_of):
+    small, large = Immediate(), Immediate()
+    list(arm_on(small, source_of, Training(fit=echo, seeds=16)).train(range(16)))
+    assert {len(task) for task in small.tasks} == {2}
+    plan = Training(*DATA, seeds=6, batch_size=8)
+    list(arm_on(large, source_of, plan).train(plan.seed_values))
+    assert [len(task) for task in large.tasks] == [3, 3]
+
+
+def test_threads_of_this_process_work_only_while_it_waits(source_of):
+    """What it does meanwhile would draw from the same random state."""
+
+    class Counting(ThreadPoolExecutor):
+        tasks = 0
+
+        def submit(self, *task):
+            self.tasks += 1
+            return super().submit(*task)
+
+    with Counting(2) as executor:
+        runs = arm_on(executor, source_of, Training(fit=echo)).train(range(16))
+        assert next(runs).metrics == {"mae": 0.0}
+        assert executor.tasks == 1
+        assert [run.seed for run in runs] == list(range(1, 16))
+        assert executor.tasks > 1
