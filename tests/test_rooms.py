@@ -40,3 +40,11 @@ def _package(node):
 def test_no_two_files_have_one_name():
     names = [f.stem for f in sorted(SOURCE.rglob("*.py")) if f.stem not in {"__init__", "__main__"}]
     assert sorted({name for name in names if names.count(name) > 1}) == []
+
+
+def test_statistics_need_no_keras():
+    code = (
+        "import sys, pytest_kerasequiv.statistics.decision; print({'keras', 'tensorflow'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

@@ -464,19 +464,6 @@ def test_build_without_seed_is_what_a_user_gets():
         assert random.random() == following
 
 
-def test_twins_are_made_without_importing_keras(tmp_path):
-    import subprocess
-
-    code = (
-        "import sys\n"
-        "from pytest_kerasequiv import Twins\n"
-        "def build(): ...\n"
-        "Twins(build, 'a.b:c', input_shape=(3,), compile={'optimizer': 'adam'}), Twins('a.keras')\n"
-        "assert not {'keras', 'tensorflow', 'numpy'} & set(sys.modules)\n"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
-
-
 def test_repr_names_both():
     assert (
         repr(Twins(functional, name="pair"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 WORKERS = pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["one-process", "two-workers"])
-NOTE = "    no test failed over this: it was expected, or told to warn"
+NOTE = "    expected failure, or kerasequiv_inconclusive = warn"
 OF_A_FIXTURE = """
 import pytest
 from pytest_kerasequiv import compare

@@ -136,7 +136,7 @@ def test_caught(keras_twins):
     with pytest.raises(AssertionError):
         keras_twins({"outputs": "DIFFERENT"}).assert_same_outputs()
 """
-NOTE = "no test failed over this: it was expected, or told to warn"
+NOTE = "expected failure, or kerasequiv_inconclusive = warn"
 
 
 @WORKERS

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pytest_kerasequiv.reporting.session import SessionReport
 from pytest_kerasequiv.verdict import Report
 
-CONDONED = "no test failed over this: it was expected, or told to warn"
+CONDONED = "expected failure, or kerasequiv_inconclusive = warn"
 """What is said of a pair that is not EQUIVALENT though no test failed over it."""
 
 SHOWN_TESTS = 20
