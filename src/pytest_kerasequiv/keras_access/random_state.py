@@ -15,6 +15,8 @@ from tensorflow.python.eager import context
 from tensorflow.python.framework import config
 from tensorflow.python.ops import stateful_random_ops
 
+from pytest_kerasequiv.keras_access.python_random import own_generator
+
 Restore = Callable[[], None]
 
 
@@ -42,8 +44,11 @@ def preserved_state() -> Iterator[None]:
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Run a block under ``keras.utils.set_random_seed(seed)`` with fresh names, inside `preserved_state`."""
-    with preserved_state(), fresh_names():
+    """Run a block under ``keras.utils.set_random_seed(seed)`` with fresh names, inside `preserved_state`.
+
+    What other threads draw from Python's ``random`` meanwhile does not change what the block draws.
+    """
+    with own_generator(), preserved_state(), fresh_names():
         keras.utils.set_random_seed(int(seed))
         yield
 
