@@ -121,6 +121,10 @@ class FromImport:
     text: str
     argument: str
 
+    def names_model(self) -> bool:
+        """Whether the import string names a model, not a builder."""
+        return is_model(locate.resolve(self.text, self.argument))
+
     def __call__(self, *, as_given: bool) -> keras.Model:
         """Return a model from what the import string names."""
         __tracebackhide__ = True

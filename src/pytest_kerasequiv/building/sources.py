@@ -27,6 +27,7 @@ from pytest_kerasequiv.building.specs import (
     show,
     single,
 )
+from pytest_kerasequiv.building.starts import starts_noted
 from pytest_kerasequiv.building.too_short import diagnose
 from pytest_kerasequiv.errors import InputError, said
 from pytest_kerasequiv.keras_access.random_state import global_seed, preserved_state, seeded
@@ -82,8 +83,23 @@ class Source:
         return model
 
     def build_as_given(self, seed: int) -> keras.Model:
-        """Return a fresh model under ``seed`` as `build` does; a given model keeps its weights."""
-        return self._build(seed, as_given=True)
+        """Return a fresh model under ``seed`` as `build` does; a given model keeps its weights.
+
+        Of a model that a builder makes, `starts.starts_of` then tells how its variables got their values.
+        """
+        with starts_noted() as keep_start:
+            model = self._build(seed, as_given=True)
+            if self.is_builder:
+                keep_start(model)
+        return model
+
+    @property
+    def is_builder(self) -> bool:
+        """Whether each build draws new values; an import string may also name a model."""
+        if isinstance(self.make, Derived):
+            return self.make.base.is_builder
+        named_model = isinstance(self.make, FromImport) and self.make.names_model()
+        return self.kind == "builder" and not named_model
 
     def built_as_given(self, seed: int) -> tuple[Source, keras.Model]:
         """Return `build_as_given`, and the source with the structure of inputs that its models take.

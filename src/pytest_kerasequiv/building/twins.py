@@ -24,6 +24,9 @@ from pytest_kerasequiv.errors import InputError
 BUILD_SEED = 0
 """The seed under which both sides are built to be looked at."""
 
+OTHER_SEED = 1
+"""The seed of a second build, where only that tells which values are drawn."""
+
 
 class Twins:
     """Two models to compare, built when they are first needed.
@@ -41,6 +44,13 @@ class Twins:
             weights they came with, ``"auto"`` is ``"own"`` where a file is involved and no builder is, else
             ``"copy"``.
         name: name of the pair in reports.
+
+    Attributes:
+        weights: ``"copy"`` or ``"own"``.
+        name: name of the pair in reports.
+        derived: the candidate is derived from the reference.
+        constants_decide: values that a builder sets belong to its model although weights are carried;
+            ``weights="copy"`` said outright makes them a note.
 
     Raises:
         InputError: an argument cannot be used. What only building can tell is raised when a model is first
@@ -69,6 +79,7 @@ class Twins:
         self.derived = candidate is None
         _refuse_same(self._given_reference, self._given_candidate)
         self.weights = _weights(weights, {self._given_reference.kind, self._given_candidate.kind})
+        self.constants_decide = weights == "auto"
         self.name = _checked_name(name) if name is not None else self._default_name()
 
     def __repr__(self) -> str:

@@ -7,7 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 import keras
+import numpy as np
+from numpy.typing import NDArray
 
+from pytest_kerasequiv.building.sources import Source
+from pytest_kerasequiv.building.starts import starts_of
+from pytest_kerasequiv.building.twins import OTHER_SEED
 from pytest_kerasequiv.checks.pair import Pair
 from pytest_kerasequiv.checks.tables.initial_values import (
     InitialValues,
@@ -17,6 +22,8 @@ from pytest_kerasequiv.checks.tables.initial_values import (
     where,
 )
 from pytest_kerasequiv.checks.tables.lookups import vocabulary_findings
+from pytest_kerasequiv.checks.tables.partitions import equal_draws, equal_starts
+from pytest_kerasequiv.checks.tables.starts import FreshStarts, Side
 from pytest_kerasequiv.correspondence.variable_map import VariableMap
 from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Verdict
 from pytest_kerasequiv.weights.variables import values_of
@@ -24,11 +31,24 @@ from pytest_kerasequiv.weights.vocabularies import learned_of
 
 NAME = "weights"
 Mode = Literal["copy", "own"]
+Values = Sequence[NDArray[np.generic]]
 
 
-def observe(model: keras.Model) -> WeightsObservation:
-    """Read the variables of a built model."""
-    return WeightsObservation(facts_of(model), values_of(model), learned_of(model))
+def observe(
+    model: keras.Model,
+    *,
+    values: Values | None = None,
+    again: Callable[[], Values] | None = None,
+) -> WeightsObservation:
+    """Read the variables of a built model.
+
+    Args:
+        model: the model.
+        values: its values, where they have been read.
+        again: returns the values of another build, under another seed.
+    """
+    read = values_of(model) if values is None else values
+    return WeightsObservation(facts_of(model), read, learned_of(model), starts_of(model), again)
 
 
 def compare(
@@ -37,7 +57,7 @@ def compare(
     variable_map: VariableMap,
     *,
     weights: Mode = "copy",
-    fresh: bool = True,
+    constants_decide: bool = True,
 ) -> CheckResult:
     """Decide whether the variables of two models are the same.
 
@@ -47,16 +67,33 @@ def compare(
         variable_map: which variable is which.
         weights: ``"own"`` compares the values too; with ``"copy"`` values that differ are a note, and the
             initialisers decide.
-        fresh: both sides were just built under one seed, so that equal values mean equal initialisation.
+        constants_decide: values that no seed moves decide even so, where both sides are built by builders.
     """
     resolved = variable_map.resolved(reference.values, candidate.values)
     judge = _Judge(reference, candidate, resolved)
-    values = InitialValues(reference, candidate, judge.weights, fresh=fresh)
+    values = InitialValues(reference, candidate, judge.weights)
     found = [*judge.source(), *judge.partners(), *judge.setup()]
-    found += values.own() if weights == "own" else values.initialised()
+    undecided = False
+    if weights == "own":
+        found += values.own()
+    elif reference.starts is not None and candidate.starts is not None:
+        sides = Side(reference, reference.starts), Side(candidate, candidate.starts)
+        fresh = FreshStarts(*sides, judge.weights, constants="difference" if constants_decide else "note")
+        found += [*fresh.findings(values), *equal_starts(*sides, judge.weights)]
+        undecided = fresh.undecided
+    else:
+        found += values.initialised()
+        undecided = values.unknown
+    facts, held = (reference.facts, candidate.facts), (reference.values, candidate.values)
+    found += equal_draws(facts, held, judge.seeds)
     found += vocabulary_findings(NAME, reference.learned, candidate.learned)
+    return _result(judge, values, found, weights, undecided)
+
+
+def _result(
+    judge: _Judge, values: InitialValues, found: Sequence[Finding], weights: Mode, undecided: bool
+) -> CheckResult:
     findings = tuple(sorted(found, key=lambda finding: finding.severity != "difference"))
-    undecided = weights != "own" and bool(values.unknown)
     different = any(finding.severity == "difference" for finding in findings)
     verdict = Verdict.DIFFERENT if different else Verdict.INCONCLUSIVE if undecided else Verdict.EQUIVALENT
     figures = {
@@ -72,14 +109,18 @@ def compare(
 def run(pair: Pair) -> CheckResult:
     """Run the check on a pair of twins."""
     twins = pair.twins
-    kinds = {twins.reference_source.kind, twins.candidate_source.kind}
-    reference = WeightsObservation(
-        facts_of(pair.reference), pair.reference_values, learned_of(pair.reference)
-    )
     mode: Mode = "own" if twins.weights == "own" else "copy"
     return compare(
-        reference, observe(pair.candidate), pair.variable_map, weights=mode, fresh=kinds == {"builder"}
+        observe(pair.reference, values=pair.reference_values, again=_again(twins.reference_source)),
+        observe(pair.candidate, again=_again(twins.candidate_source)),
+        pair.variable_map,
+        weights=mode,
+        constants_decide=twins.constants_decide,
     )
+
+
+def _again(source: Source) -> Callable[[], Values]:
+    return lambda: values_of(source.build_as_given(OTHER_SEED))
 
 
 class _Judge:
@@ -87,6 +128,7 @@ class _Judge:
 
     Attributes:
         weights: the mapped pairs that are no seed states.
+        seeds: the mapped pairs that are.
     """
 
     def __init__(
@@ -96,6 +138,7 @@ class _Judge:
         self.candidate = candidate
         self.map = variable_map
         self.weights = [pair for pair in variable_map.pairs if not reference.facts[pair[0]].seed]
+        self.seeds = [pair for pair in variable_map.pairs if reference.facts[pair[0]].seed]
 
     def figures(self) -> dict[str, Any]:
         """The numbers of the map."""

@@ -69,10 +69,10 @@ def holds(variable: keras.Variable, value: NDArray[np.generic]) -> bool:
     held = peek(variable)
     if held.dtype != value.dtype or held.shape != value.shape:
         return False
-    return _one_buffer(held, value) or np.array_equal(_bits(held), _bits(value))
+    return same_buffer(held, value) or np.array_equal(_bits(held), _bits(value))
 
 
-def _one_buffer(held: NDArray[np.generic], value: NDArray[np.generic]) -> bool:
+def same_buffer(held: NDArray[np.generic], value: NDArray[np.generic]) -> bool:
     """Whether two arrays of one shape and dtype lie in the same place, so that no bits need comparing."""
     places = held.__array_interface__["data"], value.__array_interface__["data"]
     return places[0] == places[1] and held.strides == value.strides

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from pytest_kerasequiv.building.starts import Start
 from pytest_kerasequiv.layers.configs import fields_of, shown
 from pytest_kerasequiv.layers.fingerprints import is_keras
 from pytest_kerasequiv.layers.graph_reading import describe, named_functions
@@ -119,76 +120,70 @@ MappedPair = tuple[int, int]
 
 @dataclass(frozen=True)
 class WeightsObservation:
-    """The variables of one model: how they are set up, their values, and what is learned beside them."""
+    """The variables of one model: how they are set up, their values, and what is learned beside them.
+
+    Attributes:
+        facts: each variable without its value.
+        values: the values.
+        learned: vocabularies and boundaries.
+        starts: where the values of a freshly built model come from; ``None`` for given models and files.
+        again: returns the values of another build, under another seed.
+    """
 
     facts: tuple[VariableFacts, ...]
     values: Sequence[NDArray[np.generic]]
     learned: tuple[Learned, ...] = ()
+    starts: tuple[Start, ...] | None = None
+    again: Callable[[], Sequence[NDArray[np.generic]]] | None = None
 
 
 class InitialValues:
-    """Compares what mapped variables begin with.
+    """Compares the values of mapped variables, and puts into words where they differ.
 
     Attributes:
         unequal: the mapped pairs whose values differ.
-        unknown: those of them whose initialisers no config names, so that nothing explains the difference.
     """
 
     def __init__(
-        self,
-        reference: WeightsObservation,
-        candidate: WeightsObservation,
-        pairs: Sequence[MappedPair],
-        *,
-        fresh: bool,
+        self, reference: WeightsObservation, candidate: WeightsObservation, pairs: Sequence[MappedPair]
     ) -> None:
         self._reference = reference
         self._candidate = candidate
         self._pairs = pairs
-        self._fresh = fresh
         self.unequal = [pair for pair in pairs if not self._equal(pair)]
-        suspects = self.unequal if fresh else pairs
-        self._differing = {pair: fields for pair in suspects if (fields := self._initialisers(pair))}
-        unexplained = [pair for pair in self.unequal if pair not in self._differing]
-        self.unknown = [pair for pair in unexplained if not self._same_maker(pair)]
-        self._same = [pair for pair in unexplained if self._same_maker(pair)]
 
     def own(self) -> Iterator[Finding]:
         """Compare the values as they came."""
-        yield from map(self._values_differ, self.unequal)
+        yield from map(self.differ, self.unequal)
 
     def initialised(self) -> Iterator[Finding]:
-        """Compare the initialisers; values that differ though these agree are a note."""
-        for pair, fields in self._differing.items():
-            yield from self._initialisers_differ(pair, fields)
-        yield from map(self._not_known, self.unknown)
-        drawn = []
-        for pair in self._same:
-            if self._fresh and self._drawn_from_nothing(pair):
-                yield self._values_differ(pair, ", though both initialisers give the same: a builder sets it")
-            else:
-                drawn.append(pair)
-        if drawn:
-            yield self._drawn_otherwise(drawn)
+        """Compare the initialisers of given models, whose values tell nothing about these."""
+        named = {pair: list(initialiser_findings(self.facts(pair))) for pair in self._pairs}
+        for found in named.values():
+            yield from found
+        unexplained = [pair for pair in self.unequal if not named[pair]]
+        yield from (self._not_known(pair) for pair in unexplained if not self.same_maker(pair))
+        same = [pair for pair in unexplained if self.same_maker(pair)]
+        if same:
+            yield self.drawn_otherwise(same, "as given")
 
-    def _facts(self, pair: MappedPair) -> tuple[VariableFacts, VariableFacts]:
+    @property
+    def unknown(self) -> bool:
+        """Whether values differ that no initialiser explains."""
+        named = (pair for pair in self.unequal if not list(initialiser_findings(self.facts(pair))))
+        return any(not self.same_maker(pair) for pair in named)
+
+    def facts(self, pair: MappedPair) -> tuple[VariableFacts, VariableFacts]:
+        """Return how both variables are set up."""
         return self._reference.facts[pair[0]], self._candidate.facts[pair[1]]
 
     def _equal(self, pair: MappedPair) -> bool:
         ours, theirs = self._reference.values[pair[0]], self._candidate.values[pair[1]]
         return bool(np.array_equal(ours.reshape(theirs.shape), theirs, equal_nan=True))
 
-    def _initialisers(self, pair: MappedPair) -> dict[str, tuple[Any, Any]]:
-        """Return the settings of the initialisers that differ."""
-        ours, theirs = (facts.initialisers for facts in self._facts(pair))
-        if not ours or not theirs:
-            return {}
-        both = {name: (ours.get(name), theirs.get(name)) for name in {**ours, **theirs}}
-        return {name: values for name, values in both.items() if form_of(values[0]) != form_of(values[1])}
-
-    def _same_maker(self, pair: MappedPair) -> bool:
+    def same_maker(self, pair: MappedPair) -> bool:
         """Tell whether the initialisers are known to agree: by config, or since the same code makes them."""
-        ours, theirs = self._facts(pair)
+        ours, theirs = self.facts(pair)
         known = bool(ours.initialisers) and bool(theirs.initialisers)
         return known or (ours.maker == theirs.maker and not self._filled(pair))
 
@@ -197,14 +192,11 @@ class InitialValues:
         ours, theirs = self._reference.values[pair[0]], self._candidate.values[pair[1]]
         return all(bool(np.all(values == values.flat[0])) for values in (ours, theirs) if values.size)
 
-    def _drawn_from_nothing(self, pair: MappedPair) -> bool:
-        """Tell whether the initialisers draw no random numbers, so that no order of drawing explains it."""
-        given = self._facts(pair)[0].initialisers.values()
-        kinds = [value["class"] for value in given if isinstance(value, Mapping) and "class" in value]
-        return bool(kinds) and all(kind in WITHOUT_DRAWS for kind in kinds)
-
-    def _values_differ(self, pair: MappedPair, why: str = "") -> Finding:
-        ours, theirs = self._facts(pair)
+    def differ(
+        self, pair: MappedPair, why: str = "", severity: Literal["difference", "note"] = "difference"
+    ) -> Finding:
+        """Name the share of values that differ, and the worst."""
+        facts = self.facts(pair)
         mine = np.asarray(self._reference.values[pair[0]], float)
         its = np.asarray(self._candidate.values[pair[1]], float).reshape(mine.shape)
         with np.errstate(all="ignore"):
@@ -212,48 +204,64 @@ class InitialValues:
         worst = np.unravel_index(int(np.argmax(np.where(np.isnan(apart), np.inf, apart))), apart.shape)
         share = np.count_nonzero(apart != 0) / apart.size
         message = (
-            f"{ours.name} of {where(ours, theirs)}: {share:.1%} of the values differ, most at "
-            f"{tuple(map(int, worst))}: {mine[worst]:.6g} in the reference, {its[worst]:.6g} in the "
-            f"candidate{why}"
+            f": {share:.1%} of the values differ, most at {tuple(map(int, worst))}: {mine[worst]:.6g} in the "
+            f"reference, {its[worst]:.6g} in the candidate{why}"
         )
-        return _finding((ours, theirs), ours.name, (float(mine[worst]), float(its[worst])), message)
-
-    def _initialisers_differ(self, pair: MappedPair, fields: dict[str, tuple[Any, Any]]) -> Iterator[Finding]:
-        ours, theirs = self._facts(pair)
-        for field, (mine, its) in fields.items():
-            message = (
-                f"{ours.name} of {where(ours, theirs)} is initialised differently: {field} is "
-                f"{shown(mine)} in the reference and {shown(its)} in the candidate"
-            )
-            yield _finding((ours, theirs), field, (mine, its), message)
+        return finding(facts, facts[0].name, (float(mine[worst]), float(its[worst])), message, severity)
 
     def _not_known(self, pair: MappedPair) -> Finding:
-        ours, theirs = self._facts(pair)
         message = (
-            f"{ours.name} of {where(ours, theirs)}: the values differ and the configs do not name the "
-            "initialisers, so that whether they agree is not known"
+            ": the values differ and the configs do not name the initialisers, so that whether they agree is "
+            "not known"
         )
-        return _finding((ours, theirs), ours.name, (None, None), message, "note")
+        return finding(self.facts(pair), None, (None, None), message, "note")
 
-    def _drawn_otherwise(self, pairs: Sequence[MappedPair]) -> Finding:
-        ours, theirs = self._facts(pairs[0])
-        why = "under one seed (drawn in another order, or set by a builder)" if self._fresh else "as given"
+    def drawn_otherwise(
+        self, pairs: Sequence[MappedPair], why: str = "under one seed (drawn in another order)"
+    ) -> Finding:
+        """Say that values differ though they are drawn alike."""
+        ours, theirs = self.facts(pairs[0])
         message = (
             f"{len(pairs)} of {len(self._pairs)} weights have other values {why}, first {ours.name} of "
             f"{where(ours, theirs)}; their initialisers agree, and the numeric checks copy the reference's "
             "weights"
         )
-        return _finding((ours, theirs), ours.name, (None, None), message, "note")
+        return Finding("weights", ours.layer, theirs.layer, ours.name, None, None, message, "note")
 
 
-def _finding(
+def initialiser_findings(facts: tuple[VariableFacts, VariableFacts]) -> Iterator[Finding]:
+    """Return a finding for each setting of the initialisers, named in the configs, that differs."""
+    ours, theirs = facts[0].initialisers, facts[1].initialisers
+    if not ours or not theirs:
+        return
+    for field in {**ours, **theirs}:
+        mine, its = ours.get(field), theirs.get(field)
+        if form_of(mine) != form_of(its):
+            message = (
+                f" is initialised differently: {field} is {shown(mine)} in the reference and {shown(its)} in "
+                "the candidate"
+            )
+            yield finding(facts, field, (mine, its), message)
+
+
+def without_draws(facts: VariableFacts) -> bool:
+    """Tell whether the config names initialisers, and none of them draws random numbers."""
+    given = facts.initialisers.values()
+    kinds = [value["class"] for value in given if isinstance(value, Mapping) and "class" in value]
+    return bool(kinds) and all(kind in WITHOUT_DRAWS for kind in kinds)
+
+
+def finding(
     facts: tuple[VariableFacts, VariableFacts],
-    field: str,
+    field: str | None,
     values: tuple[Any, Any],
     message: str,
     severity: Literal["difference", "note"] = "difference",
 ) -> Finding:
-    return Finding("weights", facts[0].layer, facts[1].layer, field, *values, message, severity)
+    """Return a finding about two mapped variables; ``kernel of functional/dense`` begins the message."""
+    ours, theirs = facts
+    text = f"{ours.name} of {where(ours, theirs)}{message}"
+    return Finding("weights", ours.layer, theirs.layer, field or ours.name, *values, text, severity)
 
 
 def where(ours: VariableFacts, theirs: VariableFacts) -> str:

@@ -1,0 +1,103 @@
+"""Where the values of a freshly built model come from: which of them its initialisers drew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from pytest_kerasequiv.keras_access.initialising import (
+    Initialised,
+    draws,
+    explicit_seed,
+    initialisations,
+)
+from pytest_kerasequiv.layers.configs import canonical
+from pytest_kerasequiv.layers.fingerprints import is_keras
+from pytest_kerasequiv.weights.variables import buffer_view, peek, same_buffer, variables_of
+
+Origin = Literal["drawn", "seeded", "fixed", "other"]
+
+_STASH = "_kerasequiv_start"
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """How one variable came to its first value.
+
+    Attributes:
+        origin: ``"drawn"`` by an initialiser of Keras's that follows the global seed, ``"seeded"`` by one
+            with a seed of its own, ``"fixed"`` by one that draws nothing; ``"other"``: it was assigned, or
+            made by other code, so that only another build tells whether it is drawn.
+        settings: class and settings of Keras's own initialiser, without its seed; ``None`` for other code.
+        seed: the number that a random initialiser of Keras's drew from; ``None`` where there is none.
+        untouched: no assignment followed the initialiser.
+        base: where one did, what the initialiser had given.
+    """
+
+    origin: Origin
+    settings: Mapping[str, Any] | None = None
+    seed: int | None = None
+    untouched: bool = False
+    base: NDArray[np.generic] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class _Stash:
+    """An object of its own, since Keras tracks (and changes) lists and dicts."""
+
+    starts: tuple[Start, ...]
+
+
+@contextmanager
+def starts_noted() -> Iterator[Callable[[keras.Model], None]]:
+    """Watch a model being built; the function that is given, called on the model, keeps its start."""
+    with initialisations() as noted:
+        yield lambda model: setattr(model, _STASH, _Stash(_read(model, noted)))
+
+
+def starts_of(model: keras.Model) -> tuple[Start, ...] | None:
+    """Return the starts of `variables_of(model)`; ``None`` where no builder has just made the model."""
+    stash = getattr(model, _STASH, None)
+    return None if stash is None else stash.starts
+
+
+def _read(model: keras.Model, noted: Mapping[int, Initialised]) -> tuple[Start, ...]:
+    return tuple(_start(variable, noted.get(id(variable))) for variable in variables_of(model))
+
+
+def _start(variable: Any, made: Initialised | None) -> Start:
+    if made is None or made.tensor is None:
+        return Start("other")
+    base = buffer_view(made.tensor)
+    untouched = same_buffer(base, peek(variable))
+    initializer = made.initializer
+    if not isinstance(initializer, keras.initializers.Initializer) or not is_keras(type(initializer)):
+        return Start("other", untouched=untouched, base=None if untouched else base)
+    settings = canonical(initializer)
+    seed = getattr(initializer, "seed", None)
+    if not untouched:
+        return Start("other", settings, base=base)
+    if not draws(initializer):
+        return Start("fixed", settings, untouched=True)
+    origin: Origin = "drawn" if explicit_seed(initializer) is None else "seeded"
+    return Start(origin, settings, seed if isinstance(seed, int) else None, untouched=True)
+
+
+def moved(
+    first: Sequence[NDArray[np.generic]], second: Sequence[NDArray[np.generic]]
+) -> list[NDArray[np.bool_]] | None:
+    """Return which elements two builds under two seeds have otherwise; ``None`` if they do not correspond."""
+    if [value.shape for value in first] != [value.shape for value in second]:
+        return None
+    return [_unequal(one, other) for one, other in zip(first, second, strict=True)]
+
+
+def _unequal(one: NDArray[np.generic], other: NDArray[np.generic]) -> NDArray[np.bool_]:
+    unequal: NDArray[np.bool_] = np.asarray(one != other)
+    return unequal & ~(np.isnan(one) & np.isnan(other)) if one.dtype.kind in "fc" else unequal

@@ -1,0 +1,62 @@
+"""Noting how Keras gives each variable its first value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+@dataclass(frozen=True, eq=False)
+class Initialised:
+    """One call of an initialiser.
+
+    Attributes:
+        variable: the variable that was made; held, so that no other gets its identity.
+        initializer: what made its value: an object or a function.
+        tensor: the value, ``None`` where there was none to read.
+    """
+
+    variable: Any
+    initializer: Any
+    tensor: Any
+
+
+@contextmanager
+def initialisations() -> Iterator[dict[int, Initialised]]:
+    """Note each variable that is made by an initialiser meanwhile, by the identity of the variable.
+
+    The values are held without a copy: an assignment gives a variable another buffer.
+    """
+    kind: Any = keras.Variable
+    original = kind._initialize_with_initializer
+    found: dict[int, Initialised] = {}
+
+    def noted(variable: Any, initializer: Any) -> None:
+        original(variable, initializer)
+        found[id(variable)] = Initialised(variable, initializer, _value_of(variable))
+
+    kind._initialize_with_initializer = noted
+    try:
+        yield found
+    finally:
+        kind._initialize_with_initializer = original
+
+
+def _value_of(variable: Any) -> Any:
+    tensor = tf.convert_to_tensor(variable._value)
+    return tensor if hasattr(tensor, "numpy") else None
+
+
+def draws(initializer: Any) -> bool:
+    """Whether an initialiser of Keras's own draws random numbers, from a seed."""
+    return hasattr(initializer, "seed")
+
+
+def explicit_seed(initializer: Any) -> Any:
+    """Return the seed that an initialiser was given; ``None`` where it follows the global one."""
+    return getattr(initializer, "_init_seed", None)
