@@ -23,6 +23,29 @@ def test_float64_is_allowed_as_many_roundoffs_as_float32():
     assert wide.atol / narrow.atol == pytest.approx(2**-29)
 
 
+def test_float64_results_of_rewritten_programs_are_held_to_float32():
+    rewritten = tolerance.derived(1e-6, "float32", within="float64", sharp=False)
+    assert rewritten.atol == pytest.approx(16e-6)
+    assert tolerance.derived(1e-6, "float32", within="float32", sharp=False).atol == pytest.approx(64e-6)
+    assert tolerance.derived(1e-6, "float64", within="float64", sharp=False).atol == pytest.approx(64e-6)
+
+
+def test_a_float64_result_is_explained_by_a_small_multiple_of_what_one_roundoff_does():
+    exact = np.array([1.0, -2.0])
+    conditioned = tolerance.conditioning(exact, exact + 1e-6, "float32")
+    assert conditioned == pytest.approx(1e-6)
+    assert tolerance.conditioning(exact, exact[:1] + 1, "float32") == pytest.approx(2 * 2**-24)
+    assert tolerance.explained(exact + 6e-5, exact, conditioned)
+    assert not tolerance.explained(exact + 7e-5, exact, conditioned)
+    assert not tolerance.explained(exact[:1], exact, conditioned)
+
+
+def test_a_narrower_dtype_may_overflow_and_may_not_be_finite_alone():
+    finite, overflown = np.array([1.0, 2.0]), np.array([1.0, np.inf])
+    assert tolerance.explained(overflown, finite, 1e-7)
+    assert not tolerance.explained(finite, overflown, 1e-7)
+
+
 @pytest.mark.parametrize(
     ("dtype", "rtol", "atol"),
     [("float32", 1.3e-6, 1e-5), ("float16", 1e-3, 1e-5), ("bfloat16", 1.6e-2, 1e-5), ("float64", 1e-7, 1e-7)],

@@ -4,7 +4,12 @@ import keras
 import numpy as np
 from keras import layers
 
-from pytest_kerasequiv.running.perturbing import generic_values, perturbed_values
+from pytest_kerasequiv.running.perturbing import (
+    generic_values,
+    perturbed_constant,
+    perturbed_inputs,
+    perturbed_values,
+)
 from pytest_kerasequiv.running.sketch import LARGEST_KEPT, PROJECTIONS, SAMPLED, sketch
 from pytest_kerasequiv.weights.variables import values_of
 
@@ -55,3 +60,25 @@ def test_projections_are_alternating_strided_sums_at_any_length():
         parts = [array[k::PROJECTIONS].astype(np.float64) for k in range(PROJECTIONS)]
         expected = [(part[::2].sum() - part[1::2].sum()) / np.sqrt(part.size) for part in parts]
         np.testing.assert_allclose(sketch(array)[SAMPLED:], expected, rtol=1e-9, atol=1e-12)
+
+
+def test_perturbed_inputs_keep_whole_numbers():
+    inputs = np.array([0.0, 255.0, 0.3], np.float32)
+    moved = perturbed_inputs([inputs], "float32", 0)[0]
+    np.testing.assert_array_equal(moved[:2], inputs[:2])
+    assert 0 < abs(moved[2] / float(inputs[2]) - 1) <= 2**-24
+
+
+def test_a_perturbed_constant_moves_by_one_roundoff_unless_every_dtype_holds_it():
+    rng = np.random.default_rng(0)
+    wide = np.array([0.1, 1 / 3, 127.5, 2.0, 0.0, np.inf])
+    moved = perturbed_constant("float32", rng, wide)
+    np.testing.assert_allclose(np.abs(moved[:2] / wide[:2] - 1), 2**-24, rtol=1e-6)
+    np.testing.assert_array_equal(moved[2:], wide[2:])
+
+
+def test_whole_constants_of_a_part_that_computes_in_float32_move_too():
+    narrow = np.array([10000.0, 2.0, 1.0, 0.0], np.float32)
+    moved = perturbed_constant("float32", np.random.default_rng(1), narrow)
+    assert moved.dtype == np.float32
+    np.testing.assert_array_equal(moved[1:], narrow[1:])

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 DROPPED = {
     "_class": "colocation with another op, by name: placement, not arithmetic",
@@ -31,6 +35,9 @@ DROPPED_OF_FUNCTIONS = {
 """The same for the attributes of a function as a whole. Others, such as ``_XlaMustCompile``, are compared."""
 
 SHOWN_ELEMENTS = 4
+
+LARGEST_WHOLE = 1 << 20
+"""Most bytes of a constant that are kept, so that two like it can be told apart by how much."""
 
 
 def attribute_texts(
@@ -74,12 +81,41 @@ def tensor_text(proto: Any) -> str:
 
 
 def array_text(array: Any, dtype: str) -> str:
-    """Return the text of an array: dtype, shape, the first elements, and the bytes or their digest."""
-    content = repr(array.tolist()).encode() if array.dtype == object else array.tobytes()
-    exact = content.hex() if len(content) <= 16 else hashlib.sha256(content).hexdigest()
+    """Return the text of an array: dtype, shape, the first elements, and the bytes, of many the digest."""
+    if array.dtype == object:
+        exact = hashlib.sha256(repr(array.tolist()).encode()).hexdigest()
+    elif array.nbytes <= LARGEST_WHOLE:
+        exact = f"={base64.b64encode(array.tobytes()).decode()}"
+    else:
+        exact = hashlib.sha256(array.tobytes()).hexdigest()
     shown = array.reshape(-1)[:SHOWN_ELEMENTS].tolist()
     dots = ", …" if array.size > SHOWN_ELEMENTS else ""
     return f"{dtype}{list(array.shape)} {', '.join(map(str, shown))}{dots} #{exact}"
+
+
+def array_of(text: str) -> NDArray[Any] | None:
+    """Return the number or array that a text of `attribute_text` holds; ``None`` where it holds none."""
+    found = _NUMBER.fullmatch(text)
+    if found is not None:
+        return np.asarray(float(found[2]) if found[1] == "f" else int(found[2]), _KINDS[found[1]])
+    found = _ARRAY.fullmatch(text)
+    if found is None:
+        return None
+    shape = tuple(int(size) for size in found[2].split(",") if size)
+    content = base64.b64decode(found[3])
+    values: NDArray[Any] = np.frombuffer(content, tf.dtypes.as_dtype(found[1]).as_numpy_dtype).reshape(shape)
+    return values
+
+
+_NUMBER = re.compile(r"([fi]) (\S+)")
+_KINDS = {"f": np.float32, "i": np.int64}
+_ARRAY = re.compile(r"(\w+)\[([\d, ]*)\] .*#=(\S*)", re.DOTALL)
+
+
+def shortened(text: str) -> str:
+    """Return a text of an attribute without the exact content, cut where it is long."""
+    shown = text.partition(" #")[0]
+    return shown if len(shown) <= 60 else f"{shown[:57]}…"
 
 
 def _list_text(values: Any, function_text: Callable[[Any], str]) -> str:

@@ -6,12 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from pytest_kerasequiv.program.layer_names import layer_path, layer_tree
+from pytest_kerasequiv.program.attributes import shortened
+from pytest_kerasequiv.program.layer_names import enclosing_layer, layer_tree
 from pytest_kerasequiv.program.node_colours import Colour, forward_colours, own_colours
 from pytest_kerasequiv.program.nodes import RESULT, Node, Program, ProgramDifference
 from pytest_kerasequiv.program.refining import alive, refiner_of
-
-SEARCHED_PRODUCERS = 64
 
 
 class _Side:
@@ -39,16 +38,7 @@ class _Side:
 
     def layer(self, index: int) -> str | None:
         """Return the Keras path of the layer that made an op, or that made what it is computed from."""
-        waiting, seen = [index], {index}
-        for current in waiting:
-            path = layer_path(self.program.nodes[current].name, self.tree)
-            if path is not None:
-                return path
-            if len(waiting) < SEARCHED_PRODUCERS:
-                fresh = [source for source, _ in self.program.nodes[current].inputs if source not in seen]
-                seen.update(fresh)
-                waiting.extend(fresh)
-        return None
+        return enclosing_layer(self.program.nodes, index, self.tree)
 
 
 def first_difference(reference: Program, candidate: Program) -> ProgramDifference | None:
@@ -70,7 +60,7 @@ def describe(node: Node) -> str:
         return f"the {node.op.removeprefix(RESULT)}"
     if node.op != "Const":
         return node.op
-    return f"Const {_short(dict(node.attributes).get('value', ''))}"
+    return f"Const {shortened(dict(node.attributes).get('value', ''))}"
 
 
 def _stages(ours: _Side, theirs: _Side) -> Iterator[tuple[_Side, _Side]]:
@@ -166,7 +156,7 @@ def _changes(reference: Program, candidate: Program, ours: Node, theirs: Node) -
         one, other = mine.get(name, "none"), others.get(name, "none")
         if one != other:
             inner = _inner(reference, candidate, one, other)
-            plain = f"{name} {_short(one)} against {_short(other)}"
+            plain = f"{name} {shortened(one)} against {shortened(other)}"
             texts.append(f"another {name}: {inner}" if inner else plain)
     return texts
 
@@ -214,8 +204,3 @@ def _first_unknown(mine: _Function, others: _Function) -> Node | None:
     return next(
         (node for node, colour in zip(mine.nodes, mine.colours, strict=True) if colour not in known), None
     )
-
-
-def _short(text: str) -> str:
-    shown = text.partition(" #")[0]
-    return shown if len(shown) <= 60 else f"{shown[:57]}…"

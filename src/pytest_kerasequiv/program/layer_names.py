@@ -5,6 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from pytest_kerasequiv.program.nodes import Node
+
+SEARCHED_PRODUCERS = 64
+
 
 def layer_tree(paths: Sequence[str]) -> dict[str, frozenset[str]]:
     """Return the names of the layers below each path; the model's own stands below ``""``."""
@@ -30,3 +34,17 @@ def layer_path(name: str, tree: Mapping[str, frozenset[str]]) -> str | None:
         if found is not None:
             path = f"{path}/{found}" if path else found
     return path or None
+
+
+def enclosing_layer(nodes: Sequence[Node], index: int, tree: Mapping[str, frozenset[str]]) -> str | None:
+    """Return the Keras path of the layer that made an op, or that made what it is computed from."""
+    waiting, seen = [index], {index}
+    for current in waiting:
+        path = layer_path(nodes[current].name, tree)
+        if path is not None:
+            return path
+        if len(waiting) < SEARCHED_PRODUCERS:
+            fresh = [source for source, _ in nodes[current].inputs if source not in seen]
+            seen.update(fresh)
+            waiting.extend(fresh)
+    return None

@@ -85,14 +85,8 @@ def _call(runner: Runner, packed: Any, targets: list[Any]) -> Any:
     """Run the pass: traced, once for all batch sizes, where the model has an RNN; else eagerly."""
     if not runner.in_graph():
         return _pass(runner, packed, targets)
-    if "pass" not in runner.traced:
-        runner.traced["pass"] = tf.function(lambda x, y: _pass(runner, x, y), autograph=False)
-    fixed = any(spec.shape[0] for spec in runner.layout.specs)
-    specs = keras.tree.map_structure(
-        lambda leaf: tf.TensorSpec(leaf.shape if fixed else (None, *leaf.shape[1:]), leaf.dtype),
-        (packed, targets),
-    )
-    return runner.traced["pass"].get_concrete_function(*specs)(packed, targets)
+    traced = runner.concrete("pass", lambda x, y: _pass(runner, x, y), packed, targets)
+    return traced(packed, targets)
 
 
 def _pass(runner: Runner, packed: Any, targets: list[Any]) -> Any:

@@ -1,8 +1,9 @@
-"""Moving weights and inputs by one roundoff: what any backward stable program may do to them."""
+"""Moving weights, inputs and constants by one roundoff: what any backward stable program may do to them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -51,9 +52,46 @@ def generic_values(model: keras.Model, values: Sequence[Array], seed: int) -> li
 
 
 def perturbed_inputs(inputs: Sequence[Array], dtype: str, seed: int) -> list[Array]:
-    """Return float64 inputs in which every float is changed likewise."""
+    """Return float64 inputs in which every float is changed likewise, but for whole numbers.
+
+    Those (pixels, ids, labels given as floats) are exact in every dtype, and code may branch on them.
+    """
     rng = np.random.default_rng([seed, 2])
-    return [_moved(array, dtype, rng) if array.dtype.kind == "f" else array for array in inputs]
+    return [
+        np.where(whole(array), array, _moved(array, dtype, rng)) if array.dtype.kind == "f" else array
+        for array in inputs
+    ]
+
+
+def perturbed_constant(dtype: str, rng: np.random.Generator, values: NDArray[Any]) -> NDArray[Any]:
+    """Return a float constant of a model's code with one roundoff added or taken, at random.
+
+    Left alone is what is not finite, and what every dtype holds exactly: in the float64 program numbers of
+    few digits (2, 0.5, 127.5), in a part that is written to compute in float32 the smallest whole ones alone
+    (an exponent, a step), since the rounding of that part has nothing else to stand for it.
+    """
+    exact = few_digits if values.dtype == np.float64 else smallest_whole
+    wide = values.astype(np.float64)
+    moved = wide * (1 + UNIT_ROUNDOFF[dtype] * rng.choice([-1.0, 1.0], wide.shape))
+    kept: NDArray[Any] = ~np.isfinite(wide) | exact(values)
+    changed: NDArray[Any] = np.where(kept, wide, moved).astype(values.dtype)
+    return changed
+
+
+def whole(values: NDArray[Any]) -> NDArray[Any]:
+    """Tell which elements are whole numbers."""
+    return np.asarray(values == np.floor(values))
+
+
+def few_digits(values: NDArray[Any]) -> NDArray[Any]:
+    """Tell which elements have at most 11 binary digits, as float16 has."""
+    digits = np.ldexp(np.frexp(values)[0], 11)
+    return whole(digits)
+
+
+def smallest_whole(values: NDArray[Any]) -> NDArray[Any]:
+    """Tell which elements are 0, 1 or 2, with either sign."""
+    return np.asarray(whole(values) & (np.abs(values) <= 2))
 
 
 def _moved(values: Array, dtype: str, rng: np.random.Generator) -> Array:

@@ -6,16 +6,19 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from copy import copy
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from pytest_kerasequiv.keras_access.constants import constants_changed
 from pytest_kerasequiv.keras_access.random_state import preserved_state
 from pytest_kerasequiv.running.float64 import float64_mode
 from pytest_kerasequiv.running.input_layout import InputLayout, input_layout, reordered
+from pytest_kerasequiv.running.perturbing import perturbed_constant, perturbed_values
 from pytest_kerasequiv.weights.variables import assign, assigned, is_seed, peek, variables_of, write
 
 Array = NDArray[np.generic]
@@ -38,6 +41,7 @@ class Runner:
     Attributes:
         traced: functions traced so far, by name, the last sample of outputs, and shapes of outputs.
         uses_loss: whether the model is compiled with the loss to differentiate.
+        change: what is done to the float constants of the model's code; ``None`` for nothing.
 
     Args:
         model: a built model; while the runner is entered it holds ``values``, afterwards its own again.
@@ -64,6 +68,7 @@ class Runner:
         self.drawn_in = drawn_in
         self.traced: dict[str, Any] = {}
         self.uses_loss = False
+        self.change: Callable[[NDArray[Any]], NDArray[Any]] | None = None
         self._graph: bool | None = None
         self._seeds: frozenset[int] | None = None
 
@@ -115,6 +120,12 @@ class Runner:
         other.values = values
         return other
 
+    def perturbed(self, values: Sequence[Array], dtype: str, seed: int) -> Runner:
+        """Return a runner under values and constants that are changed by up to one roundoff of ``dtype``."""
+        other = self.under(perturbed_values(self.model, values, dtype, seed))
+        other.change = partial(perturbed_constant, dtype, np.random.default_rng([seed, 5]))
+        return other
+
     def graph_def(self) -> Any:
         """Return the traced inference as a ``GraphDef``; the layout of the inputs must be known."""
         specs = [
@@ -122,12 +133,36 @@ class Runner:
             for s in self.layout.specs
         ]
         with self._world(), assigned(self.model, self.values):
-            return self._function().get_concrete_function(self.layout.pack(specs)).graph.as_graph_def()
+            function = self.function("call", self._call)
+            return function.get_concrete_function(self.layout.pack(specs)).graph.as_graph_def()
 
-    def _function(self) -> Any:
-        if "call" not in self.traced:
-            self.traced["call"] = tf.function(self._call, autograph=False)
-        return self.traced["call"]
+    def function(self, name: str, body: Callable[..., Any]) -> Any:
+        """Return the traced function of a name; one with changed constants is traced apart."""
+        key = f"{name}, constants changed" if self.change else name
+        if key not in self.traced:
+            self.traced[key] = tf.function(body, autograph=False)
+        return self.traced[key]
+
+    def concrete(self, name: str, body: Callable[..., Any], *arguments: Any) -> Callable[..., Any]:
+        """Return the traced function for tensors of these shapes and any batch size.
+
+        Args:
+            name: what the function is kept by.
+            body: what is traced.
+            *arguments: structures of tensors.
+        """
+        fixed = any(spec.shape[0] for spec in self.layout.specs)
+        specs = keras.tree.map_structure(
+            lambda leaf: tf.TensorSpec(leaf.shape if fixed else (None, *leaf.shape[1:]), leaf.dtype),
+            arguments,
+        )
+        if self.change is None:
+            return cast("Callable[..., Any]", self.function(name, body).get_concrete_function(*specs))
+        try:
+            with constants_changed(self.change):
+                return cast("Callable[..., Any]", self.function(name, body).get_concrete_function(*specs))
+        except Exception:  # code that cannot be traced, or not with other constants, keeps its own
+            return body
 
     def _call(self, packed: Any) -> tuple[list[Any], list[Any]]:
         outputs = self.traced["sample"] = self.model(packed, training=False)
@@ -178,7 +213,8 @@ class Runner:
             inputs: flattened, in the order of ``given``.
         """
         packed = self.pack(inputs)
-        outcome = _as_arrays(self._concrete(packed)(packed) if self.in_graph() else self._call(packed))
+        call = self.concrete("call", self._call, packed) if self.in_graph() else self._call
+        outcome = _as_arrays(call(packed))
         self.note_answer(inputs, outcome.outputs)
         self._inferred()[_shapes(inputs)] = [output.shape for output in outcome.outputs]
         return outcome
@@ -211,19 +247,10 @@ class Runner:
         return self.traced.get("sample")
 
     def in_graph(self) -> bool:
-        """Whether the model runs in a traced function."""
+        """Whether the model runs in a traced function; constants are changed nowhere else."""
         if self._graph is None:
             self._graph = loops_long(self.model) and not getattr(self.model, "run_eagerly", False)
-        return self._graph
-
-    def _concrete(self, packed: Any) -> Callable[[Any], Any]:
-        """Return the traced function for inputs of this shape and any batch size."""
-        fixed = any(spec.shape[0] for spec in self.layout.specs)
-        specs = keras.tree.map_structure(
-            lambda leaf: tf.TensorSpec(leaf.shape if fixed else (None, *leaf.shape[1:]), leaf.dtype), packed
-        )
-        concrete: Callable[[Any], Any] = self._function().get_concrete_function(specs)
-        return concrete
+        return self._graph or self.change is not None
 
 
 def _shapes(arrays: Sequence[Array]) -> tuple[tuple[int, ...], ...]:

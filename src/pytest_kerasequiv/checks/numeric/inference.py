@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pytest_kerasequiv.checks.numeric.views import Side
 from pytest_kerasequiv.running.float64 import Float64Unavailable
-from pytest_kerasequiv.running.perturbing import perturbed_inputs, perturbed_values
+from pytest_kerasequiv.running.perturbing import perturbed_inputs
 from pytest_kerasequiv.running.running import Outcome, Runner, output_names
 from pytest_kerasequiv.surface.probes import Probe
 from pytest_kerasequiv.weights.variables import variables_of
@@ -100,9 +100,8 @@ def _observe_exactly(
         with runner.holding():
             perturbed = []
             for probe in probes:
-                values = perturbed_values(runner.model, side.values_for(probe), side.dtype, seed)
-                inputs = perturbed_inputs(probe.inputs, side.dtype, seed)
-                perturbed.append(_answer(runner.under(values), inputs))
+                moved = runner.perturbed(side.values_for(probe), side.dtype, seed)
+                perturbed.append(_answer(moved, perturbed_inputs(probe.inputs, side.dtype, seed)))
             return exact, tuple(perturbed)
 
 

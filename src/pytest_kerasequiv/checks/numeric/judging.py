@@ -110,7 +110,7 @@ def judge(
     *,
     rtol: float | None = None,
     atol: float | None = None,
-    amplified: float | None = None,
+    sharp: bool = True,
 ) -> Judged:
     """Judge one tensor.
 
@@ -122,7 +122,7 @@ def judge(
         dtype: the reference's compute dtype.
         rtol: the user's relative tolerance.
         atol: the user's absolute tolerance.
-        amplified: S, where it was measured over more than this tensor.
+        sharp: whether the programs have one skeleton, see `checks.tolerance`.
     """
     ours, theirs = widened(arrays[0]), widened(arrays[1])
     own = tolerance.given(rtol, atol)
@@ -133,12 +133,31 @@ def judge(
     if arrays[2] is None or arrays[3] is None:
         return Judged(what, probe, difference(ours, theirs, tolerance.default(dtype, ours)))
     exact = (widened(arrays[2]), widened(arrays[3]))
-    if amplified is None:
-        moved = None if arrays[4] is None else widened(arrays[4])
-        amplified = tolerance.amplification(ours, exact[0], moved, dtype)
+    moved = None if arrays[4] is None else widened(arrays[4])
+    amplified = tolerance.amplification(ours, exact[0], moved, dtype)
     stored = difference(ours, theirs, tolerance.derived(amplified, dtype, within=dtype))
-    fine = difference(*exact, tolerance.derived(amplified, dtype, within="float64"))
+    fine = difference(*exact, tolerance.derived(amplified, dtype, within="float64", sharp=sharp))
     return Judged(what, probe, stored, fine, amplified)
+
+
+def is_oracle(arrays: Sequence[Array | None], dtype: str) -> bool:
+    """Tell whether rounding explains how far float64 results are from those as computed, on both sides.
+
+    Asked of what a forward pass returns; a gradient may jump at a kink. Where it is not so, there is no
+    float64 twin on this probe: its code branches on the dtype, or its builder makes another model each time.
+
+    Args:
+        arrays: as `judge` takes them.
+        dtype: the reference's compute dtype.
+    """
+    if arrays[0] is None or arrays[1] is None or arrays[2] is None or arrays[3] is None:
+        return True
+    ours, theirs, exact, other = (widened(array) for array in arrays[:4])
+    if ours.dtype.kind != "f" or exact.dtype.kind != "f":
+        return True
+    moved = None if arrays[4] is None else widened(arrays[4])
+    conditioned = tolerance.conditioning(exact, moved, dtype)
+    return tolerance.explained(ours, exact, conditioned) and tolerance.explained(theirs, other, conditioned)
 
 
 def _identical(reference: Array, candidate: Array) -> Difference:

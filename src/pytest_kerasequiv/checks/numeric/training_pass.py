@@ -16,7 +16,7 @@ from pytest_kerasequiv.checks.numeric.tensors import Part, VariablePairs, part_o
 from pytest_kerasequiv.checks.numeric.views import Side
 from pytest_kerasequiv.running.differentiating import Pass, differentiate
 from pytest_kerasequiv.running.float64 import Float64Unavailable
-from pytest_kerasequiv.running.perturbing import perturbed_inputs, perturbed_values
+from pytest_kerasequiv.running.perturbing import perturbed_inputs
 from pytest_kerasequiv.running.running import Runner, called
 from pytest_kerasequiv.surface.probes import Probe
 from pytest_kerasequiv.verdict import Finding
@@ -63,7 +63,7 @@ def observe(
             with side.exact_runner() as wide:
                 exact = _passes(wide, plan, [probe.inputs for probe in probes])
                 if perturb:
-                    moved = wide.under(perturbed_values(wide.model, side.values, side.dtype, seed))
+                    moved = wide.perturbed(side.values, side.dtype, seed)
                     inputs = [perturbed_inputs(probe.inputs, side.dtype, seed) for probe in probes]
                     perturbed = _passes(moved, plan, inputs)
         except Float64Unavailable as reason:

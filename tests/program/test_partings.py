@@ -1,0 +1,39 @@
+"""How far apart two constants are, in units in the last place."""
+
+import numpy as np
+import pytest
+from keras import ops
+
+from pytest_kerasequiv.program.attributes import array_of, array_text
+from pytest_kerasequiv.program.partings import distance
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "bfloat16"])
+def test_distance_in_units_of_the_dtype(dtype):
+    one = ops.convert_to_numpy(ops.convert_to_tensor([1.0, -3.0], dtype))
+    epsilon = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}[dtype]
+    other = ops.convert_to_numpy(ops.convert_to_tensor([1.0 + 3 * epsilon, -3.0], dtype))
+    assert distance(array_text(one, dtype), array_text(other, dtype)) == 3.0
+
+
+def test_distance_of_what_no_rounding_explains():
+    def text(value, dtype="float32"):
+        return array_text(np.asarray(value, dtype), dtype)
+
+    assert distance(text(1), text(1, "int32")) is None
+    assert distance(text([1, 1]), text(1)) is None
+    assert distance(text([1, 1]), text(1), broadcast=True) == 0.0
+    assert distance(text([1, 2]), text([1, 2, 3]), broadcast=True) is None
+    assert distance(text(np.inf), text(1e30)) is None
+    assert distance(text(np.nan), text(np.nan)) == 0.0
+    assert distance(text(0.0), text(-0.0)) == 0.0
+    assert distance("f 0.001", "f 0.00100000012") == 1.0
+    assert distance("i 3", "i 4") is None
+    assert distance("b True", "b False") is None
+
+
+def test_a_large_constant_is_known_by_its_digest_alone():
+    large = np.zeros(1 << 19, np.float32)
+    assert array_of(array_text(large, "float32")) is None
+    small = np.arange(6, dtype=np.float32).reshape(2, 3)
+    np.testing.assert_array_equal(array_of(array_text(small, "float32")), small)
