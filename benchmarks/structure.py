@@ -16,7 +16,6 @@ A check that is not there yet is left out. Memory is the peak that Python object
 from __future__ import annotations
 
 import argparse
-import importlib
 import os
 import sys
 import time
@@ -129,6 +128,7 @@ def measure(name: str, builders: tuple[Builder, Builder], checks: Sequence[str],
     import keras
 
     from pytest_kerasequiv.building.twins import Twins
+    from pytest_kerasequiv.checks.ladder import LADDER
     from pytest_kerasequiv.checks.pair import Pair
 
     keras.backend.clear_session()
@@ -141,7 +141,7 @@ def measure(name: str, builders: tuple[Builder, Builder], checks: Sequence[str],
     cells, total = [], 0.0
     pair = Pair(twins)
     for check in checks:
-        run = importlib.import_module(f"pytest_kerasequiv.checks.{check}").run
+        run = LADDER[check]
         started = time.perf_counter()
         result = run(pair)
         seconds = time.perf_counter() - started
@@ -193,6 +193,7 @@ def _traced_step(model: Any) -> float:
 
 def _peaks(twins: Any, checks: Sequence[str]) -> dict[str, float]:
     """Return the peak of Python objects in each check, in MB beyond what there was before it."""
+    from pytest_kerasequiv.checks.ladder import LADDER
     from pytest_kerasequiv.checks.pair import Pair
 
     pair = Pair(twins)
@@ -201,7 +202,7 @@ def _peaks(twins: Any, checks: Sequence[str]) -> dict[str, float]:
     for check in checks:
         before = tracemalloc.get_traced_memory()[0]
         tracemalloc.reset_peak()
-        importlib.import_module(f"pytest_kerasequiv.checks.{check}").run(pair)
+        LADDER[check](pair)
         found[check] = (tracemalloc.get_traced_memory()[1] - before) / 1e6
     tracemalloc.stop()
     return found

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
-from pytest_kerasequiv import InputError, Training, Twins, Verdict, assert_equivalent, compare
-from pytest_kerasequiv.comparison import LADDER, Comparison, asked_checks
+from pytest_kerasequiv import InputError, Report, Training, Twins, Verdict, assert_equivalent, compare
+from pytest_kerasequiv.checks.ladder import LADDER
+from pytest_kerasequiv.checks.registry import Check
+from pytest_kerasequiv.comparison import Comparison, asked_checks
+from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Kind
 
 
 def sequential():
@@ -23,7 +28,7 @@ def functional(units: int = 3):
 
 
 def test_by_default_the_seven_cheap_checks_run() -> None:
-    assert asked_checks(None, None) == LADDER[:-1]
+    assert asked_checks(None, None) == LADDER.names[:-1]
 
 
 def test_checks_run_in_the_order_of_the_ladder() -> None:
@@ -55,7 +60,7 @@ def test_what_is_no_training_plan_is_refused(checks, training) -> None:
 
 def test_the_same_model_twice_is_proved() -> None:
     report = assert_equivalent(sequential, functional)
-    assert tuple(report.checks) == LADDER[:-1]
+    assert tuple(report.checks) == LADDER.names[:-1]
     assert report.verdict is Verdict.EQUIVALENT
     assert report.evidence is not None
     assert report.evidence.value == "PROVED"
@@ -74,16 +79,15 @@ def test_twins_take_no_second_candidate() -> None:
         compare(Twins(sequential, functional), functional, name="x")
 
 
-def test_a_check_that_crashes_is_inconclusive_and_keeps_the_others(monkeypatch) -> None:
-    from pytest_kerasequiv.checks import outputs
-
-    def crash(*args, **kwargs):
+def test_a_check_that_crashes_is_inconclusive_and_keeps_the_others() -> None:
+    def crash(pair):
         raise RuntimeError("out of luck")
 
-    monkeypatch.setattr(outputs, "run", crash)
     comparison = Comparison(Twins(sequential, functional))
-    comparison.check("summary")
-    result = comparison.check("outputs")
+    crashing = Check("outputs", Kind.NUMERIC, run=crash)
+    with LADDER.replaced([LADDER["summary"], crashing]):
+        comparison.check("summary")
+        result = comparison.check("outputs")
     assert result.verdict is Verdict.INCONCLUSIVE
     assert "RuntimeError: out of luck" in result.findings[0].message
     report = comparison.report()
@@ -114,3 +118,46 @@ def test_a_misspelt_request_is_no_check_that_could_not_run(name, options, messag
     with pytest.raises(InputError, match=message):
         comparison.check(name, **options)
     assert comparison.results == {}
+
+
+def parameters_differ(reference: int, candidate: int, _) -> CheckResult:
+    if reference == candidate:
+        return CheckResult("size", Verdict.EQUIVALENT, Evidence.MEASURED)
+    message = f"{reference} parameters in the reference, {candidate} in the candidate"
+    found = Finding("size", None, None, "parameters", reference, candidate, message)
+    return CheckResult("size", Verdict.DIFFERENT, Evidence.MEASURED, (found,))
+
+
+SIZE = Check(
+    "size",
+    Kind.NUMERIC,
+    observe=lambda twin: twin.model.count_params(),
+    compare=parameters_differ,
+    next_step="count the units.",
+)
+
+
+def test_one_object_adds_a_check_from_outside() -> None:
+    with LADDER.replaced(list(LADDER)):
+        LADDER.add(SIZE)
+        assert LADDER.names[-3:] == ("updates", "size", "training")
+        report = compare(sequential, lambda: functional(5), checks=["summary", "size"])
+        with pytest.raises(InputError, match="there is a check named 'size' already"):
+            LADDER.add(SIZE)
+    assert "size" not in LADDER
+    assert report.verdict is Verdict.DIFFERENT
+    text = str(report)
+    assert "size: 23 parameters in the reference, 37 in the candidate" in text
+    assert "Next: count the units." in text
+    assert "<td>size</td>" in report._repr_html_()
+    read = Report.from_dict(json.loads(json.dumps(report.to_dict())))
+    assert read["size"].kind is Kind.NUMERIC
+    assert str(read) == text
+
+
+@pytest.mark.parametrize(
+    "parts", [{}, {"observe": len}, {"compare": len}, {"run": len, "observe": len, "compare": len}]
+)
+def test_a_check_has_two_halves_or_is_whole(parts) -> None:
+    with pytest.raises(InputError, match="'size' needs observe= and compare=, or run="):
+        Check("size", Kind.NUMERIC, **parts)

@@ -8,15 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_kerasequiv.verdict import NUMERIC_CHECKS, CheckResult, Evidence, Finding, Report, Verdict, overall
+from pytest_kerasequiv.checks.ladder import LADDER
+from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Kind, Report, Verdict, overall
 
-CHECKS = ("summary", "graph", "program", "weights", *NUMERIC_CHECKS)
+DECIDING = tuple(check.name for check in LADDER if check.kind.decides)
 
 
 def result(name: str, verdict: Verdict, evidence: Evidence | None = Evidence.MEASURED) -> CheckResult:
     different = verdict is Verdict.DIFFERENT
     finding = Finding(name, "a/dense", "b/dense", "units", 3, 4, "units differ: 3 against 4")
-    return CheckResult(name, verdict, evidence, (finding,) if different else ())
+    findings = (finding,) if different else ()
+    return CheckResult(name, verdict, evidence, findings, kind=LADDER[name].kind)
 
 
 def decide(**verdicts: str) -> tuple[Verdict, Evidence | None]:
@@ -37,7 +39,7 @@ def test_a_proved_program_with_equal_initialisation_is_equivalent_whatever_the_s
     )
 
 
-@pytest.mark.parametrize("name", ["weights", *NUMERIC_CHECKS])
+@pytest.mark.parametrize("name", DECIDING)
 def test_a_difference_in_numbers_or_weights_wins_over_a_proof(name: str) -> None:
     verdicts = {"program": "E", "weights": "E"} | {name: "D"}
     assert decide(**verdicts)[0] is Verdict.DIFFERENT
@@ -76,10 +78,10 @@ def test_nothing_checked_is_not_equivalent() -> None:
     assert overall([])[0] is Verdict.INCONCLUSIVE
 
 
-@given(st.dictionaries(st.sampled_from(CHECKS), st.sampled_from("EDI"), min_size=1))
+@given(st.dictionaries(st.sampled_from(LADDER.names), st.sampled_from("EDI"), min_size=1))
 def test_equivalent_needs_a_deciding_check_that_says_so(verdicts: dict[str, str]) -> None:
     verdict, evidence = decide(**verdicts)
-    deciding = [letter for name, letter in verdicts.items() if name in ("weights", *NUMERIC_CHECKS)]
+    deciding = [letter for name, letter in verdicts.items() if name in DECIDING]
     if verdict is Verdict.EQUIVALENT:
         assert "D" not in deciding
         assert "E" in verdicts.values()
@@ -125,7 +127,7 @@ def test_a_result_without_a_picture_says_so(tmp_path) -> None:
 
 def test_differences_come_before_notes() -> None:
     note = Finding("summary", None, None, "layer", None, None, "a note", "note")
-    first = CheckResult("summary", Verdict.EQUIVALENT, Evidence.MEASURED, (note,))
+    first = CheckResult("summary", Verdict.EQUIVALENT, Evidence.MEASURED, (note,), kind=Kind.INFORMING)
     report = Report(
         "p", Verdict.DIFFERENT, None, {"summary": first, "graph": result("graph", Verdict.DIFFERENT)}
     )

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
-import inspect
 import platform
 import reprlib
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
@@ -16,13 +14,11 @@ from importlib import metadata
 from typing import Any
 
 from pytest_kerasequiv.building.twins import Twins
+from pytest_kerasequiv.checks.ladder import LADDER
 from pytest_kerasequiv.checks.pair import Pair
 from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.training.plan import Training
-from pytest_kerasequiv.verdict import CheckResult, Finding, Report, Verdict, overall
-
-LADDER = ("summary", "graph", "program", "weights", "outputs", "gradients", "updates", "training")
-"""The checks, cheap to dear."""
+from pytest_kerasequiv.verdict import CheckResult, Finding, Kind, Report, Verdict, overall
 
 _RECORDED: ContextVar[list[Comparison] | None] = ContextVar("recorded", default=None)
 
@@ -59,23 +55,26 @@ class Comparison:
         check INCONCLUSIVE with the error as its finding: a check that could not run is not a pass, and what
         the others computed is kept.
         """
-        _check_request(name, options)
+        asked_checks([name], options.get("training"))
+        check = LADDER[name]
+        check.refuse_unknown(options)
         # Outside the guard and the clock: what goes wrong in a builder is the user's to see.
         _ = self.twins.reference, self.twins.candidate
         started = time.perf_counter()
         try:
-            result = _runner(name)(self.pair, **options)
+            result = check(self.pair, **options)
         except InputError:
             raise
         except Exception as error:
             result = _crashed(name, error)
-        result = replace(result, seconds=time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        result = replace(result, seconds=seconds, kind=check.kind, next_step=check.next_step)
         self.results[name] = result
         return result
 
     def report(self) -> Report:
         """Return the report over the checks that have run."""
-        ordered = [self.results[name] for name in LADDER if name in self.results]
+        ordered = [self.results[name] for name in LADDER.names if name in self.results]
         verdict, evidence, checks = overall(ordered)
         return Report(
             name=self.twins.name,
@@ -133,7 +132,7 @@ def compare(
     if recorded is not None:
         recorded.append(comparison)
     for name in asked_checks(checks, training):
-        comparison.check(name, **({"training": training} if name == "training" else {}))
+        comparison.check(name, **({"training": training} if needs_plan(name) else {}))
     return comparison.report()
 
 
@@ -182,28 +181,40 @@ def asked_checks(checks: Iterable[str] | None, training: Training | None) -> tup
     """
     _check_plan(training)
     if checks is None:
-        return LADDER if training is not None else LADDER[:-1]
+        return tuple(name for name in LADDER.names if training is not None or not needs_plan(name))
     if isinstance(checks, str):
         raise InputError(
             f"checks={checks!r} is one string; pass a list of names, for example checks=[{checks!r}]"
         )
     if not isinstance(checks, Iterable):
         raise InputError(
-            f"checks={checks!r} is no list of names; choose from {', '.join(LADDER)}, or leave it out for all"
+            f"checks={checks!r} is no list of names; choose from {', '.join(LADDER.names)}, or leave it out "
+            "for all"
         )
     asked = list(checks)
     unknown = [name for name in asked if name not in LADDER]
     if unknown:
         raise InputError(
-            f"checks={asked!r} names {unknown[0]!r}, which is no check; choose from {', '.join(LADDER)}"
+            f"checks={asked!r} names {unknown[0]!r}, which is no check; choose from {', '.join(LADDER.names)}"
         )
     if not asked:
         raise InputError("checks=[] asks for nothing, so nothing would be checked; name at least one check")
-    if "training" in asked and training is None:
-        raise InputError(
-            "checks names 'training' but training=None; pass training=Training(train, test, ...)"
-        )
-    return tuple(name for name in LADDER if name in asked)
+    for name in asked:
+        if needs_plan(name) and training is None:
+            raise InputError(
+                f"checks names {name!r} but training=None; pass training=Training(train, test, ...)"
+            )
+    return tuple(name for name in LADDER.names if name in asked)
+
+
+def needs_plan(name: str) -> bool:
+    """Tell whether a check trains both twins repeatedly, as a `Training` says."""
+    return name in LADDER and LADDER[name].kind is Kind.STATISTICAL
+
+
+def trained_checks() -> tuple[str, ...]:
+    """Return the names of the checks that train both twins repeatedly."""
+    return tuple(filter(needs_plan, LADDER.names))
 
 
 def _check_plan(training: Any) -> None:
@@ -221,22 +232,6 @@ def _as_twins(reference: Any, candidate: Any, options: Mapping[str, Any]) -> Twi
             "pass them to Twins(...) instead"
         )
     return reference
-
-
-def _runner(name: str) -> Callable[..., CheckResult]:
-    run: Callable[..., CheckResult] = importlib.import_module(f"pytest_kerasequiv.checks.{name}").run
-    return run
-
-
-def _check_request(name: str, options: Mapping[str, Any]) -> None:
-    """Refuse what a misspelt call asks for: it would otherwise look like a check that could not run."""
-    asked_checks([name], options.get("training"))
-    parameters = inspect.signature(_runner(name)).parameters.values()
-    known = [one.name for one in parameters if one.kind is one.KEYWORD_ONLY]
-    for option in options:
-        if option not in known and not any(one.kind is one.VAR_KEYWORD for one in parameters):
-            takes = f"it takes {', '.join(known)}" if known else "it takes no options"
-            raise InputError(f"option {option}= is unknown to the check {name!r}; {takes}")
 
 
 def _crashed(name: str, error: Exception) -> CheckResult:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
@@ -12,11 +12,8 @@ from typing import Any, Literal
 
 from pytest_kerasequiv.jsonable import to_jsonable
 
-FORMAT = 1
+FORMAT = 2
 """Version of the JSON form of a report."""
-
-NUMERIC_CHECKS = ("outputs", "gradients", "updates", "training")
-STRUCTURAL_CHECKS = ("summary", "graph")
 
 
 class Verdict(StrEnum):
@@ -33,6 +30,34 @@ class Evidence(StrEnum):
     PROVED = "PROVED"
     MEASURED = "MEASURED"
     STATISTICAL = "STATISTICAL"
+
+
+class Kind(StrEnum):
+    """What the answer of a check counts for; in the order of the ladder, cheap to dear.
+
+    Attributes:
+        INFORMING: what it finds is a note where the function is shown to be kept; strict where it is alone.
+        PROVING: EQUIVALENT proves that the programs are the same; it never finds a difference.
+        START: compares what the models start from, which no program tells.
+        NUMERIC: compares numbers that the models return.
+        STATISTICAL: compares metrics of repeated training; needs a plan.
+    """
+
+    INFORMING = "informing"
+    PROVING = "proving"
+    START = "start"
+    NUMERIC = "numeric"
+    STATISTICAL = "statistical"
+
+    @property
+    def decides(self) -> bool:
+        """Whether a difference that such a check finds makes the twins DIFFERENT."""
+        return self in {Kind.START, Kind.NUMERIC, Kind.STATISTICAL}
+
+    @property
+    def runs(self) -> bool:
+        """Whether such a check runs the models and compares what they return."""
+        return self in {Kind.NUMERIC, Kind.STATISTICAL}
 
 
 @dataclass(frozen=True)
@@ -88,6 +113,8 @@ class CheckResult:
         findings: the differences and notes, the culprit first.
         figures: the numbers behind the verdict, JSON-able (``training`` has ``figures["metrics"][name]``).
         seconds: wall time of observing and comparing.
+        kind: what the answer counts for.
+        next_step: what a reader does about a difference.
 
     """
 
@@ -97,6 +124,8 @@ class CheckResult:
     findings: tuple[Finding, ...] = ()
     figures: Mapping[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
+    kind: Kind = Kind.NUMERIC
+    next_step: str = ""
 
     @property
     def differences(self) -> tuple[Finding, ...]:
@@ -116,11 +145,10 @@ class CheckResult:
 
         """
         target = Path(path)
-        if self.name not in PICTURES:
-            raise ValueError(f"check {self.name!r} has no picture; {' and '.join(PICTURES)} have one")
+        draw = resolve_name(PICTURE_OF)(self.name)
         if target.suffix not in {".svg", ".png"}:
             raise ValueError(f"path {str(target)!r}: pictures are written as .svg or .png")
-        resolve_name(PICTURES[self.name])(self.figures, target)
+        resolve_name(draw)(self.figures, target)
         return target
 
     def to_dict(self) -> dict[str, Any]:
@@ -132,6 +160,8 @@ class CheckResult:
             "findings": [f.to_dict() for f in self.findings],
             "figures": to_jsonable(self.figures),
             "seconds": float(self.seconds),
+            "kind": self.kind.value,
+            "next_step": self.next_step,
         }
 
 
@@ -204,6 +234,8 @@ class Report:
                 findings=tuple(Finding(**finding) for finding in result["findings"]),
                 figures=result["figures"],
                 seconds=result["seconds"],
+                kind=Kind(result["kind"]),
+                next_step=result["next_step"],
             )
             for name, result in data["checks"].items()
         }
@@ -234,11 +266,8 @@ RENDERERS = {
 }
 """How a report is shown. What shows it lives upstairs, so it is named here and imported when it is used."""
 
-PICTURES = {
-    "graph": "pytest_kerasequiv.reporting.pictures:draw_graphs",
-    "training": "pytest_kerasequiv.reporting.pictures:draw_training",
-}
-"""Check -> what draws its figures into a file, named likewise."""
+PICTURE_OF = "pytest_kerasequiv.checks.ladder:picture_of"
+"""Name of a check -> what draws its figures; named for the same reason."""
 
 
 def _render(form: str, report: Report) -> str:
@@ -248,45 +277,49 @@ def _render(form: str, report: Report) -> str:
 def overall(checks: Iterable[CheckResult]) -> tuple[Verdict, Evidence | None, tuple[CheckResult, ...]]:
     """Decide over a pair from its checks, and return the checks as they stand in the report.
 
-    A numeric check or ``weights`` that finds a difference decides DIFFERENT. Else a proved program with equal
-    initialisation decides EQUIVALENT. Else every numeric check asked for must be EQUIVALENT, and what
-    ``summary`` and ``graph`` found becomes notes. Where no numeric check was asked for, the others decide.
+    A check that decides (see `Kind`) and finds a difference makes it DIFFERENT. Else a proved program with
+    equal start decides EQUIVALENT. Else every check that runs the models must be EQUIVALENT, and what the
+    informing checks found becomes notes. Where none of these was asked for, the others decide.
     """
-    results = {result.name: result for result in checks}
-    deciding = [results[name] for name in ("weights", *NUMERIC_CHECKS) if name in results]
+    results = tuple(checks)
+    deciding = [result for result in results if result.kind.decides]
     different = [result for result in deciding if result.verdict is Verdict.DIFFERENT]
     if different:
-        return Verdict.DIFFERENT, different[0].evidence, tuple(results.values())
-    program, weights = results.get("program"), results.get("weights")
-    proved = program is not None and program.verdict is Verdict.EQUIVALENT
-    numeric = [results[name] for name in NUMERIC_CHECKS if name in results]
-    if proved and weights is not None and weights.verdict is Verdict.EQUIVALENT:
+        return Verdict.DIFFERENT, different[0].evidence, results
+    if _alike(results, Kind.PROVING) and _alike(results, Kind.START):
         return Verdict.EQUIVALENT, Evidence.PROVED, _as_notes(results)
+    numeric = [result for result in results if result.kind.runs]
     if numeric:
         if all(result.verdict is Verdict.EQUIVALENT for result in deciding):
             statistical = any(result.evidence is Evidence.STATISTICAL for result in numeric)
             evidence = Evidence.STATISTICAL if statistical else Evidence.MEASURED
             return Verdict.EQUIVALENT, evidence, _as_notes(results)
-        return Verdict.INCONCLUSIVE, None, tuple(results.values())
-    return (*_without_numbers(results), tuple(results.values()))
+        return Verdict.INCONCLUSIVE, None, results
+    return (*_without_numbers(results), results)
 
 
-def _without_numbers(results: Mapping[str, CheckResult]) -> tuple[Verdict, Evidence | None]:
+def _alike(results: Sequence[CheckResult], kind: Kind) -> bool:
+    """Tell whether there are results of a kind, all EQUIVALENT."""
+    verdicts = {result.verdict for result in results if result.kind is kind}
+    return verdicts == {Verdict.EQUIVALENT}
+
+
+def _without_numbers(results: Sequence[CheckResult]) -> tuple[Verdict, Evidence | None]:
     """Decide where no numeric check ran: any difference, else everything asked for must be EQUIVALENT."""
-    for result in results.values():
+    for result in results:
         if result.verdict is Verdict.DIFFERENT:
             return Verdict.DIFFERENT, result.evidence
-    if results and all(result.verdict is Verdict.EQUIVALENT for result in results.values()):
-        proved = any(result.evidence is Evidence.PROVED for result in results.values())
+    if results and all(result.verdict is Verdict.EQUIVALENT for result in results):
+        proved = any(result.evidence is Evidence.PROVED for result in results)
         return Verdict.EQUIVALENT, Evidence.PROVED if proved else Evidence.MEASURED
     return Verdict.INCONCLUSIVE, None
 
 
-def _as_notes(results: Mapping[str, CheckResult]) -> tuple[CheckResult, ...]:
-    """Turn what the structural checks found into notes: the function was kept, the layers were not."""
+def _as_notes(results: Sequence[CheckResult]) -> tuple[CheckResult, ...]:
+    """Turn what the informing checks found into notes: the function was kept, the layers were not."""
     return tuple(
         replace(result, findings=tuple(replace(f, severity="note") for f in result.findings))
-        if name in STRUCTURAL_CHECKS
+        if result.kind is Kind.INFORMING
         else result
-        for name, result in results.items()
+        for result in results
     )

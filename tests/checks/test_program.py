@@ -29,7 +29,7 @@ class OwnStep(keras.Sequential):
 
 
 def test_the_same_program_is_proved():
-    result = program.run(Pair(Twins(sequential, functional)))
+    result = program.CHECK(Pair(Twins(sequential, functional)))
     assert result.verdict is Verdict.EQUIVALENT
     assert result.evidence is Evidence.PROVED
     assert result.findings == ()
@@ -38,7 +38,7 @@ def test_the_same_program_is_proved():
 
 
 def test_another_program_is_inconclusive_with_a_note_naming_the_layers():
-    result = program.run(Pair(Twins(sequential, lambda: functional(0.3))))
+    result = program.CHECK(Pair(Twins(sequential, lambda: functional(0.3))))
     assert result.verdict is Verdict.INCONCLUSIVE
     assert result.evidence is None
     (finding,) = result.findings
@@ -79,7 +79,7 @@ def test_the_mask_of_an_output_is_part_of_the_program():
         return keras.Model(inputs, layers.Embedding(5, 3, mask_zero=masked)(inputs))
 
     def proved(reference, candidate):
-        return program.run(Pair(Twins(lambda: embedding(reference), lambda: embedding(candidate)))).evidence
+        return program.CHECK(Pair(Twins(lambda: embedding(reference), lambda: embedding(candidate)))).evidence
 
     assert proved(True, True) is Evidence.PROVED
     assert proved(True, False) is None

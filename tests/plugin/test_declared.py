@@ -8,15 +8,16 @@ import pytest
 
 from pytest_kerasequiv import InputError
 
-WORKERS = pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["one-process", "two-workers"])
-
+SCRIPTED = "from scripted_checks import ARRAYS, script"
 MODELS = """
-good = {}
-bad = {"outputs": "DIFFERENT"}
+from scripted_checks import ARRAYS, script
+
+good = script({})
+bad = script({"outputs": "DIFFERENT"})
 number = 3
 
 def load():
-    return ("train x", "train y"), ("test x", "test y")
+    return ARRAYS, ARRAYS
 
 def load_one():
     return "everything"
@@ -52,10 +53,9 @@ def test_cheap_checks_become_tests_with_the_flag_only(project: pytest.Pytester) 
     )
 
 
-@WORKERS
-def test_data_adds_the_training(project: pytest.Pytester, workers: list[str]) -> None:
+def test_data_adds_the_training(project: pytest.Pytester) -> None:
     project.makepyprojecttoml(TRAINED)
-    result = project.runpytest_subprocess("--kerasequiv", *workers)
+    result = project.runpytest("--kerasequiv")
     result.assert_outcomes(passed=7, xfailed=1)
     result.stdout.fnmatch_lines(["EQUIVALENT (statistical)  forecaster *8 checks, *"])
 
@@ -64,22 +64,21 @@ def test_the_plan_holds_data_and_settings(project: pytest.Pytester) -> None:
     project.makepyprojecttoml(TRAINED)
     project.makeconftest(
         """
-        import scripted_floors
+        import scripted_checks
 
         def pytest_sessionfinish():
-            name, options, _ = scripted_floors.CALLS[-1]
-            print("PLAN", name, options["training"].data, options["training"].values)
+            name, options, _ = scripted_checks.CALLS[-1]
+            plan = options["training"]
+            print("PLAN", name, plan.train.samples, plan.test.samples, plan.seeds, plan.epochs, plan.margin)
         """
     )
     text = project.runpytest("-s", "--kerasequiv", "--kerasequiv-seeds=6").stdout.str()
-    assert "PLAN training (('train x', 'train y'), ('test x', 'test y')) " in text
-    assert "{'seeds': 6, 'epochs': 5, 'margin': '10%'}" in text
+    assert "PLAN training 4 4 6 5 10%" in text
 
 
-@WORKERS
-def test_a_difference_fails_at_its_declaration(project: pytest.Pytester, workers: list[str]) -> None:
+def test_a_difference_fails_at_its_declaration(project: pytest.Pytester) -> None:
     project.makepyprojecttoml(PAIR.replace("good", "bad"))
-    result = project.runpytest_subprocess("--kerasequiv", *workers)
+    result = project.runpytest("--kerasequiv")
     result.assert_outcomes(passed=5, failed=1, xfailed=1)
     result.stdout.fnmatch_lines(
         ["DIFFERENT (measured): forecaster*", "FAILED pyproject.toml::forecaster-outputs*"]
@@ -117,7 +116,7 @@ def test_a_conftest_rules_over_declared_twins_too(project: pytest.Pytester) -> N
     project.makepyprojecttoml(TRAINED)
     project.makeconftest(
         """
-        import pytest, scripted_floors
+        import pytest, scripted_checks
 
         @pytest.fixture(scope="session")
         def kerasequiv_settings(kerasequiv_settings):
@@ -128,8 +127,8 @@ def test_a_conftest_rules_over_declared_twins_too(project: pytest.Pytester) -> N
             return "mine"
 
         def pytest_sessionfinish():
-            _, options, _ = scripted_floors.CALLS[-1]
-            print("GOT", options["executor"], options["training"].values["alpha"])
+            _, options, _ = scripted_checks.CALLS[-1]
+            print("GOT", options["executor"], options["training"].alpha)
         """
     )
     assert "GOT mine 0.01" in project.runpytest("-s", "--kerasequiv").stdout.str()
@@ -203,7 +202,7 @@ def test_a_bad_declaration_names_file_pair_and_key(
     from pytest_kerasequiv.plugin.declared import read_pairs
 
     monkeypatch.setattr("sys.path", [*sys.path])
-    (tmp_path / "declared_models.py").write_text(MODELS)
+    (tmp_path / "declared_models.py").write_text(MODELS.replace(SCRIPTED, "script, ARRAYS = dict, ()"))
     path = tmp_path / "pyproject.toml"
     text = TRAINED.replace("my_models", "declared_models")
     assert old in text
@@ -249,7 +248,7 @@ def test_what_a_builder_raises_is_shown_where_it_was_raised(pytester: pytest.Pyt
     pytester.makepyprojecttoml(
         '[[tool.kerasequiv.twins]]\nname = "x"\nreference = "broken:build"\nchecks = ["summary"]\n'
     )
-    result = pytester.runpytest_subprocess("--kerasequiv")
+    result = pytester.runpytest("--kerasequiv")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
@@ -264,7 +263,7 @@ def test_what_a_builder_raises_is_shown_where_it_was_raised(pytester: pytest.Pyt
 def test_other_pyprojects_are_no_concern(project: pytest.Pytester) -> None:
     project.makepyprojecttoml("[project]\ndependencies = ['pytest-kerasequiv']")
     project.mkdir("broken").joinpath("pyproject.toml").write_text("[tool.kerasequiv")
-    project.makepyfile("def test_it(keras_twins): keras_twins({}).assert_same_outputs()")
+    project.makepyfile("def test_it(keras_twins): keras_twins(script({})).assert_same_outputs()")
     project.runpytest("--kerasequiv").assert_outcomes(passed=1)
 
 
@@ -283,28 +282,24 @@ def test_last_failed_and_reruns(project: pytest.Pytester) -> None:
     project.runpytest("--kerasequiv", "--lf").assert_outcomes(failed=1)
 
 
-@WORKERS
-def test_modules_of_one_name_in_two_folders_are_not_mistaken(
-    pytester: pytest.Pytester, workers: list[str]
-) -> None:
+def test_modules_of_one_name_in_two_folders_are_not_mistaken(scripted: pytest.Pytester) -> None:
     for folder in ("a", "b"):
-        place = pytester.mkdir(folder)
+        place = scripted.mkdir(folder)
         place.joinpath("shared_name.py").write_text(MODELS, encoding="utf-8")
         declared = PAIR.replace("my_models", "shared_name").replace("forecaster", folder)
         place.joinpath("pyproject.toml").write_text(declared, encoding="utf-8")
-    result = pytester.runpytest_subprocess("--kerasequiv", *workers, "a", "b")
+    result = scripted.runpytest("--kerasequiv", "a", "b")
     assert result.ret != pytest.ExitCode.OK
     result.stdout.fnmatch_lines(
         ["*b*pyproject.toml: pair 'b': reference='shared_name:good': the module 'shared_name' beside *"]
     )
 
 
-@WORKERS
-def test_a_declaration_that_is_no_toml_is_an_error(project: pytest.Pytester, workers: list[str]) -> None:
+def test_a_declaration_that_is_no_toml_is_an_error(project: pytest.Pytester) -> None:
     place = project.mkdir("sub")
     place.joinpath("pyproject.toml").write_text("[[tool.kerasequiv.twins]\n" + PAIR, encoding="utf-8")
     place.joinpath("test_one.py").write_text("def test_one(): pass\n", encoding="utf-8")
-    result = project.runpytest_subprocess("--kerasequiv", *workers)
+    result = project.runpytest("--kerasequiv")
     assert result.ret != pytest.ExitCode.OK
     result.stdout.fnmatch_lines(["*pyproject.toml: the file cannot be read as TOML: *"])
 
@@ -323,7 +318,7 @@ def test_fixtures_of_every_scope_reach_declared_twins(project: pytest.Pytester) 
     project.makeconftest(
         """
         import pytest
-        import scripted_floors
+        import scripted_checks
 
         @pytest.fixture(autouse=True, scope="module")
         def of_module(request):
@@ -336,16 +331,17 @@ def test_fixtures_of_every_scope_reach_declared_twins(project: pytest.Pytester) 
     project.runpytest("--kerasequiv").assert_outcomes(passed=6, xfailed=1)
 
 
-@WORKERS
-def test_twins_that_the_asked_paths_leave_out_are_told(project: pytest.Pytester, workers: list[str]) -> None:
+def test_twins_that_the_asked_paths_leave_out_are_told(project: pytest.Pytester) -> None:
     project.makepyprojecttoml(PAIR)
     place = project.mkdir("checks")
     place.joinpath("test_it.py").write_text(
-        "def test_it(keras_twins): keras_twins({}).assert_same_outputs()\n", encoding="utf-8"
+        "from scripted_checks import script\n"
+        "def test_it(keras_twins): keras_twins(script({})).assert_same_outputs()\n",
+        encoding="utf-8",
     )
     told = "kerasequiv: the twins declared in pyproject.toml are not asked for; add it to run them: *"
-    result = project.runpytest_subprocess("--kerasequiv", *workers, "checks")
+    result = project.runpytest("--kerasequiv", "checks")
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines([told])
     for paths in ([], ["."], ["pyproject.toml", "checks"], ["pyproject.toml::forecaster-outputs"]):
-        project.runpytest_subprocess("--kerasequiv", *workers, *paths).stdout.no_fnmatch_line(told)
+        project.runpytest("--kerasequiv", *paths).stdout.no_fnmatch_line(told)

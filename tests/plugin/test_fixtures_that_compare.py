@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-WORKERS = pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["one-process", "two-workers"])
 NOTE = "    expected failure, or kerasequiv_inconclusive = warn"
 OF_A_FIXTURE = """
 import pytest
@@ -12,7 +11,7 @@ from pytest_kerasequiv import compare
 
 @pytest.fixture(scope={scope!r})
 def report():
-    return compare({{"outputs": {answer!r}}}, checks=["outputs"])
+    return compare(script({{"outputs": {answer!r}}}), checks=["outputs"])
 
 def test_first(report):
     assert report.checks
@@ -27,14 +26,14 @@ from pytest_kerasequiv import compare
 class TestTwins(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.report = compare({}, checks=["outputs"])
+        cls.report = compare(script({}), checks=["outputs"])
 
     def test_it(self):
         assert self.report.checks
 """
 AT_IMPORT = """
 from pytest_kerasequiv import compare
-REPORT = compare({}, checks=["outputs"])
+REPORT = compare(script({}), checks=["outputs"])
 def test_it(): assert REPORT.checks
 """
 
@@ -43,30 +42,24 @@ def section(result: pytest.RunResult) -> list[str]:
     return result.stdout.str().partition("equivalence of Keras models")[2].splitlines()
 
 
-@WORKERS
 @pytest.mark.parametrize("scope", ["function", "class", "module", "session"])
-def test_what_a_fixture_compares_counts(scripted: pytest.Pytester, workers: list[str], scope: str) -> None:
+def test_what_a_fixture_compares_counts(scripted: pytest.Pytester, scope: str) -> None:
     scripted.makepyfile(OF_A_FIXTURE.format(scope=scope, answer="EQUIVALENT"))
-    result = scripted.runpytest_subprocess("--kerasequiv", *workers)
+    result = scripted.runpytest("--kerasequiv")
     result.assert_outcomes(passed=2)
     result.stdout.fnmatch_lines(["EQUIVALENT (measured)*1 check*"])
 
 
-@WORKERS
-def test_what_set_up_class_compares_counts(scripted: pytest.Pytester, workers: list[str]) -> None:
+def test_what_set_up_class_compares_counts(scripted: pytest.Pytester) -> None:
     scripted.makepyfile(SET_UP_CLASS)
-    result = scripted.runpytest_subprocess("--kerasequiv", *workers)
+    result = scripted.runpytest("--kerasequiv")
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["EQUIVALENT (measured)*1 check*"])
 
 
-@WORKERS
-def test_a_later_test_fails_over_it_too(scripted: pytest.Pytester, workers: list[str]) -> None:
+def test_a_later_test_fails_over_it_too(scripted: pytest.Pytester) -> None:
     scripted.makepyfile(OF_A_FIXTURE.format(scope="module", answer="DIFFERENT"))
-    loadfile = ["--dist", "loadfile"] if workers else []
-    result = scripted.runpytest_subprocess(
-        "--kerasequiv", "--kerasequiv-report=out", "--tb=no", *workers, *loadfile
-    )
+    result = scripted.runpytest("--kerasequiv", "--kerasequiv-report=out", "--tb=no")
     result.assert_outcomes(passed=1, failed=1)
     lines = section(result)
     assert sum(line.startswith("DIFFERENT (measured)") for line in lines) == 1
@@ -82,12 +75,12 @@ def test_a_fixture_made_anew_or_overridden_is_another(scripted: pytest.Pytester)
 
         @pytest.fixture(scope="module", params=["one", "two"])
         def report(request):
-            return compare({}, checks=["outputs"], name=request.param)
+            return compare(script({}), checks=["outputs"], name=request.param)
 
         class TestInner:
             @pytest.fixture(scope="class")
             def report(self):
-                return compare({"outputs": "DIFFERENT"}, checks=["outputs"], name="inner")
+                return compare(script({"outputs": "DIFFERENT"}), checks=["outputs"], name="inner")
 
             def test_inner(self, report): assert report.checks
 
@@ -109,7 +102,7 @@ def test_a_fixture_first_asked_for_by_a_running_test(scripted: pytest.Pytester) 
 
         @pytest.fixture(scope="module")
         def report():
-            return compare({}, checks=["outputs"])
+            return compare(script({}), checks=["outputs"])
 
         def test_asks(request): assert request.getfixturevalue("report").checks
         def test_names(report): assert report.checks
@@ -128,7 +121,7 @@ def test_an_assertion_that_fails_in_a_fixture_is_reported(scripted: pytest.Pytes
 
         @pytest.fixture(scope="module")
         def report():
-            return assert_equivalent({"outputs": "DIFFERENT"}, checks=["outputs"])
+            return assert_equivalent(script({"outputs": "DIFFERENT"}), checks=["outputs"])
 
         def test_it(report): pass
         """
@@ -149,7 +142,7 @@ def test_a_rerun_of_the_first_test_keeps_it(scripted: pytest.Pytester) -> None:
 
         @pytest.fixture(scope="session")
         def report():
-            return compare({}, checks=["outputs"])
+            return compare(script({}), checks=["outputs"])
 
         def test_it(report):
             tried = pathlib.Path("tried")
@@ -163,11 +156,8 @@ def test_a_rerun_of_the_first_test_keeps_it(scripted: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["EQUIVALENT (measured)*1 check*"])
 
 
-@WORKERS
-def test_what_an_import_compares_does_not_count_and_the_gate_says_so(
-    scripted: pytest.Pytester, workers: list[str]
-) -> None:
+def test_what_an_import_compares_does_not_count_and_the_gate_says_so(scripted: pytest.Pytester) -> None:
     scripted.makepyfile(AT_IMPORT)
-    result = scripted.runpytest_subprocess("--kerasequiv", *workers)
+    result = scripted.runpytest("--kerasequiv")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["*not what a module compares when it is imported.", "FAILED *-gate*"])

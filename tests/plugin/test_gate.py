@@ -6,32 +6,27 @@ import xml.etree.ElementTree as ET
 import pytest
 
 NOTHING = "def test_it(): pass"
-ONE = "def test_it(keras_twins):\n    keras_twins({%s}).assert_same_outputs()"
+ONE = "def test_it(keras_twins):\n    keras_twins(script({%s})).assert_same_outputs()"
 PLAIN = """
 def test_it():
     from pytest_kerasequiv import assert_equivalent
-    assert_equivalent({'outputs': '%s'}, checks=['outputs'])
+    assert_equivalent(script({'outputs': '%s'}), checks=['outputs'])
 """
-BROKEN = "def test_it(keras_twins):\n    keras_twins({'outputs': OSError('gone')}).check('outputs')"
+BROKEN = "def test_it(keras_twins):\n    keras_twins(script({'outputs': OSError('gone')})).check('outputs')"
 MARKED = "import pytest\n@pytest.mark.kerasequiv\ndef test_it(): pass"
-WORKERS = pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["one-process", "two-workers"])
 
 
-@WORKERS
-def test_without_the_flag_the_gate_is_open(scripted: pytest.Pytester, workers: list[str]) -> None:
+def test_without_the_flag_the_gate_is_open(scripted: pytest.Pytester) -> None:
     scripted.makepyfile(NOTHING)
-    result = scripted.runpytest_subprocess(*workers)
+    result = scripted.runpytest()
     assert result.ret == pytest.ExitCode.OK
     assert "equivalence" not in result.stdout.str()
 
 
-@WORKERS
 @pytest.mark.parametrize("source", [NOTHING, BROKEN, MARKED], ids=["no-check", "broken-check", "marker-only"])
-def test_nothing_compared_fails_the_session(
-    scripted: pytest.Pytester, workers: list[str], source: str
-) -> None:
+def test_nothing_compared_fails_the_session(scripted: pytest.Pytester, source: str) -> None:
     scripted.makepyfile(source)
-    result = scripted.runpytest_subprocess("--kerasequiv", "--junitxml=junit.xml", *workers)
+    result = scripted.runpytest("--kerasequiv", "--junitxml=junit.xml")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(
         ["*nothing was compared, so nothing was shown.", "FAILED kerasequiv-gate*", "*1 failed, 1 passed in*"]
@@ -40,41 +35,35 @@ def test_nothing_compared_fails_the_session(
     assert suite.get("failures") == "1"
 
 
-@WORKERS
 @pytest.mark.parametrize(("answer", "outcome"), [("EQUIVALENT", "passed"), ("DIFFERENT", "failed")])
-def test_plain_comparisons_count(
-    scripted: pytest.Pytester, workers: list[str], answer: str, outcome: str
-) -> None:
+def test_plain_comparisons_count(scripted: pytest.Pytester, answer: str, outcome: str) -> None:
     scripted.makepyfile(PLAIN % answer)
-    result = scripted.runpytest_subprocess("--kerasequiv", *workers)
+    result = scripted.runpytest("--kerasequiv")
     result.assert_outcomes(**{outcome: 1})
     result.stdout.fnmatch_lines([f"{answer} (measured)*1 check*"])
     result.stdout.no_fnmatch_line("*kerasequiv-gate*")
 
 
-@WORKERS
-def test_no_test_at_all_fails_too(scripted: pytest.Pytester, workers: list[str]) -> None:
-    result = scripted.runpytest_subprocess("--kerasequiv", *workers)
+def test_no_test_at_all_fails_too(scripted: pytest.Pytester) -> None:
+    result = scripted.runpytest("--kerasequiv")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["FAILED kerasequiv-gate*"])
 
 
-@WORKERS
-def test_skipped_tests_are_no_checks(scripted: pytest.Pytester, workers: list[str]) -> None:
+def test_skipped_tests_are_no_checks(scripted: pytest.Pytester) -> None:
     scripted.makepyfile("import pytest\ndef test_it(keras_twins):\n    pytest.skip('not today')")
-    assert scripted.runpytest_subprocess("--kerasequiv", *workers).ret == pytest.ExitCode.TESTS_FAILED
+    assert scripted.runpytest("--kerasequiv").ret == pytest.ExitCode.TESTS_FAILED
 
 
-@WORKERS
 @pytest.mark.parametrize(
     ("script", "code"),
     [("", pytest.ExitCode.OK), ("'outputs': 'DIFFERENT'", 1), ("'outputs': 'INCONCLUSIVE'", 1)],
 )
 def test_one_check_opens_the_gate_and_its_verdict_decides(
-    scripted: pytest.Pytester, workers: list[str], script: str, code: int
+    scripted: pytest.Pytester, script: str, code: int
 ) -> None:
     scripted.makepyfile(ONE % script)
-    result = scripted.runpytest_subprocess("--kerasequiv", "--junitxml=junit.xml", *workers)
+    result = scripted.runpytest("--kerasequiv", "--junitxml=junit.xml")
     assert result.ret == code
     assert "kerasequiv-gate" not in result.stdout.str()
     suite = ET.parse(scripted.path / "junit.xml").getroot()[0]
@@ -97,16 +86,15 @@ def test_collect_only_is_not_gated(scripted: pytest.Pytester) -> None:
 SHOWS_ONLY = ["--fixtures", "--fixtures-per-test", "--setup-plan", "--setup-only", "--cache-show"]
 
 
-@WORKERS
 @pytest.mark.parametrize("option", [*SHOWS_ONLY, "--collect-only"])
 def test_sessions_that_run_no_test_have_no_gate_and_leave_the_report(
-    scripted: pytest.Pytester, workers: list[str], option: str
+    scripted: pytest.Pytester, option: str
 ) -> None:
     scripted.makepyfile(ONE % "")
     report = scripted.path / "out" / "report.json"
     report.parent.mkdir()
     report.write_text("of the last session")
-    result = scripted.runpytest_subprocess("--kerasequiv", "--kerasequiv-report=out", option, *workers)
+    result = scripted.runpytest("--kerasequiv", "--kerasequiv-report=out", option)
     assert result.ret in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}
     assert "kerasequiv-gate" not in result.stdout.str()
     assert report.read_text() == "of the last session"
@@ -153,8 +141,7 @@ def test_randomly(scripted: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) ->
     result.stdout.fnmatch_lines(["Using --randomly-seed*", "EQUIVALENT*test_it*"])
 
 
-@WORKERS
-def test_the_last_of_several_reruns_counts(scripted: pytest.Pytester, workers: list[str]) -> None:
+def test_the_last_of_several_reruns_counts(scripted: pytest.Pytester) -> None:
     pytest.importorskip("pytest_rerunfailures")
     scripted.makepyfile(
         """
@@ -164,27 +151,25 @@ def test_the_last_of_several_reruns_counts(scripted: pytest.Pytester, workers: l
             tried = pathlib.Path("tried")
             again = tried.exists()
             tried.touch()
-            keras_twins({} if again else {"outputs": "DIFFERENT"}).assert_same_outputs()
+            keras_twins(script({} if again else {"outputs": "DIFFERENT"})).assert_same_outputs()
         """
     )
-    result = scripted.runpytest_subprocess("--kerasequiv", "--reruns=1", *workers)
+    result = scripted.runpytest("--kerasequiv", "--reruns=1")
     assert result.ret == 0
     result.stdout.fnmatch_lines(["EQUIVALENT (measured)*test_it*1 check, *", "*1 passed, 1 rerun*"])
     assert "DIFFERENT (" not in result.stdout.str()
 
 
-@WORKERS
-def test_properties_in_junit(scripted: pytest.Pytester, workers: list[str]) -> None:
+def test_properties_in_junit(scripted: pytest.Pytester) -> None:
     scripted.makepyfile(
         """
-        from scripted_floors import Training
 
         def test_it(keras_twins, record_property):
             record_property("mine", "kept")
-            keras_twins({}).assert_equivalent(Training())
+            keras_twins(script({})).assert_equivalent(plan())
         """
     )
-    scripted.runpytest_subprocess("--kerasequiv", "--junitxml=junit.xml", *workers)
+    scripted.runpytest("--kerasequiv", "--junitxml=junit.xml")
     shown = properties_of(scripted.path / "junit.xml")
     assert shown["mine"] == "kept"
     assert shown["kerasequiv_verdict"] == "EQUIVALENT"
@@ -200,21 +185,19 @@ def properties_of(path: pathlib.Path) -> dict[str, str]:
     return {p.get("name") or "": p.get("value") or "" for p in ET.parse(path).getroot().iter("property")}
 
 
-@WORKERS
-def test_the_section(scripted: pytest.Pytester, workers: list[str]) -> None:
+def test_the_section(scripted: pytest.Pytester) -> None:
     scripted.makepyfile(
         """
-        from scripted_floors import Training
 
         def test_with_quite_a_long_name_that_goes_on_until_it_cannot_fit_in_the_room_left(keras_twins):
-            keras_twins({"training": "DIFFERENT"}).check("training", training=Training())
+            keras_twins(script({"training": "DIFFERENT"})).check("training", training=plan())
 
         def test_two(keras_twins):
-            keras_twins({}).assert_same_summary()
-            keras_twins({"graph": "INCONCLUSIVE"}, name="second").check("graph")
+            keras_twins(script({})).assert_same_summary()
+            keras_twins(script({"graph": "INCONCLUSIVE"}), name="second").check("graph")
         """
     )
-    result = scripted.runpytest_subprocess("--kerasequiv", *workers)
+    result = scripted.runpytest("--kerasequiv")
     result.stdout.fnmatch_lines(
         [
             "EQUIVALENT (measured)     test_two *1 check, *",
@@ -239,10 +222,10 @@ def test_a_difference_that_no_test_fails_over_says_so(scripted: pytest.Pytester)
 
         def test_expected(keras_twins):
             with pytest.raises(AssertionError):
-                keras_twins({"outputs": "DIFFERENT"}).assert_same_outputs()
+                keras_twins(script({"outputs": "DIFFERENT"})).assert_same_outputs()
 
         def test_failing(keras_twins):
-            keras_twins({"outputs": "DIFFERENT"}).assert_same_outputs()
+            keras_twins(script({"outputs": "DIFFERENT"})).assert_same_outputs()
         """
     )
     lines = (

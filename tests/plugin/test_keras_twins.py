@@ -9,7 +9,7 @@ CHEAP = ("summary", "graph", "program", "weights", "outputs", "gradients", "upda
 @pytest.mark.parametrize("answer", ["EQUIVALENT", "DIFFERENT", "INCONCLUSIVE"])
 def test_each_assert_is_strict_about_its_check(scripted: pytest.Pytester, check: str, answer: str) -> None:
     scripted.makepyfile(
-        f"def test_it(keras_twins):\n    keras_twins({{{check!r}: {answer!r}}}).assert_same_{check}()"
+        f"def test_it(keras_twins):\n    keras_twins(script({{{check!r}: {answer!r}}})).assert_same_{check}()"
     )
     result = scripted.runpytest()
     result.assert_outcomes(passed=answer == "EQUIVALENT", failed=answer != "EQUIVALENT")
@@ -17,18 +17,20 @@ def test_each_assert_is_strict_about_its_check(scripted: pytest.Pytester, check:
 
 def test_inconclusive_warns_where_told(scripted: pytest.Pytester) -> None:
     scripted.makepyfile(
-        "def test_it(keras_twins):\n    keras_twins({'outputs': 'INCONCLUSIVE'}).assert_same_outputs()"
+        "def test_it(keras_twins):\n"
+        "    keras_twins(script({'outputs': 'INCONCLUSIVE'})).assert_same_outputs()"
     )
     result = scripted.runpytest("--kerasequiv-inconclusive=warn", "-W", "default")
     result.assert_outcomes(passed=1, warnings=1)
     result.stdout.fnmatch_lines(
-        ["*test_inconclusive_warns_where_told.py:2: InconclusiveWarning: INCONCLUSIVE: test_it*"]
+        ["*test_inconclusive_warns_where_told.py:3: InconclusiveWarning: INCONCLUSIVE: test_it*"]
     )
 
 
 def test_a_check_that_could_not_run_fails_even_where_told_to_warn(scripted: pytest.Pytester) -> None:
     scripted.makepyfile(
-        "def test_it(keras_twins):\n    keras_twins({'outputs': RuntimeError('boom')}).assert_same_outputs()"
+        "def test_it(keras_twins):\n"
+        "    keras_twins(script({'outputs': RuntimeError('boom')})).assert_same_outputs()"
     )
     result = scripted.runpytest("--kerasequiv-inconclusive=warn")
     result.assert_outcomes(failed=1)
@@ -42,7 +44,7 @@ def test_a_failure_shows_the_culprit_and_nothing_of_the_plugin(
     scripted.makepyfile(
         """
         def test_it(keras_twins):
-            twins = keras_twins({"gradients": "DIFFERENT", "graph": "DIFFERENT"})
+            twins = keras_twins(script({"gradients": "DIFFERENT", "graph": "DIFFERENT"}))
             twins.assert_equivalent()
         """
     )
@@ -64,10 +66,9 @@ def test_training_skips_without_the_flag_and_runs_with_it(scripted: pytest.Pytes
     scripted.makepyfile(
         """
         import pytest
-        from scripted_floors import Training
 
         def test_call(keras_twins):
-            keras_twins({}).assert_same_training(Training())
+            keras_twins(script({})).assert_same_training(plan())
 
         @pytest.mark.kerasequiv
         def test_marked(keras_twins):
@@ -85,8 +86,7 @@ def test_training_skips_without_the_flag_and_runs_with_it(scripted: pytest.Pytes
 
 def test_a_skip_at_the_call_points_to_the_test(scripted: pytest.Pytester) -> None:
     scripted.makepyfile(
-        test_place="from scripted_floors import Training\n"
-        "def test_call(keras_twins):\n    keras_twins({}).assert_same_training(Training())"
+        test_place="def test_call(keras_twins):\n    keras_twins(script({})).assert_same_training(plan())"
     )
     scripted.runpytest("-rs").stdout.fnmatch_lines(["SKIPPED * test_place.py:3: needs --kerasequiv*"])
 
@@ -99,8 +99,7 @@ def test_assert_equivalent_with_a_plan_but_no_flag(
     scripted: pytest.Pytester, script: dict[str, str], outcome: str
 ) -> None:
     scripted.makepyfile(
-        "from scripted_floors import Training\n"
-        f"def test_it(keras_twins):\n    keras_twins({script}).assert_equivalent(Training())"
+        f"def test_it(keras_twins):\n    keras_twins(script({script})).assert_equivalent(plan())"
     )
     scripted.runpytest().assert_outcomes(**{outcome: 1})
 
@@ -108,9 +107,8 @@ def test_assert_equivalent_with_a_plan_but_no_flag(
 @pytest.mark.parametrize("answer", ["EQUIVALENT", "DIFFERENT", "INCONCLUSIVE"])
 def test_assert_equivalent_trains_with_the_flag(scripted: pytest.Pytester, answer: str) -> None:
     scripted.makepyfile(
-        "from scripted_floors import Training\n"
         f"def test_it(keras_twins):\n"
-        f"    keras_twins({{'training': {answer!r}}}).assert_equivalent(Training())"
+        f"    keras_twins(script({{'training': {answer!r}}})).assert_equivalent(plan())"
     )
     result = scripted.runpytest("--kerasequiv")
     result.assert_outcomes(passed=answer == "EQUIVALENT", failed=answer != "EQUIVALENT")
@@ -120,7 +118,7 @@ def test_structural_differences_are_notes_where_numbers_agree(scripted: pytest.P
     scripted.makepyfile(
         """
         def test_it(keras_twins):
-            twins = keras_twins({"graph": "DIFFERENT"})
+            twins = keras_twins(script({"graph": "DIFFERENT"}))
             twins.assert_equivalent()
             assert [f.severity for f in twins.report.findings] == ["note"]
         """
@@ -131,19 +129,18 @@ def test_structural_differences_are_notes_where_numbers_agree(scripted: pytest.P
 def test_options_reach_checks_and_comparison(scripted: pytest.Pytester) -> None:
     scripted.makepyfile(
         """
-        from scripted_floors import CALLS, Training
 
         def test_it(keras_twins, kerasequiv_executor):
             assert kerasequiv_executor is None
-            twins = keras_twins({}, rtol=1e-3, seed=4)
+            twins = keras_twins(script({}), rtol=1e-3, seed=4)
             twins.assert_same_outputs(inputs=[1, 2], atol=1e-5)
             twins.assert_same_updates(steps=3)
-            twins.assert_same_training(Training(seeds=6))
+            twins.assert_same_training(plan(seeds=6))
             (_, outputs, pair), (_, updates, _), (_, training, _) = CALLS
             assert (pair.rtol, pair.seed) == (1e-3, 4)
             assert outputs == {"inputs": [1, 2], "atol": 1e-5}
             assert updates == {"steps": 3}
-            assert training["training"].values == {"seeds": 6, "alpha": 0.01}
+            assert (training["training"].seeds, training["training"].alpha) == (6, 0.01)
         """
     )
     scripted.runpytest("--kerasequiv", "--kerasequiv-alpha=0.01", "--kerasequiv-seeds=9").assert_outcomes(
@@ -154,7 +151,7 @@ def test_options_reach_checks_and_comparison(scripted: pytest.Pytester) -> None:
 def test_an_overridden_executor_is_only_made_when_training(scripted: pytest.Pytester) -> None:
     scripted.makeconftest(
         """
-        import pytest, scripted_floors
+        import pytest, scripted_checks
 
         @pytest.fixture(scope="session")
         def kerasequiv_executor():
@@ -164,12 +161,11 @@ def test_an_overridden_executor_is_only_made_when_training(scripted: pytest.Pyte
     )
     scripted.makepyfile(
         """
-        from scripted_floors import CALLS, Training
 
         def test_it(keras_twins):
-            twins = keras_twins({})
+            twins = keras_twins(script({}))
             twins.assert_same_summary()
-            twins.assert_same_training(Training())
+            twins.assert_same_training(plan())
             assert CALLS[-1][1]["executor"] == "an executor"
         """
     )
@@ -187,7 +183,7 @@ def test_classes_parameters_and_usefixtures(scripted: pytest.Pytester) -> None:
         class TestPair:
             @pytest.fixture(autouse=True)
             def pair(self, keras_twins):
-                self.twins = keras_twins({})
+                self.twins = keras_twins(script({}))
 
             def test_outputs(self):
                 self.twins.assert_same_outputs()
@@ -198,7 +194,7 @@ def test_classes_parameters_and_usefixtures(scripted: pytest.Pytester) -> None:
 
         @pytest.mark.usefixtures("keras_twins")
         def test_with_usefixtures(request):
-            request.getfixturevalue("keras_twins")({}).assert_same_weights()
+            request.getfixturevalue("keras_twins")(script({})).assert_same_weights()
         """
     )
     result = scripted.runpytest("--kerasequiv")
@@ -214,7 +210,7 @@ def test_bad_input_is_one_paragraph_without_plugin_frames(scripted: pytest.Pytes
         from pytest_kerasequiv import InputError
 
         def test_it(keras_twins):
-            keras_twins({"outputs": InputError("inputs=3: pass an array")}).assert_same_outputs()
+            keras_twins(script({"outputs": InputError("inputs=3: pass an array")})).assert_same_outputs()
         """
     )
     result = scripted.runpytest()

@@ -4,7 +4,7 @@ import pytest
 
 SHOW_SETTINGS = """
 def test_it(kerasequiv_settings, keras_twins):
-    keras_twins({}).assert_same_summary()
+    keras_twins(script({})).assert_same_summary()
     s = kerasequiv_settings
     print("SETTINGS", s.seeds, s.margin, s.alpha, s.engine, s.inconclusive, s.enabled)
 """
@@ -106,22 +106,23 @@ def test_a_conftest_sets_defaults_for_its_folder_and_the_command_line_wins(scrip
         "    return kerasequiv_settings.with_defaults(seeds=4, margin='5%', rtol=0.5)\n"
     )
     (folder / "test_inner.py").write_text(
-        "from scripted_floors import CALLS, Training\n"
+        "from scripted_checks import CALLS, plan, script\n"
         "def test_inner(keras_twins):\n"
-        "    keras_twins({}).assert_same_training(Training(epochs=2))\n"
+        "    keras_twins(script({})).assert_same_training(plan(epochs=2))\n"
         "    name, options, pair = CALLS[-1]\n"
-        "    print('INNER', options['training'].values, pair.rtol)\n"
+        "    told = options['training']\n"
+        "    print('INNER', told.seeds, told.margin, told.epochs, pair.rtol)\n"
     )
     scripted.makepyfile(
-        "from scripted_floors import CALLS, Training\n"
         "def test_outer(keras_twins):\n"
-        "    keras_twins({}).assert_same_training(Training(epochs=2))\n"
+        "    keras_twins(script({})).assert_same_training(plan(epochs=2))\n"
         "    name, options, pair = CALLS[-1]\n"
-        "    print('OUTER', options['training'].values, pair.rtol)\n"
+        "    told = options['training']\n"
+        "    print('OUTER', told.seeds, told.margin, told.epochs, pair.rtol)\n"
     )
     text = scripted.runpytest("-s", "--kerasequiv", "--kerasequiv-margin=2").stdout.str()
-    assert "INNER {'seeds': 4, 'margin': 2.0, 'epochs': 2} 0.5" in text
-    assert "OUTER {'margin': 2.0, 'epochs': 2} None" in text
+    assert "INNER 4 2.0 2 0.5" in text
+    assert "OUTER None 2.0 2 None" in text
 
 
 def test_with_defaults_refuses_what_a_folder_cannot_set() -> None:

@@ -2,13 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-WORKERS = pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["one-process", "two-workers"])
-
 TWO_PAIRS = """
-from scripted_floors import CALLS, Training, Twins
 from pytest_kerasequiv import parametrize_with_checks
 
-PAIRS = [(Twins(%s, name="forecaster"), Training(epochs=3)), Twins({}, name="classifier")]
+PAIRS = [(Twins(script(%s), name="forecaster"), plan(epochs=3)), Twins(script({}), name="classifier")]
 
 @parametrize_with_checks(PAIRS)
 def test_twins(twins, check):
@@ -25,10 +22,9 @@ def test_one_test_per_pair_and_check_with_cheap_ones_first(scripted: pytest.Pyte
     assert names == [*expected, "test_twins[forecaster-training]"]
 
 
-@WORKERS
-def test_results_of_a_pair_are_gathered(scripted: pytest.Pytester, workers: list[str]) -> None:
+def test_results_of_a_pair_are_gathered(scripted: pytest.Pytester) -> None:
     scripted.makepyfile(test_it=TWO_PAIRS % "{}")
-    result = scripted.runpytest_subprocess("--kerasequiv", *workers)
+    result = scripted.runpytest("--kerasequiv")
     result.assert_outcomes(passed=13, xfailed=2)
     result.stdout.fnmatch_lines(
         [
@@ -81,17 +77,14 @@ def test_only_training_left_and_not_run_leaves_structure_to_decide(scripted: pyt
     flagged.assert_outcomes(xfailed=1, passed=1, deselected=13)
 
 
-@WORKERS
-def test_numeric_checks_that_were_to_decide_but_did_not_run_shut_the_gate(
-    scripted: pytest.Pytester, workers: list[str]
-) -> None:
+def test_numeric_checks_that_were_to_decide_but_did_not_run_shut_the_gate(scripted: pytest.Pytester) -> None:
     scripted.makepyfile(
         test_it="import pytest" + TWO_PAIRS % "{'graph': 'DIFFERENT'}" + "    \n"
         "@pytest.fixture(autouse=True)\n"
         "def never(request):\n"
         "    if 'graph' not in request.node.name: pytest.skip('not today')\n"
     )
-    result = scripted.runpytest_subprocess("-k", "forecaster", *workers)
+    result = scripted.runpytest("-k", "forecaster")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(
         [
@@ -128,7 +121,8 @@ def test_the_plan_reaches_the_training_check(scripted: pytest.Pytester) -> None:
 
 def test_plan():
     name, options, _ = CALLS[-1]
-    assert (name, options["training"].values) == ("training", {"epochs": 3, "seeds": 4})
+    training = options["training"]
+    assert (name, training.epochs, training.seeds) == ("training", 3, 4)
 """
     )
     scripted.runpytest("--kerasequiv", "--kerasequiv-seeds=4").assert_outcomes(passed=14, xfailed=2)
@@ -137,11 +131,10 @@ def test_plan():
 def test_expected_failures_and_own_checks(scripted: pytest.Pytester) -> None:
     scripted.makepyfile(
         """
-        from scripted_floors import Twins
         from pytest_kerasequiv import parametrize_with_checks
 
         @parametrize_with_checks(
-            [Twins({"outputs": "DIFFERENT"}, name="pair")],
+            [Twins(script({"outputs": "DIFFERENT"}), name="pair")],
             checks=["outputs", "summary"],
             expected_failures={"pair-outputs": "known: another padding"},
         )
@@ -165,21 +158,20 @@ def test_expected_failures_and_own_checks(scripted: pytest.Pytester) -> None:
     [
         ("[]", "names nothing to compare"),
         ("None", "pairs=None is no list; pass a list of Twins"),
-        ("Twins({})", "is no list; pass a list of Twins"),
+        ("Twins(script({}))", "is no list; pass a list of Twins"),
         ("[list(range(1000))]", "pairs holds [0, 1, 2, 3, 4, 5, ...]; each must be Twins"),
         ("[3]", "pairs holds 3; each must be Twins"),
-        ("[Twins({}, name='a'), Twins({}, name='a')]", "two pairs named 'a'"),
-        ("[Twins({}, name='a')], checks=['output']", "which is no check"),
-        ("[Twins({}, name='a')], checks=['training']", "training=None"),
+        ("[Twins(script({}), name='a'), Twins(script({}), name='a')]", "two pairs named 'a'"),
+        ("[Twins(script({}), name='a')], checks=['output']", "which is no check"),
+        ("[Twins(script({}), name='a')], checks=['training']", "training=None"),
         (
-            "[Twins({}, name='a')], expected_failures={'a-plot': ''}",
+            "[Twins(script({}), name='a')], expected_failures={'a-plot': ''}",
             "'a-plot', which is no test; choose from a-summary",
         ),
     ],
 )
 def test_bad_pairs_are_refused_at_collection(scripted: pytest.Pytester, arguments: str, message: str) -> None:
     scripted.makepyfile(
-        "from scripted_floors import Twins\n"
         "from pytest_kerasequiv import parametrize_with_checks\n"
         f"@parametrize_with_checks({arguments})\n"
         "def test_twins(twins, check):\n    check(twins)\n"
@@ -197,7 +189,7 @@ def test_a_check_called_outside_its_test_is_refused(scripted: pytest.Pytester) -
 
         def test_it():
             with pytest.raises(RuntimeError, match="only in the test"):
-                PairCheck("pair", "outputs")(None)
+                PairCheck("pair", "outputs", "numeric")(None)
         """
     )
     scripted.runpytest().assert_outcomes(passed=1)
@@ -214,23 +206,19 @@ def test_other_plugins_and_options(
     scripted.runpytest("--kerasequiv", *options).assert_outcomes(passed=13, xfailed=2)
 
 
-@WORKERS
-def test_other_parameters_of_a_test_make_pairs_of_their_own(
-    scripted: pytest.Pytester, workers: list[str]
-) -> None:
+def test_other_parameters_of_a_test_make_pairs_of_their_own(scripted: pytest.Pytester) -> None:
     scripted.makepyfile(
         test_it="""
         import pytest
-        from scripted_floors import Twins
         from pytest_kerasequiv import parametrize_with_checks
 
         @pytest.mark.parametrize("verdict", ["EQUIVALENT", "DIFFERENT"])
-        @parametrize_with_checks([Twins({}, name="mlp")], checks=["outputs"])
+        @parametrize_with_checks([Twins(script({}), name="mlp")], checks=["outputs"])
         def test_twins(twins, check, verdict):
-            check(Twins({"outputs": verdict}, name=f"mlp-{verdict}"))
+            check(Twins(script({"outputs": verdict}), name=f"mlp-{verdict}"))
         """
     )
-    result = scripted.runpytest_subprocess("-v", *workers)
+    result = scripted.runpytest("-v")
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines_random(["*mlp-outputs-EQUIVALENT*", "*mlp-outputs-DIFFERENT*"])
     result.stdout.no_fnmatch_line("*FAILED*mlp-outputs-EQUIVALENT*")
@@ -240,10 +228,9 @@ def test_a_check_that_is_not_called_is_no_pass(scripted: pytest.Pytester) -> Non
     scripted.makepyfile(
         test_it="""
         import pytest
-        from scripted_floors import Twins
         from pytest_kerasequiv import parametrize_with_checks
 
-        @parametrize_with_checks([Twins({}, name="mlp")], checks=["outputs", "updates"])
+        @parametrize_with_checks([Twins(script({}), name="mlp")], checks=["outputs", "updates"])
         def test_twins(twins, check):
             if check.check.name == "updates":
                 pytest.skip("not today")

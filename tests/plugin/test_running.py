@@ -10,10 +10,9 @@ import sys
 import pytest
 
 ONE = """
-from scripted_floors import CALLS, Training
 
 def test_it(keras_twins):
-    keras_twins({}).assert_same_training(Training())
+    keras_twins(script({})).assert_same_training(plan())
     options = CALLS[-1][1]
     print("GOT", type(options["executor"]).__name__, getattr(options["executor"], "workers", ""))
     print("KEPT", options["cache"] and options["cache"]._directory)
@@ -42,18 +41,14 @@ def test_without_the_cache_provider_runs_are_kept_in_memory(scripted: pytest.Pyt
     assert not (scripted.path / ".pytest_cache").exists()
 
 
-@pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["one-process", "two-workers"])
-def test_a_cache_folder_that_cannot_be_made_costs_time_only(
-    scripted: pytest.Pytester, workers: list[str]
-) -> None:
+def test_a_cache_folder_that_cannot_be_made_costs_time_only(scripted: pytest.Pytester) -> None:
     (scripted.path / "taken").write_text("a file")
     scripted.makepyfile(
-        "from scripted_floors import Training\n"
-        "def test_one(keras_twins): keras_twins({}).assert_same_training(Training())\n"
-        "def test_two(keras_twins): keras_twins({}).assert_same_training(Training())\n"
+        "def test_one(keras_twins): keras_twins(script({})).assert_same_training(plan())\n"
+        "def test_two(keras_twins): keras_twins(script({})).assert_same_training(plan())\n"
     )
-    options = ["--kerasequiv", "-o", "cache_dir=taken/cache", "--dist=loadfile", *workers]
-    result = scripted.runpytest_subprocess(*options)
+    options = ["--kerasequiv", "-o", "cache_dir=taken/cache", "-W", "default"]
+    result = scripted.runpytest(*options)
     result.assert_outcomes(passed=2, warnings=result.parseoutcomes()["warnings"])
     said = "PytestCacheWarning: finished runs are not kept for the next session"
     assert result.stdout.str().count(said) == 1
@@ -106,10 +101,10 @@ def test_a_file_gets_a_line_now_and_then(scripted: pytest.Pytester) -> None:
     scripted.makepyfile(ONE)
     assert "2 of 2 runs" not in scripted.runpytest("--kerasequiv").stdout.str()
     scripted.makeconftest(
-        "import scripted_floors, pytest_kerasequiv.plugin.progress as p\n"
+        "import scripted_checks, pytest_kerasequiv.plugin.progress as p\n"
         "def pytest_configure(): p.SECONDS_BETWEEN_LINES = 0.0\n"
     )
-    lines = scripted.runpytest_subprocess("--kerasequiv").stdout
+    lines = scripted.runpytest("--kerasequiv").stdout
     lines.fnmatch_lines(
         ["kerasequiv: test_it: 1 of 2 runs in 2 s", "kerasequiv: test_it: 2 of 2 runs in 2 s"]
     )

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pytest_kerasequiv import CheckResult, Evidence, Finding, Report, Verdict
-from pytest_kerasequiv.verdict import overall
+from pytest_kerasequiv.verdict import Kind, overall
 
 NASTY = "<script>alert('x')</script>|`**&\n"
 
@@ -46,10 +46,16 @@ def summary_figures(name: str) -> dict[str, Any]:
     }
 
 
+def informing(name: str, findings: tuple[Finding, ...], figures: dict[str, Any]) -> CheckResult:
+    return CheckResult(
+        name, Verdict.DIFFERENT, Evidence.MEASURED, findings, figures, 0.0, Kind.INFORMING, "mend it."
+    )
+
+
 def training_result(verdict: Verdict, metrics: dict[str, Any]) -> CheckResult:
     figures = {"engine": "fit", "reason": "asked for", "n": 3, "seeds": [0, 1, 2], "metrics": metrics}
     evidence = None if verdict is Verdict.INCONCLUSIVE else Evidence.STATISTICAL
-    return CheckResult("training", verdict, evidence, (), figures, 12.5)
+    return CheckResult("training", verdict, evidence, (), figures, 12.5, Kind.STATISTICAL)
 
 
 @pytest.fixture(scope="session")
@@ -70,7 +76,7 @@ def equivalent(decision: dict[str, Any]) -> Report:
     """Measured and trained, with a difference of layers that became a note."""
     graph = Finding("graph", "a/relu", None, "layer", "ReLU", None, "layer a/relu (ReLU) has no counterpart")
     results = [
-        CheckResult("graph", Verdict.DIFFERENT, Evidence.MEASURED, (graph,)),
+        CheckResult("graph", Verdict.DIFFERENT, Evidence.MEASURED, (graph,), kind=Kind.INFORMING),
         CheckResult("outputs", Verdict.EQUIVALENT, Evidence.MEASURED, (), {"layers": []}, 0.25),
         training_result(Verdict.EQUIVALENT, {"mae": decision}),
     ]
@@ -92,9 +98,9 @@ def different() -> Report:
         {"reference": "m/d", "candidate": None, "difference": "nan", "allowed": None},
     ]
     results = [
-        CheckResult("summary", Verdict.DIFFERENT, Evidence.MEASURED, (), summary_figures(f"m{NASTY}")),
-        CheckResult("graph", Verdict.DIFFERENT, Evidence.MEASURED, (culprit,), graph_figures()),
-        CheckResult("program", Verdict.INCONCLUSIVE, None),
+        informing("summary", (), summary_figures(f"m{NASTY}")),
+        informing("graph", (culprit,), graph_figures()),
+        CheckResult("program", Verdict.INCONCLUSIVE, None, kind=Kind.PROVING),
         CheckResult("outputs", Verdict.DIFFERENT, Evidence.MEASURED, (symptom,), {"layers": layers}, 0.5),
     ]
     return report(f"pair {NASTY}", results)

@@ -22,8 +22,9 @@ from pytest_kerasequiv.checks.numeric.training_pass import (
 )
 from pytest_kerasequiv.checks.numeric.views import sides_of, unmapped
 from pytest_kerasequiv.checks.pair import Pair
+from pytest_kerasequiv.checks.registry import Check
 from pytest_kerasequiv.surface.probes import Probe
-from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Verdict
+from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Kind, Verdict
 
 NAME = "gradients"
 
@@ -176,3 +177,11 @@ def _finished(pair: Pair, result: CheckResult, probes: Sequence[Probe], plan: Lo
     return replace(
         result, findings=(*causes, *shortened(NAME, result.findings, causes), *notes), figures=figures
     )
+
+
+CHECK = Check(
+    NAME,
+    Kind.NUMERIC,
+    run=run,
+    next_step="compare what acts only in training at the layer named: dropout, regularisers, trainable.",
+)

@@ -9,12 +9,13 @@ from typing import Any
 
 import keras
 
-from pytest_kerasequiv.checks.pair import Pair
+from pytest_kerasequiv.checks.pair import Correspondence, Twin
+from pytest_kerasequiv.checks.registry import Check
 from pytest_kerasequiv.layers.edits import Edit
 from pytest_kerasequiv.layers.graph_reading import layer_graph
 from pytest_kerasequiv.layers.layer_graph import LayerGraph, NoLayerGraph
 from pytest_kerasequiv.layers.matching import Match, match
-from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Verdict
+from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Kind, Verdict
 
 NAME = "graph"
 ALIKE = 3
@@ -62,12 +63,15 @@ def compare(
     return CheckResult(NAME, verdict, evidence, findings, figures)
 
 
-def run(pair: Pair) -> CheckResult:
-    """Run the check on a pair of twins."""
-    ours, theirs = pair.reference_graph, pair.candidate_graph
-    if ours is None or theirs is None:
-        return compare(observe(pair.reference), observe(pair.candidate))
-    return compare(GraphObservation(ours), GraphObservation(theirs), pair.layer_match)
+def _observe(twin: Twin) -> GraphObservation:
+    """Read the layer graph of a twin, once for all checks; where there is none, read why."""
+    return observe(twin.model) if twin.graph is None else GraphObservation(twin.graph)
+
+
+def _compare(
+    reference: GraphObservation, candidate: GraphObservation, correspondence: Correspondence
+) -> CheckResult:
+    return compare(reference, candidate, correspondence.layers)
 
 
 def figures_of(reference: LayerGraph, candidate: LayerGraph, found: Match) -> dict[str, Any]:
@@ -189,3 +193,13 @@ def _seed_notes(reference: LayerGraph, candidate: LayerGraph, found: Match) -> I
                     f"{mine.path}: {name} is {ours} in the reference, {theirs} in the candidate; only a seed"
                 )
                 yield Finding(NAME, mine.path, its.path, name, ours, theirs, message, "note")
+
+
+CHECK = Check(
+    NAME,
+    Kind.INFORMING,
+    observe=_observe,
+    compare=_compare,
+    next_step="give both builders the layers named above alike; if the change is meant, it is another model.",
+    picture="pytest_kerasequiv.reporting.pictures:draw_graphs",
+)

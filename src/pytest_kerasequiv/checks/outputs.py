@@ -24,9 +24,10 @@ from pytest_kerasequiv.checks.numeric.overrides import override_findings
 from pytest_kerasequiv.checks.numeric.plain_call import plain_call_findings
 from pytest_kerasequiv.checks.numeric.views import sides_of, unmapped
 from pytest_kerasequiv.checks.pair import Pair
+from pytest_kerasequiv.checks.registry import Check
 from pytest_kerasequiv.running.running import called
 from pytest_kerasequiv.surface.probes import NoProbes, Probe, probes_for
-from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Verdict
+from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Kind, Verdict
 
 NAME = "outputs"
 
@@ -240,3 +241,11 @@ def located(pair: Pair, result: CheckResult, probes: Sequence[Probe]) -> CheckRe
 
 def _small(probes: Sequence[Probe]) -> Probe:
     return next((probe for probe in probes if probe.batch_size == 1), probes[0])
+
+
+CHECK = Check(
+    NAME,
+    Kind.NUMERIC,
+    run=run,
+    next_step="compare the settings of the layer named; if the deviation is acceptable, pass rtol/atol.",
+)

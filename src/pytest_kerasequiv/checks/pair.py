@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numbers
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -20,6 +21,51 @@ from pytest_kerasequiv.layers.layer_graph import LayerGraph, NoLayerGraph
 from pytest_kerasequiv.layers.matching import Match, match
 from pytest_kerasequiv.program import Program, ProgramMatch, match_programs, trace
 from pytest_kerasequiv.weights.variables import is_seed, values_of, variables_of
+
+
+@dataclass(frozen=True)
+class Twin:
+    """One side of a pair, and what is known of it without the other."""
+
+    pair: Pair
+    role: Literal["reference", "candidate"]
+
+    @property
+    def model(self) -> keras.Model:
+        """The built model."""
+        return self.pair.reference if self.role == "reference" else self.pair.candidate
+
+    @property
+    def graph(self) -> LayerGraph | None:
+        """Its layer graph; ``None`` where it has none (a subclassed model)."""
+        return self.pair.reference_graph if self.role == "reference" else self.pair.candidate_graph
+
+    @property
+    def program(self) -> Program:
+        """Its traced program."""
+        return self.pair.reference_program if self.role == "reference" else self.pair.candidate_program
+
+
+@dataclass(frozen=True)
+class Correspondence:
+    """What of one twin is what of the other: layers, operations, variables; looked for when first needed."""
+
+    pair: Pair
+
+    @property
+    def layers(self) -> Match | None:
+        """How the layers correspond; ``None`` unless both twins have a graph."""
+        return self.pair.layer_match
+
+    @property
+    def programs(self) -> ProgramMatch:
+        """How the traced programs correspond."""
+        return self.pair.program_match
+
+    @property
+    def variables(self) -> VariableMap:
+        """How the variables correspond."""
+        return self.pair.variable_map
 
 
 class Pair:
@@ -44,6 +90,21 @@ class Pair:
         self.inputs = inputs
         self.rtol = rtol
         self.atol = atol
+
+    @property
+    def reference_twin(self) -> Twin:
+        """The reference, to be observed alone."""
+        return Twin(self, "reference")
+
+    @property
+    def candidate_twin(self) -> Twin:
+        """The candidate, to be observed alone."""
+        return Twin(self, "candidate")
+
+    @property
+    def correspondence(self) -> Correspondence:
+        """What of the reference is what of the candidate."""
+        return Correspondence(self)
 
     @property
     def reference(self) -> keras.Model:

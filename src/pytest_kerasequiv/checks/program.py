@@ -6,9 +6,9 @@ from typing import Any
 
 import keras
 
-from pytest_kerasequiv.checks.pair import Pair
+from pytest_kerasequiv.checks.registry import Check
 from pytest_kerasequiv.program import Program, ProgramMatch, match_programs, trace
-from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Verdict
+from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Kind, Verdict
 
 
 def observe(model: keras.Model) -> Program:
@@ -41,11 +41,6 @@ def result(reference: Program, candidate: Program, match: ProgramMatch) -> Check
     return CheckResult("program", Verdict.INCONCLUSIVE, None, tuple(findings), figures)
 
 
-def run(pair: Pair) -> CheckResult:
-    """Run the check on a pair of twins."""
-    return result(pair.reference_program, pair.candidate_program, pair.program_match)
-
-
 def _findings(reference: Program, candidate: Program, match: ProgramMatch) -> list[Finding]:
     found = []
     difference = match.difference
@@ -69,3 +64,14 @@ def _findings(reference: Program, candidate: Program, match: ProgramMatch) -> li
             )
         )
     return found
+
+
+CHECK = Check(
+    "program",
+    Kind.PROVING,
+    observe=lambda twin: twin.program,
+    compare=lambda reference, candidate, correspondence: result(
+        reference, candidate, correspondence.programs
+    ),
+    next_step="compare the layer named above in the builders.",
+)

@@ -8,11 +8,11 @@ from typing import Any
 
 import keras
 
-from pytest_kerasequiv.checks.pair import Pair
+from pytest_kerasequiv.checks.registry import Check
 from pytest_kerasequiv.checks.tables.row_alignment import Pairing, align
 from pytest_kerasequiv.checks.tables.side_by_side import shapes_text, side_by_side
 from pytest_kerasequiv.layers.summary_rows import Row, Summary, summary_of
-from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Verdict
+from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Kind, Verdict
 
 NAME = "summary"
 
@@ -22,11 +22,6 @@ _WORDS = {
     "parameters": "number of parameters",
     "trainable": "trainable",
 }
-
-
-def run(pair: Pair) -> CheckResult:
-    """Compare the summaries of the twins."""
-    return compare(observe(pair.reference), observe(pair.candidate))
 
 
 def observe(model: keras.Model) -> Summary:
@@ -161,3 +156,12 @@ def _state(pairing: Pairing) -> str:
     if pairing.consequence:
         return "follows"
     return "differs" if pairing.fields else "same"
+
+
+CHECK = Check(
+    NAME,
+    Kind.INFORMING,
+    observe=lambda twin: observe(twin.model),
+    compare=lambda reference, candidate, _: compare(reference, candidate),
+    next_step="compare the rows named above in the builders; assert_same_graph names the changed setting.",
+)

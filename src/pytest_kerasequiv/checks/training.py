@@ -8,6 +8,7 @@ from typing import Any
 
 from pytest_kerasequiv.building.sources import Source
 from pytest_kerasequiv.checks.pair import Pair
+from pytest_kerasequiv.checks.registry import Check
 from pytest_kerasequiv.statistics.decision import Decision, decide
 from pytest_kerasequiv.statistics.looks import default_looks
 from pytest_kerasequiv.statistics.result import EquivalenceTest
@@ -17,7 +18,7 @@ from pytest_kerasequiv.training.plan import Training
 from pytest_kerasequiv.training.runs import ProgressCallback, Runs, listed
 from pytest_kerasequiv.training.setup import make_arms
 from pytest_kerasequiv.training.starts.coupling import coupling
-from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Verdict
+from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Kind, Verdict
 
 NAME = "training"
 
@@ -264,3 +265,12 @@ def _no_metrics(reference: Runs, candidate: Runs, plan: Training) -> CheckResult
     """Every run of both twins raised: there is nothing to decide on."""
     findings = tuple(_run_findings(reference, candidate))
     return CheckResult(NAME, Verdict.INCONCLUSIVE, None, findings, _figures(reference, candidate, plan, None))
+
+
+CHECK = Check(
+    NAME,
+    Kind.STATISTICAL,
+    run=run,
+    next_step="see the metrics above; if the difference is acceptable for your subject, widen the margin.",
+    picture="pytest_kerasequiv.reporting.pictures:draw_training",
+)

@@ -19,9 +19,10 @@ from pytest_kerasequiv.checks.numeric.steps import Lesson, Observation, compile_
 from pytest_kerasequiv.checks.numeric.tensors import Label, Part, VariablePairs, explaining, like
 from pytest_kerasequiv.checks.numeric.views import sides_of, unmapped
 from pytest_kerasequiv.checks.pair import Pair
+from pytest_kerasequiv.checks.registry import Check
 from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.surface.probes import Probe
-from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Verdict
+from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Kind, Verdict
 
 Array = NDArray[np.generic]
 
@@ -280,3 +281,11 @@ def _figures(
 
 def _used(judged: Judged) -> float:
     return judged.exact.used if judged.exact is not None else judged.stored.used
+
+
+CHECK = Check(
+    NAME,
+    Kind.NUMERIC,
+    run=run,
+    next_step="compare the compile settings and the trainability of the variable named above.",
+)

@@ -14,6 +14,7 @@ from pytest_kerasequiv.building.sources import Source
 from pytest_kerasequiv.building.starts import starts_of
 from pytest_kerasequiv.building.twins import OTHER_SEED
 from pytest_kerasequiv.checks.pair import Pair
+from pytest_kerasequiv.checks.registry import Check
 from pytest_kerasequiv.checks.tables.initial_values import (
     InitialValues,
     VariableFacts,
@@ -25,7 +26,7 @@ from pytest_kerasequiv.checks.tables.lookups import vocabulary_findings
 from pytest_kerasequiv.checks.tables.partitions import equal_draws, equal_starts
 from pytest_kerasequiv.checks.tables.starts import FreshStarts, Side
 from pytest_kerasequiv.correspondence.variable_map import VariableMap
-from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Verdict
+from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Kind, Verdict
 from pytest_kerasequiv.weights.variables import values_of
 from pytest_kerasequiv.weights.vocabularies import learned_of
 
@@ -227,3 +228,11 @@ def _one_sided(
             yield Finding(NAME, layer, None, "variables", names, None, message, severity)
         else:
             yield Finding(NAME, None, layer, "variables", None, names, message, severity)
+
+
+CHECK = Check(
+    NAME,
+    Kind.START,
+    run=run,
+    next_step="compare shape, trainability, sharing and initialiser of the variables named above.",
+)

@@ -12,7 +12,7 @@ import pytest
 
 from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.plugin.declared import DeclaredPair, declares_twins, read_pairs
-from pytest_kerasequiv.plugin.pair_checks import PairCheck, run_pair_check
+from pytest_kerasequiv.plugin.pair_checks import PairCheck, pair_check, run_pair_check
 from pytest_kerasequiv.plugin.twins_factory import TwinsFactory
 
 
@@ -48,12 +48,12 @@ class DeclaredFile(pytest.Module):
     def collect(self) -> Iterator[DeclaredItem]:
         """Yield one test per pair and check; the cheap checks of all pairs come first."""
         cases = [(pair, name) for pair in read_pairs(self.path) for name in pair.checks]
-        cases.sort(key=lambda case: case[1] == "training")
-        for pair, name in cases:
-            check = PairCheck(pair.name, name, pair.plan if name == "training" else None)
+        checks = [(pair, pair_check(pair.name, name, pair.plan)) for pair, name in cases]
+        checks.sort(key=lambda case: case[1].plan is not None)
+        for pair, check in checks:
             item = DeclaredItem.from_parent(self, name=repr(check), callobj=_test(check, pair))
             item.pair_check, item.line = check, pair.line
-            if name == "training":
+            if check.plan is not None:
                 item.add_marker(pytest.mark.kerasequiv)
             yield item
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ import pytest
 
 from pytest_kerasequiv.plugin.records import ENTRIES, PREFIX, RECORD
 from pytest_kerasequiv.reporting.text import metrics
-from pytest_kerasequiv.verdict import NUMERIC_CHECKS, CheckResult, Report, Verdict, overall
+from pytest_kerasequiv.verdict import CheckResult, Report, Verdict, overall
 
 if TYPE_CHECKING:
     from pytest_kerasequiv.comparison import Comparison
@@ -70,8 +70,10 @@ def publish(item: pytest.Item) -> None:
     readable: list[tuple[str, str | float]] = []
     for report in reports:
         readable += properties(report, f"[{report.name}]" if len(reports) > 1 else "")
+    from pytest_kerasequiv.checks.ladder import LADDER
+
     record = [
-        {"key": entry.key, "informs": entry.informs, "report": report.to_dict()}
+        {"key": entry.key, "informs": entry.informs, "ladder": LADDER.names, "report": report.to_dict()}
         for entry, report in zip(entries, reports, strict=True)
     ]
     item.user_properties[:] = [*kept, *readable, (RECORD, json.dumps(record, allow_nan=False))]
@@ -99,10 +101,18 @@ def _plain(value: Any) -> str | float:
 
 @dataclass(frozen=True)
 class Record:
-    """What one test found about one pair, as it travelled."""
+    """What one test found about one pair, as it travelled.
+
+    Attributes:
+        key: tells which records belong to one pair.
+        informs: the checks whose differences are left to the numeric checks of the pair.
+        ladder: the order of checks where the test ran.
+        report: what it found.
+    """
 
     key: str
     informs: tuple[str, ...]
+    ladder: tuple[str, ...]
     report: Report
 
 
@@ -125,22 +135,20 @@ class Ledger:
             return
         report.user_properties = [entry for entry in report.user_properties if entry[0] != RECORD]
         self._by_test[report.nodeid] = [
-            Record(r["key"], tuple(r["informs"]), Report.from_dict(r["report"]))
+            Record(r["key"], tuple(r["informs"]), tuple(r["ladder"]), Report.from_dict(r["report"]))
             for r in json.loads(str(texts[-1]))
         ]
 
     def pairs(self) -> list[Report]:
         """Return one report per pair, its checks gathered from all its tests, in a fixed order."""
         groups = self._groups()
-        return [merged(record.report for record in groups[key]) for key in sorted(groups)]
+        return [merged(groups[key]) for key in sorted(groups)]
 
     def not_failed(self) -> list[Report]:
         """Return the pairs that are not EQUIVALENT though no test failed over them."""
         failed = {record.key for test in self._failed for record in self._by_test.get(test, [])}
         groups = self._groups()
-        reports = [
-            merged(record.report for record in groups[key]) for key in sorted(groups) if key not in failed
-        ]
+        reports = [merged(groups[key]) for key in sorted(groups) if key not in failed]
         return [report for report in reports if report.verdict is not Verdict.EQUIVALENT]
 
     @property
@@ -151,11 +159,12 @@ class Ledger:
     def unsettled(self) -> list[Report]:
         """Return the pairs whose differences were left to numeric checks, none of which ran."""
         left = [records for records in self._groups().values() if any(record.informs for record in records)]
-        reports = [merged(record.report for record in records) for records in left]
+        reports = [merged(records) for records in left]
         return [
             report
             for report in reports
-            if report.verdict is not Verdict.EQUIVALENT and not set(NUMERIC_CHECKS) & set(report.checks)
+            if report.verdict is not Verdict.EQUIVALENT
+            and not any(result.kind.runs for result in report.checks.values())
         ]
 
     def _groups(self) -> dict[str, list[Record]]:
@@ -166,12 +175,9 @@ class Ledger:
         return groups
 
 
-def merged(reports: Iterable[Report]) -> Report:
-    """Return one report of a pair from those of its tests."""
-    from pytest_kerasequiv.comparison import LADDER
-
-    listed = list(reports)
-    results = {name: result for report in listed for name, result in report.checks.items()}
-    verdict, evidence, checks = overall(results[name] for name in LADDER if name in results)
-    first = listed[0]
+def merged(records: Sequence[Record]) -> Report:
+    """Return one report of a pair from the records of its tests."""
+    results = {name: result for record in records for name, result in record.report.checks.items()}
+    verdict, evidence, checks = overall(results[name] for name in records[0].ladder if name in results)
+    first = records[0].report
     return Report(first.name, verdict, evidence, {result.name: result for result in checks}, first.context)

@@ -8,21 +8,18 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from pytest_kerasequiv.verdict import NUMERIC_CHECKS, Verdict
+from pytest_kerasequiv.verdict import Kind, Verdict
 
 if TYPE_CHECKING:
     from pytest_kerasequiv.building.twins import Twins
     from pytest_kerasequiv.plugin.twins_factory import TwinsFactory
     from pytest_kerasequiv.training.plan import Training
 
-INFORMING_CHECKS = ("summary", "graph", "program")
-"""Checks that inform where numeric checks of the same pair decide: a refactoring may change the layers."""
-
 ARGUMENTS = ("twins", "check")
 """The parameters of a test of `parametrize_with_checks`."""
 
-SELECTED = pytest.StashKey[dict[str, set[str]]]()
-"""Per pair, the checks that will run in this session."""
+SELECTED = pytest.StashKey[dict[str, set[Kind]]]()
+"""Per pair, the kinds of the checks that will run in this session."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +29,13 @@ class PairCheck:
     Attributes:
         pair: name of the pair.
         name: name of the check.
-        plan: makes the `Training` of the check ``training``; ``None`` for the other checks.
+        kind: what its answer counts for.
+        plan: makes the `Training` of a check that trains repeatedly; ``None`` for the other checks.
     """
 
     pair: str
     name: str
+    kind: Kind
     plan: Callable[[], Training] | None = None
 
     def __repr__(self) -> str:
@@ -45,6 +44,14 @@ class PairCheck:
     def __call__(self, *_: Twins) -> None:
         """Refuse: the plugin puts a callable check in place when the test runs."""
         raise RuntimeError(f"check {self!r} runs only in the test that parametrize_with_checks decorates")
+
+
+def pair_check(pair: str, name: str, plan: Callable[[], Training] | None) -> PairCheck:
+    """Return a check of a pair; the plan goes with those that train repeatedly."""
+    from pytest_kerasequiv.checks.ladder import LADDER
+
+    kind = LADDER[name].kind
+    return PairCheck(pair, name, kind, plan if kind is Kind.STATISTICAL else None)
 
 
 def pair_check_of(item: pytest.Item) -> PairCheck | None:
@@ -67,18 +74,18 @@ def key_of(item: pytest.Item, check: PairCheck) -> str:
 
 def note_selected(session: pytest.Session, *, trains: bool) -> None:
     """Note, per pair, which checks will run once the tests are selected."""
-    selected: dict[str, set[str]] = {}
+    selected: dict[str, set[Kind]] = {}
     for item in session.items:
         check = pair_check_of(item)
-        if check is not None and (trains or check.name != "training"):
-            selected.setdefault(key_of(item, check), set()).add(check.name)
+        if check is not None and (trains or check.kind is not Kind.STATISTICAL):
+            selected.setdefault(key_of(item, check), set()).add(check.kind)
     session.stash[SELECTED] = selected
 
 
 def informs(item: pytest.Item, check: PairCheck) -> bool:
     """Tell whether a check only informs, since numeric checks of its pair run in this session and decide."""
     selected = item.session.stash.get(SELECTED, {}).get(key_of(item, check), set())
-    return check.name in INFORMING_CHECKS and not selected.isdisjoint(NUMERIC_CHECKS)
+    return not check.kind.decides and any(kind.runs for kind in selected)
 
 
 def _expect_failure(reason: str) -> None:

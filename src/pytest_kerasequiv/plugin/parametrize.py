@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pytest
 
 from pytest_kerasequiv.errors import InputError
-from pytest_kerasequiv.plugin.pair_checks import ARGUMENTS, PairCheck
+from pytest_kerasequiv.plugin.pair_checks import ARGUMENTS, PairCheck, pair_check
 
 if TYPE_CHECKING:
     from pytest_kerasequiv.building.twins import Twins
@@ -53,7 +53,7 @@ def parametrize_with_checks(
     listed = [_pair(pair) for pair in pairs]
     _check_names([twins.name for twins, _ in listed])
     cases = [case for pair in listed for case in _cases(*pair, checks)]
-    cases.sort(key=lambda case: case[1].name == "training")
+    cases.sort(key=lambda case: case[1].plan is not None)
     _check_expected(expected_failures or {}, [repr(check) for _, check in cases])
     parameters = [_parameter(*case, expected_failures or {}) for case in cases]
     parametrized = pytest.mark.parametrize(ARGUMENTS, parameters)
@@ -87,8 +87,7 @@ def _cases(
     from pytest_kerasequiv.comparison import asked_checks
 
     plan = (lambda: training) if training is not None else None
-    names = asked_checks(checks, training)
-    return [(twins, PairCheck(twins.name, name, plan if name == "training" else None)) for name in names]
+    return [(twins, pair_check(twins.name, name, plan)) for name in asked_checks(checks, training)]
 
 
 def _check_expected(expected: Mapping[str, str], ids: list[str]) -> None:
@@ -100,7 +99,7 @@ def _check_expected(expected: Mapping[str, str], ids: list[str]) -> None:
 
 def _parameter(twins: Twins, check: PairCheck, expected: Mapping[str, str]) -> Any:
     marks: list[pytest.MarkDecorator] = []
-    if check.name == "training":
+    if check.plan is not None:
         marks.append(pytest.mark.kerasequiv)
     if repr(check) in expected:
         marks.append(pytest.mark.xfail(reason=expected[repr(check)]))

@@ -75,8 +75,10 @@ class TwinsUnderTest:
         ``training`` needs ``training=Training(...)`` and, without ``--kerasequiv``, skips the test.
         """
         __tracebackhide__ = True
-        if name == "training":
-            return self._train(**options)
+        from pytest_kerasequiv.comparison import needs_plan
+
+        if needs_plan(name):
+            return self._train(name, **options)
         return self._run(name, **options)
 
     def assert_same_summary(self) -> None:
@@ -133,12 +135,13 @@ class TwinsUnderTest:
         With a plan but without ``--kerasequiv`` a difference still fails; else the test is skipped.
         """
         __tracebackhide__ = True
-        from pytest_kerasequiv.comparison import LADDER
+        from pytest_kerasequiv.comparison import asked_checks, trained_checks
 
-        for name in LADDER[:-1]:
+        for name in asked_checks(None, None):
             self.check(name)
         if training is not None and self.report.verdict is not Verdict.DIFFERENT:
-            self.check("training", training=training)
+            for name in trained_checks():
+                self.check(name, training=training)
         self._demand(self.report)
 
     def inform(self, name: str) -> CheckResult:
@@ -160,18 +163,18 @@ class TwinsUnderTest:
         whole = self.report
         self._demand(Report(whole.name, result.verdict, result.evidence, {name: result}, whole.context))
 
-    def _train(self, training: Training) -> CheckResult:
+    def _train(self, name: str, training: Training) -> CheckResult:
         __tracebackhide__ = True
         from pytest_kerasequiv.comparison import asked_checks
 
         if not hasattr(training, "with_defaults"):
-            self.without_plugin_frames(lambda: asked_checks(["training"], training))
+            self.without_plugin_frames(lambda: asked_checks([name], training))
         settings = self._surroundings.settings
         if not settings.enabled:
             pytest.skip(SKIP_REASON)
         with self._surroundings.progress(self._entry.comparison.twins.name) as progress:
             return self._run(
-                "training",
+                name,
                 training=training.with_defaults(**settings.training_defaults),
                 progress=progress,
                 executor=self._surroundings.executor(),

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from pytest_kerasequiv.verdict import NUMERIC_CHECKS, CheckResult, Finding, Report, Verdict
+from pytest_kerasequiv.verdict import CheckResult, Finding, Kind, Report, Verdict
 
 WIDTH = 100
 SHOWN_FINDINGS = 5
@@ -46,9 +46,13 @@ def headline(report: Report) -> str:
 
 def metrics(report: Report) -> Mapping[str, Any]:
     """Return the figures per metric of the repeated training; empty where there was none."""
-    training = report.checks.get("training")
-    found: Mapping[str, Any] = training.to_dict()["figures"].get("metrics", {}) if training else {}
-    return found
+    figures = [result.to_dict()["figures"] for result in of_kind(report, Kind.STATISTICAL)]
+    return {name: metric for one in figures for name, metric in one.get("metrics", {}).items()}
+
+
+def of_kind(report: Report, *kinds: Kind) -> list[CheckResult]:
+    """Return the results of some kinds of checks."""
+    return [result for result in report.checks.values() if result.kind in kinds]
 
 
 def culprit(report: Report) -> Finding | None:
@@ -58,10 +62,12 @@ def culprit(report: Report) -> Finding | None:
     what the first deciding check found; else the first difference.
     """
     differences = [f for f in report.findings if f.severity == "difference"]
-    accusing = [f for f in differences if f.check in ("weights", *NUMERIC_CHECKS)]
+    accusing = [f for f in differences if report[f.check].kind.decides]
     accused = {f.candidate_layer or f.reference_layer for f in accusing} - {None}
     causes = [
-        f for f in differences if f.check == "graph" and (f.candidate_layer or f.reference_layer) in accused
+        f
+        for f in differences
+        if report[f.check].kind is Kind.INFORMING and (f.candidate_layer or f.reference_layer) in accused
     ]
     return next(iter([*causes, *accusing, *differences]), None)
 
@@ -92,9 +98,11 @@ def _check_lines(results: Iterable[CheckResult]) -> Iterator[str]:
 
 def _side_by_side_lines(report: Report) -> Iterator[str]:
     """Yield both summaries side by side where rows differ and nothing but structure was compared."""
-    summary = report.checks.get("summary")
-    if summary is not None and summary.differences and not set(NUMERIC_CHECKS) & set(report.checks):
-        yield from str(summary.figures.get("text", "")).splitlines()
+    if of_kind(report, Kind.NUMERIC, Kind.STATISTICAL):
+        return
+    for result in of_kind(report, Kind.INFORMING):
+        if result.differences:
+            yield from str(result.figures.get("text", "")).splitlines()
 
 
 def _other_lines(report: Report) -> Iterator[str]:
@@ -115,7 +123,8 @@ def _others(report: Report) -> list[Finding]:
     for finding in report.findings:
         if finding is first or (finding.severity == "difference" and _setting(finding) in named):
             continue
-        if finding.check == "training" and finding.field in tabled and finding.reference is not None:
+        statistical = report[finding.check].kind is Kind.STATISTICAL
+        if statistical and finding.field in tabled and finding.reference is not None:
             continue
         named.append(_setting(finding))
         others.append(finding)
@@ -222,28 +231,16 @@ def next_step(report: Report) -> str:
         return ""
     first = culprit(report)
     if report.verdict is Verdict.DIFFERENT:
-        return _STEPS.get(first.check if first else "", _STEPS["graph"])
+        return report[first.check].next_step if first else ""
     return f"{MEANING} {_settle(report)}"
-
-
-_STEPS = {
-    "summary": "compare the rows named above in the builders; assert_same_graph names the changed setting.",
-    "graph": "give both builders the layers named above alike; if the change is meant, it is another model.",
-    "program": "compare the layer named above in the builders.",
-    "weights": "compare shape, trainability, sharing and initialiser of the variables named above.",
-    "outputs": "compare the settings of the layer named; if the deviation is acceptable, pass rtol/atol.",
-    "gradients": "compare what acts only in training at the layer named: dropout, regularisers, trainable.",
-    "updates": "compare the compile settings and the trainability of the variable named above.",
-    "training": "see the metrics above; if the difference is acceptable for your subject, widen the margin.",
-}
 
 
 def _settle(report: Report) -> str:
     broken = [name for name, result in report.checks.items() if "traceback" in result.figures]
     if broken:
         return f"The check {broken[0]} could not run; its error is named above."
-    training = report.checks.get("training")
-    if training is not None and training.verdict is Verdict.INCONCLUSIVE:
+    statistical = of_kind(report, Kind.STATISTICAL)
+    if any(result.verdict is Verdict.INCONCLUSIVE for result in statistical):
         if any(_mostly_failed(m) for m in metrics(report).values()):
             return "Most runs of a twin failed, and more seeds will not change that; find out why they do."
         runs = [m.get("recommended_runs") for m in metrics(report).values()]
