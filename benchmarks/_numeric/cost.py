@@ -131,11 +131,11 @@ def _activations(pair):
     """Return the MB of all layer outputs of the reference for one training batch, and of its forward pass."""
     import tensorflow as tf
 
-    from pytest_kerasequiv.checks.numeric.views import sides_of
+    from pytest_kerasequiv.checks.numeric.views import views_of
     from pytest_kerasequiv.running.layer_calls import record
     from pytest_kerasequiv.surface.probes import training_batch
 
-    side = sides_of(pair)[0]
+    side = views_of(pair)[0]
     runner = side.runner()
     with runner.holding():
         packed = runner.pack(training_batch(side.survey(), 0).inputs)

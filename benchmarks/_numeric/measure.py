@@ -4,13 +4,12 @@ import numpy as np
 
 from pytest_kerasequiv.building.sources import source_of
 from pytest_kerasequiv.checks import gradients, outputs
-from pytest_kerasequiv.checks.numeric.losses import LossPlan
-from pytest_kerasequiv.checks.numeric.tensors import labels
-from pytest_kerasequiv.checks.numeric.views import Side
+from pytest_kerasequiv.checks.numeric.plans import Plan
+from pytest_kerasequiv.checks.numeric.views import TwinView
 from pytest_kerasequiv.checks.tolerance import SAFETY
+from pytest_kerasequiv.correspondence.variable_map import VariableMap
 from pytest_kerasequiv.running.dtypes import least_precise_dtype
 from pytest_kerasequiv.running.input_layout import input_layout
-from pytest_kerasequiv.running.running import output_names
 from pytest_kerasequiv.surface.probes import Probe, probes_for, training_batch
 from pytest_kerasequiv.surface.targets import targets_for
 from pytest_kerasequiv.weights.variables import values_of
@@ -27,37 +26,33 @@ def sides(reference, candidate, *, change=None):
     given = input_layout(models[0])
     dtype = least_precise_dtype(models[0])
     return (
-        Side(models[0], values, given, sources[0], dtype),
-        Side(models[1], carried, given, sources[1], dtype, first=False),
+        TwinView(models[0], values, given, sources[0], dtype),
+        TwinView(models[1], carried, given, sources[1], dtype),
     )
 
 
 def outputs_used(reference, candidate, seed=0):
     """Return the verdict of `outputs`, and the largest multiple of S as stored and in float64."""
-    probes = probes_for(reference.survey(), seed)
-    first = outputs.observe(reference, probes, seed=seed, perturb=True)
-    second = outputs.observe(candidate, probes, seed=seed)
-    result = outputs.compare(first, second, [(p.name, p.batch_size) for p in probes])
-    return result.verdict, *_multiples(result.figures["outputs"])
+    plan = Plan(probes=probes_for(reference.survey(), seed), seed=seed)
+    return _used(outputs, plan, reference, candidate, "outputs")
 
 
 def gradients_used(reference, candidate, seed=0):
     """Return the same for `gradients`."""
-    probes = [Probe(str(k), training_batch(reference.survey(), seed + k, size=4).inputs) for k in range(2)]
-    runner = reference.runner()
-    with runner.holding():
-        answers = [[out.shape for out in runner.infer(probe.inputs).outputs] for probe in probes]
-    names = output_names(reference.model, runner.sample)
-    targets = tuple(tuple(targets_for(answer, names, None, seed)) for answer in answers)
-    plan = LossPlan(names, targets, None, None)
-    first = gradients.observe(reference, probes, plan, seed=seed, perturb=True)
-    second = gradients.observe(candidate, probes, plan, seed=seed)
+    batches = [training_batch(reference.survey(), seed + k, size=4).inputs for k in range(2)]
+    shapes = [reference.runner().output_shapes(batch) for batch in batches]
+    targets = tuple(tuple(targets_for(each, ("output",) * len(each), None, seed)) for each in shapes)
+    probes = tuple(Probe(str(k), batch) for k, batch in enumerate(batches))
+    plan = Plan(probes=probes, targets=targets, seed=seed)
+    return _used(gradients, plan, reference, candidate, "tensors")
+
+
+def _used(check, plan, reference, candidate, figure):
+    first = check.observe(reference, plan)
+    second = check.observe(candidate, plan.for_candidate(first.why_no_oracle))
     pairs = tuple((k, k) for k in range(len(reference.values)))
-    mapping = gradients.VariablePairs(
-        pairs, tuple(labels(reference.model, None)), tuple(labels(candidate.model, None))
-    )
-    result = gradients.compare(first, second, mapping, [probe.name for probe in probes])
-    return result.verdict, *_multiples(result.figures["tensors"])
+    result = check.compare(first, second, VariableMap(pairs, "assignment"))
+    return result.verdict, *_multiples(result.figures[figure])
 
 
 def _multiples(judged):

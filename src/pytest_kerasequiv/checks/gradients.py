@@ -5,25 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from pytest_kerasequiv.checks.blame.backward import blame_backward, blame_training
-from pytest_kerasequiv.checks.blame.forward import layer_table
-from pytest_kerasequiv.checks.compiled.in_force import compare_settings, settings_of
-from pytest_kerasequiv.checks.numeric.inputs import training_probes
+from pytest_kerasequiv.checks.blame.backward import blame_backward
+from pytest_kerasequiv.checks.blame.forward import blame, layer_table
+from pytest_kerasequiv.checks.blame.wording import explaining
+from pytest_kerasequiv.checks.compiled.in_force import compare_settings
 from pytest_kerasequiv.checks.numeric.judging import Judged, judge, tolerance_figures
-from pytest_kerasequiv.checks.numeric.losses import LossPlan, plan_loss
-from pytest_kerasequiv.checks.numeric.repeating import unrepeatable
-from pytest_kerasequiv.checks.numeric.tensors import VariablePairs, explaining, shortened
+from pytest_kerasequiv.checks.numeric.observing import no_answer
+from pytest_kerasequiv.checks.numeric.plans import Plan, training_plan
+from pytest_kerasequiv.checks.numeric.tensors import one_sided, pass_tensors, shortened, zero_share
 from pytest_kerasequiv.checks.numeric.training_pass import (
-    Observation,
+    BackwardObservation,
+    not_told_to_train,
+    notes_on_loss,
     observe,
-    one_sided,
-    parts_of,
-    zero_share,
 )
-from pytest_kerasequiv.checks.numeric.views import sides_of, unmapped
+from pytest_kerasequiv.checks.numeric.views import joint_survey, oracle_refused, unmapped, views_of
 from pytest_kerasequiv.checks.pair import Pair
 from pytest_kerasequiv.checks.registry import Check
-from pytest_kerasequiv.surface.probes import Probe
+from pytest_kerasequiv.correspondence.variable_map import VariableMap
+from pytest_kerasequiv.surface.probes import NoProbes
 from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Kind, Verdict
 
 NAME = "gradients"
@@ -38,25 +38,45 @@ def run(pair: Pair, *, rtol: float | None = None, atol: float | None = None) -> 
         atol: absolute tolerance, likewise.
     """
     rtol, atol = (pair.rtol if rtol is None else rtol), (pair.atol if atol is None else atol)
-    missing = unmapped(pair, NAME)
-    if missing is not None:
-        return missing
-    probes = training_probes(pair, NAME)
-    if isinstance(probes, CheckResult):
-        return probes
-    plan = plan_loss(pair, probes)
-    reference_side, candidate_side = sides_of(pair)
-    wants_oracle = rtol is None and atol is None
-    reference = observe(reference_side, probes, plan, seed=pair.seed, oracle=wants_oracle, perturb=True)
-    both_exact = wants_oracle and reference.exact is not None
+    plan = prepared(pair, NAME, rtol, atol)
+    if isinstance(plan, CheckResult):
+        return plan
+    views = views_of(pair)
+    reference = observe(views[0], plan)
     try:
-        candidate = observe(candidate_side, probes, plan, seed=pair.seed, oracle=both_exact)
+        candidate = observe(views[1], plan.for_candidate(reference.why_no_oracle))
     except Exception as error:
         return _candidate_fails(error)
-    mapping = VariablePairs.of(pair)
-    result = compare(reference, candidate, mapping, [probe.name for probe in probes], rtol=rtol, atol=atol)
-    random = unrepeatable(pair, NAME, probes[0], plan) if result.verdict is Verdict.DIFFERENT else None
-    return _finished(pair, result, probes, plan) if random is None else random
+    return explain(pair, compare(reference, candidate, pair.variable_map, rtol=rtol, atol=atol), plan)
+
+
+def prepared(
+    pair: Pair, check: str, rtol: float | None, atol: float | None, count: int = 2
+) -> Plan | CheckResult:
+    """Return what both twins are trained on; an INCONCLUSIVE result where they cannot be.
+
+    Args:
+        pair: the twins.
+        check: name of the check on whose behalf.
+        rtol: the user's relative tolerance.
+        atol: the user's absolute tolerance.
+        count: how many batches to generate.
+    """
+    views = views_of(pair)
+    if pair.twins.weights != "own":
+        missing = unmapped(check, pair.variable_map, views[0].labels(), views[1].labels())
+        if missing is not None:
+            return missing
+    settings = {"seed": pair.seed, "why_no_oracle": oracle_refused(pair, rtol, atol)}
+    try:
+        try:
+            found = joint_survey(pair)
+        except NoProbes:
+            found = None
+        return training_plan(views[0], found, pair.inputs, count=count, **settings)
+    except NoProbes as error:
+        finding = Finding(check, None, None, "inputs", None, None, f"not compared: {error}")
+        return CheckResult(check, Verdict.INCONCLUSIVE, None, (finding,))
 
 
 def _candidate_fails(error: Exception) -> CheckResult:
@@ -67,10 +87,9 @@ def _candidate_fails(error: Exception) -> CheckResult:
 
 
 def compare(
-    reference: Observation,
-    candidate: Observation,
-    mapping: VariablePairs,
-    probes: Sequence[str],
+    reference: BackwardObservation,
+    candidate: BackwardObservation,
+    variables: VariableMap,
     *,
     rtol: float | None = None,
     atol: float | None = None,
@@ -83,24 +102,24 @@ def compare(
     Args:
         reference: the reference's passes.
         candidate: the candidate's.
-        mapping: how their variables correspond.
-        probes: the name of each probe.
+        variables: how their variables correspond.
         rtol: relative tolerance; by default derived or the dtype's default.
         atol: absolute tolerance, likewise.
     """
     found: list[Finding] = []
     judged: dict[str, list[Judged]] = {}
     where: dict[str, tuple[str | None, str | None, str]] = {}
-    for index, probe in enumerate(probes):
-        for part in parts_of(reference, candidate, mapping, index):
-            if part.shapes_differ():
-                found.append(part.shape_finding(NAME, probe))
+    for index, probe in enumerate(reference.probes):
+        for tensor in pass_tensors(reference, candidate, variables.pairs, index):
+            problem = tensor.shape_finding(NAME, probe)
+            if problem is not None:
+                found.append(problem)
                 continue
-            what = f"{part.what} on {probe!r}"
-            one = judge(what, index, part.arrays, reference.dtype, rtol=rtol, atol=atol)
-            judged.setdefault(part.what, []).append(one)
-            where[part.what] = part.where
-    found += [*one_sided(NAME, reference, candidate, mapping), *_failures(judged, where)]
+            what = f"{tensor.what} on {probe!r}"
+            one = judge(what, index, tensor.views, reference.dtype, rtol=rtol, atol=atol)
+            judged.setdefault(tensor.what, []).append(one)
+            where[tensor.what] = tensor.where
+    found += [*one_sided(NAME, reference, candidate, variables.pairs), *_failures(judged, where)]
     return _result(reference, candidate, [j for group in judged.values() for j in group], found)
 
 
@@ -128,55 +147,69 @@ def _failing(group: Sequence[Judged]) -> Judged | None:
 
 
 def _result(
-    reference: Observation, candidate: Observation, judged: Sequence[Judged], found: list[Finding]
+    reference: BackwardObservation,
+    candidate: BackwardObservation,
+    judged: Sequence[Judged],
+    found: Sequence[Finding],
 ) -> CheckResult:
     counted = [j for j in judged if j.used < 1 or found]
     worst = max(counted, key=lambda j: j.used, default=None)
+    zero = zero_share(reference)
     figures = {
-        "probes": len(reference.passes),
+        "probes": len(reference.computed),
         "tolerance": tolerance_figures(reference, candidate, judged),
         "tensors": [j.to_dict() for j in judged],
         "worst": None if worst is None else worst.index,
         "headroom": None if worst is None or worst.used == 0 else 1 / worst.used,
-        "zero_gradients": zero_share(reference),
+        "zero_gradients": zero,
     }
+    notes = notes_on_loss(NAME, reference, candidate)
     if found:
-        return CheckResult(NAME, Verdict.DIFFERENT, Evidence.MEASURED, tuple(found), figures)
+        random = no_answer(NAME, reference, candidate)
+        if random is not None:
+            return CheckResult(NAME, Verdict.INCONCLUSIVE, None, (random,), figures)
+        losses = [
+            finding
+            for finding in compare_settings(NAME, reference.settings, candidate.settings)
+            if finding.field.startswith("loss")
+        ]
+        causes = [*not_told_to_train(NAME, reference, candidate), *losses]
+        figures["causes"] = len(causes)
+        return CheckResult(NAME, Verdict.DIFFERENT, Evidence.MEASURED, (*causes, *found, *notes), figures)
     if not any(j.stored.elements > j.stored.nonfinite for j in judged):
         message = "nothing could be compared: every loss, output and gradient is NaN or infinite"
-        return CheckResult(
-            NAME,
-            Verdict.INCONCLUSIVE,
-            None,
-            (Finding(NAME, None, None, "value", None, None, message),),
-            figures,
-        )
-    return CheckResult(NAME, Verdict.EQUIVALENT, Evidence.MEASURED, (), figures)
+        finding = Finding(NAME, None, None, "value", None, None, message)
+        return CheckResult(NAME, Verdict.INCONCLUSIVE, None, (finding, *notes), figures)
+    if zero == 1.0:
+        message = "every gradient is zero on these batches (a dead output?), so agreement says little here"
+        notes.append(Finding(NAME, None, None, "value", 0.0, 0.0, message, "note"))
+    return CheckResult(NAME, Verdict.EQUIVALENT, Evidence.MEASURED, tuple(notes), figures)
 
 
-def _finished(pair: Pair, result: CheckResult, probes: Sequence[Probe], plan: LossPlan) -> CheckResult:
-    """Add the table of layers; in a failure name the layers and settings at fault before what they caused."""
-    notes = list(plan.notes(NAME))
-    blaming = result.verdict is Verdict.DIFFERENT
-    if not blaming:
-        if result.figures.get("zero_gradients") == 1.0:
-            message = (
-                "every gradient is zero on these batches (a dead output?), so agreement says little here"
-            )
-            notes.append(Finding(NAME, None, None, "value", 0.0, 0.0, message, "note"))
-        return replace(result, findings=(*result.findings, *notes))
-    traced = blame_training(pair, NAME, probes[result.figures.get("worst") or 0], blaming=True)
+def split(result: CheckResult) -> tuple[list[Finding], list[Finding]]:
+    """Return the causes that `compare` put first, and the other findings."""
+    count = result.figures["causes"]
+    return list(result.findings[:count]), list(result.findings[count:])
+
+
+def explain(pair: Pair, result: CheckResult, plan: Plan) -> CheckResult:
+    """Name the layers and settings at fault before what they caused, and add the table of layers.
+
+    Args:
+        pair: the twins.
+        result: what `compare` decided.
+        plan: what the twins were run on.
+    """
+    if result.verdict is not Verdict.DIFFERENT or "worst" not in result.figures:
+        return result
+    known, effects = split(result)
+    probe = plan.probes[result.figures["worst"] or 0]
+    traced = blame(pair, NAME, probe, training=True)
+    layers = [] if known[:1] and known[0].field == "training" else list(traced.findings)
+    backward = [] if traced.findings else blame_backward(pair, NAME, probe)
+    causes = [*known, *backward, *layers, *explaining(traced.settings, result.findings)]
     figures = {**result.figures, "layers": layer_table(traced)}
-    settings = [
-        finding
-        for finding in compare_settings(NAME, settings_of(pair.reference), settings_of(pair.candidate))
-        if finding.field.startswith("loss")
-    ]
-    backward = [] if traced.findings else blame_backward(pair, NAME, probes[result.figures.get("worst") or 0])
-    causes = (*settings, *backward, *traced.findings, *explaining(traced.settings, result.findings))
-    return replace(
-        result, findings=(*causes, *shortened(NAME, result.findings, causes), *notes), figures=figures
-    )
+    return replace(result, findings=(*causes, *shortened(NAME, effects, causes)), figures=figures)
 
 
 CHECK = Check(

@@ -1,4 +1,4 @@
-"""What settles ``training`` where a caller does not: calls that fix it, defaults of the user's classes."""
+"""What ``training`` is in a call: passed by `fit` and `predict`, fixed in a functional model, a default."""
 
 from __future__ import annotations
 
@@ -31,6 +31,43 @@ def training_defaults(model: keras.Model) -> tuple[str, ...]:
         if isinstance(default, bool) and not is_keras(type(layer)):
             found.append(f"{type(layer).__name__}(training={default})")
     return tuple(dict.fromkeys(found))
+
+
+def trains_in_plain_calls(model: keras.Model) -> bool:
+    """Tell whether a plain ``model(x)`` may run a layer in another phase than ``predict`` does."""
+    defaults = (_default(type(layer)) for layer in model._flatten_layers())
+    return bool(called_in_training_mode(model)) or any(default is True for default in defaults)
+
+
+def phase(model: keras.Model, *, training: bool) -> dict[str, bool]:
+    """Return the ``training`` argument that ``fit`` or ``predict`` passes: none to a ``call`` without it."""
+    return {"training": training} if model._call_has_training_arg else {}
+
+
+def resting_layers(model: keras.Model) -> tuple[str, ...]:
+    """Return the kinds of layers that ``fit`` runs in inference mode, as the model's ``call`` is not told.
+
+    A layer inherits ``training`` from the calls around it, however deep it lies; ``fit`` passes it to the
+    model only if the model's own ``call`` takes it.
+    """
+    if model._call_has_training_arg:
+        return ()
+    inner = model._flatten_layers(include_self=False)
+    return tuple(sorted({type(layer).__name__ for layer in inner if _acts_in_training(layer)}))
+
+
+def _acts_in_training(layer: Any) -> bool:
+    """Tell whether a layer itself, not one within it, does something else in training.
+
+    Keras's layers do if they draw random numbers or keep statistics; others take ``training`` to quantise.
+    """
+    own = not is_keras(type(layer)) or layer._seed_generators or layer._non_trainable_variables
+    if not layer._call_has_training_arg or not own:
+        return False
+    within = layer._flatten_layers(include_self=False)
+    rates = [getattr(layer, name, None) for name in ("rate", "dropout", "recurrent_dropout")]
+    idle = any(rate is not None for rate in rates) and not any(rates)
+    return not idle and not any(one._call_has_training_arg for one in within)
 
 
 def _default(cls: type) -> Any:

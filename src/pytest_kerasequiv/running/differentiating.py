@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from pytest_kerasequiv.layers.fixed_training import phase
 from pytest_kerasequiv.running.running import Runner
 from pytest_kerasequiv.running.sketch import sketch
 from pytest_kerasequiv.weights.variables import peek, variables_of
@@ -95,7 +96,7 @@ def _pass(runner: Runner, packed: Any, targets: list[Any]) -> Any:
     weights = model.trainable_variables
     with tf.GradientTape() as tape:
         tape.watch(leaves)
-        outputs = runner.traced["sample"] = model(packed, training=True)
+        outputs = runner.traced["sample"] = model(packed, **phase(model, training=True))
         loss, extra = _loss(model, packed, outputs, targets, compiled=runner.uses_loss)
     dense = gradients_of(tape, loss, [*weights, *leaves])
     flat = [tf.convert_to_tensor(output) for output in keras.tree.flatten(outputs)]

@@ -13,6 +13,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from pytest_kerasequiv.layers.fixed_training import phase
+
 
 @dataclass(frozen=True)
 class LayerCall:
@@ -153,7 +155,7 @@ def record(model: keras.Model, inputs: Any, *, training: bool = False) -> Record
     inputs = keras.tree.map_structure(tf.convert_to_tensor, inputs)
     recorder = _Recorder(makers={id(leaf): (-2 - j, 0) for j, leaf in enumerate(keras.tree.flatten(inputs))})
     with _calls_go_through(recorder):
-        outputs = model(inputs, training=training)
+        outputs = model(inputs, **phase(model, training=training))
     consumers = tuple(
         tuple(layer for call, layer in recorder.kept() if (-2 - j, 0) in call.sources)
         for j in range(len(keras.tree.flatten(inputs)))

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from pytest_kerasequiv.keras_access.constants import constants_changed
 from pytest_kerasequiv.keras_access.random_state import preserved_state
+from pytest_kerasequiv.layers.fixed_training import phase
 from pytest_kerasequiv.running.float64 import float64_mode
 from pytest_kerasequiv.running.input_layout import InputLayout, input_layout, reordered
 from pytest_kerasequiv.running.perturbing import perturbed_constant, perturbed_values
@@ -165,7 +166,7 @@ class Runner:
             return body
 
     def _call(self, packed: Any) -> tuple[list[Any], list[Any]]:
-        outputs = self.traced["sample"] = self.model(packed, training=False)
+        outputs = self.traced["sample"] = self.model(packed, **phase(self.model, training=False))
         return _with_masks(outputs)
 
     def reset_all(self) -> None:

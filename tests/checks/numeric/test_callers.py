@@ -79,9 +79,11 @@ def test_a_renamed_key_of_nested_outputs_is_a_difference():
     assert "['a/0', 'a/1', 'a/2', 'z']" in result.differences[0].message
 
 
-def test_nested_lists_have_no_keys():
+def test_outputs_nested_otherwise_are_a_difference():
     assert output_findings("outputs", [[0, 1], 2], ([0, 1], 2)) == []
-    assert output_findings("outputs", [[0, 1], 2], [0, [1, 2]]) == []
+    assert output_findings("outputs", [[0], 1], (0, [1])) == []
+    (finding,) = output_findings("outputs", [[0, 1], 2], [0, [1, 2]])
+    assert "nested as [[*, *], *], the candidate outputs nested as [*, [*, *]]" in finding.message
 
 
 class Softened(keras.Model):

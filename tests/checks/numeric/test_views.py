@@ -6,7 +6,7 @@ import pytest
 from keras import layers
 
 from pytest_kerasequiv.building.twins import Twins
-from pytest_kerasequiv.checks.numeric.views import sides_of
+from pytest_kerasequiv.checks.numeric.views import views_of
 from pytest_kerasequiv.checks.pair import Pair
 from pytest_kerasequiv.weights.variables import peek, values_of, variables_of
 
@@ -22,7 +22,7 @@ def addresses(model):
 def test_equal_weights_of_twins_are_in_memory_once():
     pair = Pair(Twins(build, build))
     before = [value.copy() for value in values_of(pair.candidate)]
-    reference, candidate = sides_of(pair)
+    reference, candidate = views_of(pair)
     assert addresses(pair.candidate) == addresses(pair.reference)
     assert all(a is b for a, b in zip(reference.values, candidate.values, strict=True))
     for value, old in zip(values_of(pair.candidate), before, strict=True):
@@ -34,7 +34,7 @@ def test_weights_that_differ_stay_each_models_own(weights):
     models = build(), build()
     before = [[value.copy() for value in values_of(model)] for model in models]
     pair = Pair(Twins(*models, weights=weights))
-    sides_of(pair)
+    views_of(pair)
     kernels = [addresses(model)[0] for model in (pair.reference, pair.candidate)]
     assert kernels[0] != kernels[1]
     for model, values in zip(models, before, strict=True):

@@ -1,4 +1,4 @@
-"""Blame in training mode: forward by replay, and backward where the forward passes agree."""
+"""Which layers agree forward but send other gradients back."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from pytest_kerasequiv.checks.blame.forward import ROUNDOFFS, Traced, apart, blame
+from pytest_kerasequiv.checks.blame.forward import ROUNDOFFS, apart
 from pytest_kerasequiv.checks.blame.layer_pairs import CallPair, Calls, call_pairs, left_over
 from pytest_kerasequiv.checks.blame.wording import both_paths
-from pytest_kerasequiv.checks.numeric.views import sides_of
+from pytest_kerasequiv.checks.numeric.views import views_of
 from pytest_kerasequiv.checks.pair import Pair
 from pytest_kerasequiv.checks.tolerance import largest
 from pytest_kerasequiv.running.dtypes import UNIT_ROUNDOFF
@@ -25,11 +25,6 @@ from pytest_kerasequiv.verdict import Finding
 Array = NDArray[np.generic]
 
 
-def blame_training(pair: Pair, check: str, probe: Probe, *, blaming: bool) -> Traced:
-    """Follow one batch through both models in training mode."""
-    return blame(pair, check, probe, blaming=blaming, training=True)
-
-
 def blame_backward(pair: Pair, check: str, probe: Probe) -> list[Finding]:
     """Return the layers that agree forward but send other gradients back; each is run alone.
 
@@ -41,13 +36,13 @@ def blame_backward(pair: Pair, check: str, probe: Probe) -> list[Finding]:
         check: name of the check on whose behalf.
         probe: the batch.
     """
-    sides = sides_of(pair)
+    views = views_of(pair)
     try:
-        with sides[0].exact_runner() as reference, sides[1].exact_runner() as candidate:
+        with views[0].exact_runner() as reference, views[1].exact_runner() as candidate:
             return _compare_backward(pair, check, probe, (reference, candidate), "float64")
     except Float64Unavailable:
-        runners = sides[0].runner(), sides[1].runner()
-        return _compare_backward(pair, check, probe, runners, sides[0].dtype)
+        runners = views[0].runner(), views[1].runner()
+        return _compare_backward(pair, check, probe, runners, views[0].dtype)
 
 
 def _compare_backward(

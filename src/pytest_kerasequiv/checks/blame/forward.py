@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pytest_kerasequiv.checks.blame.layer_pairs import CallPair, Calls, call_pairs, with_outputs
 from pytest_kerasequiv.checks.blame.wording import at_fault, both_paths, training_settings, without_partner
-from pytest_kerasequiv.checks.numeric.views import sides_of
+from pytest_kerasequiv.checks.numeric.views import views_of
 from pytest_kerasequiv.checks.pair import Pair
 from pytest_kerasequiv.checks.tolerance import largest
 from pytest_kerasequiv.running.dtypes import UNIT_ROUNDOFF, widened
@@ -68,7 +68,7 @@ def layer_table(traced: Traced) -> list[dict[str, Any]]:
     ]
 
 
-def blame(pair: Pair, check: str, probe: Probe, *, blaming: bool, training: bool = False) -> Traced:
+def blame(pair: Pair, check: str, probe: Probe, *, blaming: bool = True, training: bool = False) -> Traced:
     """Follow one probe through both models layer by layer.
 
     Args:
@@ -79,15 +79,15 @@ def blame(pair: Pair, check: str, probe: Probe, *, blaming: bool, training: bool
             the table is made, in the model's own dtype.
         training: the phase.
     """
-    sides = sides_of(pair)
+    views = views_of(pair)
     if blaming:
         try:
-            with sides[0].exact_runner() as reference, sides[1].exact_runner() as candidate:
+            with views[0].exact_runner() as reference, views[1].exact_runner() as candidate:
                 return _follow(pair, check, probe, (reference, candidate), "float64", training=training)
         except Float64Unavailable:
             pass
-    runners = (sides[0].runner(), sides[1].runner())
-    return _follow(pair, check, probe, runners, sides[0].dtype, blaming=blaming, training=training)
+    runners = (views[0].runner(), views[1].runner())
+    return _follow(pair, check, probe, runners, views[0].dtype, blaming=blaming, training=training)
 
 
 def _follow(
@@ -101,7 +101,7 @@ def _follow(
     training: bool = False,
 ) -> Traced:
     recordings = []
-    runners = tuple(r.under(side.values_for(probe)) for r, side in zip(runners, sides_of(pair), strict=True))  # type: ignore[assignment]
+    runners = tuple(r.under(view.values_for(probe)) for r, view in zip(runners, views_of(pair), strict=True))  # type: ignore[assignment]
     for runner in runners:
         with runner.holding():
             recordings.append(record(runner.model, runner.pack(probe.inputs), training=training))

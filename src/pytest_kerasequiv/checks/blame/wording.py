@@ -116,3 +116,21 @@ def _finding(check: str, paths: tuple[str, str], field: str, ours: Any, theirs: 
 def both_paths(reference: str | None, candidate: str | None) -> str:
     """Return how messages name a layer: by its path in the reference, and the candidate's if that differs."""
     return f"{reference!r}" if reference == candidate else f"{reference!r} (candidate {candidate!r})"
+
+
+def explaining(settings: Sequence[Finding], found: Sequence[Finding]) -> list[Finding]:
+    """Return the differing training settings whose effect was measured.
+
+    Args:
+        settings: what `training_settings` returned.
+        found: what was measured.
+    """
+    fields = {finding.field for finding in found}
+    touched = {finding.reference_layer for finding in found}
+    return [
+        setting
+        for setting in settings
+        if ("regularizer" in setting.field and fields & {"losses", "loss"})
+        or (setting.field == "trainable" and "trainable" in fields)
+        or any(layer is not None and layer.startswith(str(setting.reference_layer)) for layer in touched)
+    ]

@@ -2,37 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-import keras
-
-from pytest_kerasequiv.checks.numeric.views import sides_of
-from pytest_kerasequiv.checks.pair import Pair
-from pytest_kerasequiv.running.dtypes import UNIT_ROUNDOFF, least_precise_dtype
-from pytest_kerasequiv.running.input_layout import input_layout
+from pytest_kerasequiv.checks.numeric.observing import Observation
+from pytest_kerasequiv.running.dtypes import UNIT_ROUNDOFF
 from pytest_kerasequiv.verdict import Finding
-from pytest_kerasequiv.weights.variables import variables_of
 
 KeyPath = tuple[Any, ...]
-
-
-def caller_findings(pair: Pair, check: str, *, given: tuple[float | None, float | None]) -> list[Finding]:
-    """Return what differs for callers beside the numbers.
-
-    Both sides must have been observed: what they return is looked at.
-
-    Args:
-        pair: the twins.
-        check: name of the check on whose behalf.
-        given: rtol and atol of the user; either allows other compute dtypes.
-    """
-    layouts = [input_layout(model) for model in (pair.reference, pair.candidate)]
-    found = []
-    if all(layout.known for layout in layouts):
-        found += input_findings(check, layouts[0].structure, layouts[1].structure)
-    found += output_findings(check, *(side.runner().sample for side in sides_of(pair)))
-    return found + (layer_dtype_findings(pair, check) if given == (None, None) else [])
 
 
 def input_findings(check: str, reference: Any, candidate: Any) -> list[Finding]:
@@ -40,6 +17,8 @@ def input_findings(check: str, reference: Any, candidate: Any) -> list[Finding]:
 
     Names of the inputs of a model that takes a tensor or a list are no keys.
     """
+    if reference is None or candidate is None:  # not known
+        return []
     reference, candidate = _plain(reference), _plain(candidate)
     if isinstance(reference, Mapping) and isinstance(candidate, Mapping):
         alike = set(key_paths(reference)) == set(key_paths(candidate))
@@ -64,16 +43,25 @@ def _other_names(check: str, reference: Any, candidate: Any) -> Finding:
 
 
 def output_findings(check: str, reference: Any, candidate: Any) -> list[Finding]:
-    """Return a difference where nested outputs have other keys; `key_problems` sees to flat dicts."""
-    if reference is None or candidate is None or not (_is_nested(reference) or _is_nested(candidate)):
+    """Return a difference where outputs have other keys or are nested otherwise.
+
+    A list of one is as good as its element. Flat outputs by position are left to the comparison of shapes.
+    """
+    reference, candidate = _plain(reference), _plain(candidate)
+    structured = any(isinstance(side, Mapping) or _is_nested(side) for side in (reference, candidate))
+    if not structured or _kinds(reference) == _kinds(candidate):
         return []
-    paths = [key_paths(structure) for structure in (reference, candidate)]
-    keyed = any(isinstance(key, str) for side in paths for path in side for key in path)
-    if not keyed or set(paths[0]) == set(paths[1]):
-        return []
-    ours, theirs = _written(reference), _written(candidate)
+    ours, theirs = _described(reference), _described(candidate)
     message = f"the reference returns {ours}, the candidate {theirs}"
     return [Finding(check, None, None, "outputs", ours, theirs, message)]
+
+
+def _described(outputs: Any) -> str:
+    if isinstance(outputs, Mapping):
+        return f"a dict of {_written(outputs)}"
+    if _is_nested(outputs):
+        return f"outputs nested as {_shown(outputs)}"
+    return f"{len(outputs)} outputs by position" if isinstance(outputs, list) else "one output"
 
 
 def key_paths(structure: Any) -> list[KeyPath]:
@@ -126,24 +114,21 @@ def _shown(structure: Any) -> str:
     return "*"
 
 
-def layer_dtype_findings(pair: Pair, check: str) -> list[Finding]:
+def layer_dtype_findings(
+    check: str, reference: Observation[Any], candidate: Observation[Any], pairs: Iterable[tuple[int, int]]
+) -> list[Finding]:
     """Return a difference for each layer whose partner, found by their weights, computes in another dtype.
 
     Partners are told by the map of weights, so a rewrite that merges or splits layers changes nothing.
     """
-    models = pair.reference, pair.candidate
-    if len({least_precise_dtype(model) for model in models}) > 1:
+    if reference.dtype != candidate.dtype:
         return []  # told already
-    if all(len(_dtypes(model)) < 2 for model in models):
-        return []
-    ours, theirs = (owners_of(model) for model in models)
     found: dict[tuple[str, str], Finding] = {}
-    for index, other in pair.variable_map.pairs:
-        if index in ours and other in theirs:
-            (path, dtype), (their_path, their_dtype) = ours[index], theirs[other]
-            if dtype != their_dtype and {dtype, their_dtype} <= set(UNIT_ROUNDOFF):
-                finding = _finding(check, path, their_path, dtype, their_dtype)
-                found.setdefault((path, their_path), finding)
+    for index, other in pairs:
+        ours, theirs = reference.variables[index], candidate.variables[other]
+        if ours.computes != theirs.computes and {ours.computes, theirs.computes} <= set(UNIT_ROUNDOFF):
+            finding = _finding(check, ours.layer, theirs.layer, ours.computes, theirs.computes)
+            found.setdefault((ours.layer, theirs.layer), finding)
     return list(found.values())
 
 
@@ -153,22 +138,3 @@ def _finding(check: str, path: str, their_path: str, dtype: str, their_dtype: st
         "rtol or atol where that is meant"
     )
     return Finding(check, path, their_path, "dtype", dtype, their_dtype, message)
-
-
-def _dtypes(model: keras.Model) -> set[str]:
-    return {str(layer.compute_dtype) for layer in model._flatten_layers()} & set(UNIT_ROUNDOFF)
-
-
-def owners_of(model: keras.Model) -> dict[int, tuple[str, str]]:
-    """Map the index of each weight to the Keras path and the compute dtype of the layer that holds it."""
-    index_of = {id(variable): index for index, variable in enumerate(variables_of(model))}
-    found: dict[int, tuple[str, str]] = {}
-    waiting = [(model, model.name)]
-    while waiting:
-        layer, path = waiting.pop()
-        for variable in (*layer._trainable_variables, *layer._non_trainable_variables):
-            if id(variable) in index_of:
-                found.setdefault(index_of[id(variable)], (path, str(layer.compute_dtype)))
-        below = layer._flatten_layers(include_self=False, recursive=False)
-        waiting.extend((child, f"{path}/{child.name}") for child in below)
-    return found

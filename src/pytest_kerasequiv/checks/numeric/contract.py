@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pytest_kerasequiv.checks.numeric.inference import Answer, Observation
+from pytest_kerasequiv.checks.numeric.inference import InferenceObservation, ProbeRun
 from pytest_kerasequiv.checks.numeric.judging import Judged
 from pytest_kerasequiv.running.running import called
-from pytest_kerasequiv.surface.probes import Consumer, Survey
 from pytest_kerasequiv.verdict import Finding
 
 
-def refusal(check: str, label: str, reference: Answer, candidate: Answer) -> Finding | None:
+def refusal(check: str, label: str, reference: ProbeRun, candidate: ProbeRun) -> Finding | None:
     """Return a finding where only one side refuses a probe."""
     if (reference.error is None) == (candidate.error is None):
         return None
@@ -22,10 +21,10 @@ def refusal(check: str, label: str, reference: Answer, candidate: Answer) -> Fin
 
 
 def shape_problem(
-    check: str, label: str, names: Sequence[Sequence[str]], answers: Sequence[Answer]
+    check: str, label: str, names: Sequence[Sequence[str]], runs: Sequence[ProbeRun]
 ) -> Finding | None:
     """Return a finding where outputs have other shapes; both arguments are of both sides."""
-    outcomes = [answer.outcome for answer in answers]
+    outcomes = [run.outcome for run in runs]
     shapes = [[tuple(output.shape) for output in one.outputs] for one in outcomes if one is not None]
     if len(shapes) < 2 or shapes[0] == shapes[1]:
         return None
@@ -35,31 +34,21 @@ def shape_problem(
     return Finding(check, None, None, "shape", shapes[0], shapes[1], message)
 
 
-def key_problems(check: str, reference: Observation, candidate: Observation) -> list[Finding]:
-    """Return a finding where callers get outputs by other names, or by names on one side only."""
-    if not (reference.keyed or candidate.keyed):
-        return []
-    if reference.keyed and candidate.keyed and reference.names == candidate.names:
-        return []
-    shown = [
-        f"a dict of {list(side.names)}" if side.keyed else f"{len(side.names)} outputs by position"
-        for side in (reference, candidate)
-    ]
-    message = f"the reference returns {shown[0]}, the candidate {shown[1]}"
-    return [Finding(check, None, None, "outputs", shown[0], shown[1], message)]
-
-
-def state_problems(check: str, reference: Observation, candidate: Observation) -> list[Finding]:
+def state_problems(
+    check: str, reference: InferenceObservation, candidate: InferenceObservation
+) -> list[Finding]:
     """Return a finding where only one side carries state from one call to the next."""
-    sides = reference.answers, candidate.answers
-    carries = [any(answer.second is not None for answer in answers) for answers in sides]
+    sides = reference.computed, candidate.computed
+    carries = [any(run.second is not None for run in runs) for runs in sides]
     if carries[0] == carries[1]:
         return []
     message = f"only the {'reference' if carries[0] else 'candidate'} carries state from one call to the next"
     return [Finding(check, None, None, "stateful", carries[0], carries[1], message)]
 
 
-def dtype_problems(check: str, reference: Observation, candidate: Observation) -> list[Finding]:
+def dtype_problems(
+    check: str, reference: InferenceObservation, candidate: InferenceObservation
+) -> list[Finding]:
     """Return a finding where one side computes more coarsely, or hands out another dtype.
 
     The rounding of the coarser side would hide what differs.
@@ -73,8 +62,10 @@ def dtype_problems(check: str, reference: Observation, candidate: Observation) -
     return [Finding(check, None, None, "dtype", reference.dtype, candidate.dtype, message)]
 
 
-def _output_dtypes(check: str, reference: Observation, candidate: Observation) -> list[Finding]:
-    both = zip(reference.answers, candidate.answers, strict=True)
+def _output_dtypes(
+    check: str, reference: InferenceObservation, candidate: InferenceObservation
+) -> list[Finding]:
+    both = zip(reference.computed, candidate.computed, strict=True)
     outcomes = next(((a.outcome, b.outcome) for a, b in both if a.outcome and b.outcome), None)
     if outcomes is None:
         return []
@@ -96,7 +87,7 @@ def _output_dtypes(check: str, reference: Observation, candidate: Observation) -
 
 
 def notes_on(
-    check: str, reference: Observation, candidate: Observation, judged: Sequence[Judged]
+    check: str, reference: InferenceObservation, candidate: InferenceObservation, judged: Sequence[Judged]
 ) -> list[Finding]:
     """Return what is worth knowing and no difference: names, randomness at inference, NaN alike."""
     notes = []
@@ -117,20 +108,14 @@ def notes_on(
     if alike:
         message = f"{alike} output elements are NaN or infinite on both sides, at the same places"
         notes.append(_note(check, "nonfinite", alike, alike, message))
+    if reference.narrow:
+        names = reference.narrow
+        message = (
+            f"integer input {', '.join(map(repr, names))} was probed with 0 and 1 only: no layer tells which "
+            "ids are valid; pass inputs= to compare more"
+        )
+        notes.append(_note(check, "inputs", names, names, message))
     return notes
-
-
-def narrow_ids(check: str, found: Survey) -> list[Finding]:
-    """Say which integer inputs were only probed with 0 and 1, since no layer tells what they may be."""
-    pairs = zip(found.layout.specs, found.consumers, strict=True)
-    names = [spec.name for spec, consumer in pairs if "int" in spec.dtype and consumer == Consumer()]
-    if not names:
-        return []
-    message = (
-        f"integer input {', '.join(map(repr, names))} was probed with 0 and 1 only: no layer tells which "
-        "ids are valid; pass inputs= to compare more"
-    )
-    return [_note(check, "inputs", names, names, message)]
 
 
 def _note(check: str, field: str, reference: Any, candidate: Any, message: str) -> Finding:

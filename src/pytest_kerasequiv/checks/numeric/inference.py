@@ -1,25 +1,32 @@
-"""Observing one twin in inference mode: what it answers to each probe."""
+"""Observing one model in inference mode: what it returns for each probe, and what callers meet besides."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from pytest_kerasequiv.checks.numeric.views import Side
-from pytest_kerasequiv.running.float64 import Float64Unavailable
-from pytest_kerasequiv.running.perturbing import perturbed_inputs
+from pytest_kerasequiv.checks.numeric.observing import Observation, Start, alike, observed
+from pytest_kerasequiv.checks.numeric.overrides import overridden
+from pytest_kerasequiv.checks.numeric.plans import Plan
+from pytest_kerasequiv.checks.numeric.views import TwinView
+from pytest_kerasequiv.layers.fixed_training import (
+    called_in_training_mode,
+    training_defaults,
+    trains_in_plain_calls,
+)
 from pytest_kerasequiv.running.running import Outcome, Runner, output_names
 from pytest_kerasequiv.surface.probes import Probe
-from pytest_kerasequiv.weights.variables import variables_of
 
 Array = NDArray[np.generic]
 
 
 @dataclass(frozen=True)
-class Answer:
+class ProbeRun:
     """What a model returned for one probe.
 
     Attributes:
@@ -27,93 +34,103 @@ class Answer:
         second: the same for a second call in a row; ``None`` unless the model carries state from call to
             call.
         error: the exception as text, where the call raised.
+        drawn_from: indices of the seed states that the call advanced: the model draws random numbers.
     """
 
     outcome: Outcome | None
     second: Outcome | None = None
     error: str | None = None
+    drawn_from: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True)
-class Observation:
-    """The outputs of one model on the probes, as plain data.
+@dataclass(frozen=True, kw_only=True)
+class InferenceObservation(Observation[tuple[ProbeRun, ...]]):
+    """What one model returns in inference mode, and what callers meet besides.
 
     Attributes:
         names: name of each flattened output.
-        keyed: whether callers get the outputs by these names, in a dict.
-        dtype: the coarsest float dtype the model computes in.
-        answers: one for each probe.
-        stochastic: paths of the seed states that inference advanced: the model draws random numbers.
-        unrepeatable: whether the first probe, run twice from the same state, gave clearly different outputs.
-        exact: the answers of the float64 twin; ``None`` where there is none, ``why_no_oracle`` says why.
-        perturbed: its answers under weights and inputs perturbed by one roundoff.
+        inputs: the structure of the inputs; ``None`` where the model does not know it.
+        outputs: the structure of what it returns, ``None`` in place of tensors.
+        plain: outputs of ``model(x)`` for the probe ``plain_probe``; ``None`` where they are those of
+            inference by construction.
+        plain_probe: index of the smallest probe.
+        fixed: layers whose call in a functional model fixes ``training=True``.
+        defaults: the user's classes with a default of ``training``.
+        methods: code of each overridden method that no numeric check runs.
+        narrow: integer inputs of which only 0 and 1 were probed.
     """
 
     names: tuple[str, ...]
-    keyed: bool
-    dtype: str
-    answers: tuple[Answer, ...]
-    stochastic: tuple[str, ...] = ()
-    unrepeatable: bool = False
-    exact: tuple[Answer, ...] | None = None
-    perturbed: tuple[Answer, ...] | None = None
-    why_no_oracle: str | None = None
+    inputs: Any
+    outputs: Any
+    plain: tuple[Array, ...] | None
+    plain_probe: int
+    fixed: tuple[str, ...]
+    defaults: tuple[str, ...]
+    methods: Mapping[str, str]
+    narrow: tuple[str, ...]
+
+    @property
+    def stochastic(self) -> tuple[str, ...]:
+        """Paths of the seed states that inference advanced."""
+        indices = {index for run in self.computed for index in run.drawn_from}
+        return tuple(self.variables[index].path for index in sorted(indices))
+
+    @property
+    def called_plainly(self) -> tuple[Array, ...] | None:
+        """What ``model(x)`` returned for the smallest probe; ``None`` where it was refused."""
+        outcome = self.computed[self.plain_probe].outcome
+        return self.plain if self.plain is not None or outcome is None else outcome.outputs
 
 
-def observe(
-    side: Side, probes: Sequence[Probe], *, seed: int = 0, oracle: bool = True, perturb: bool = False
-) -> Observation:
-    """Run one twin on all probes.
+def observe(view: TwinView, plan: Plan) -> InferenceObservation:
+    """Run one model on all probes of a plan."""
 
-    Args:
-        side: the twin.
-        probes: the batches, in the reference's order of inputs.
-        seed: seed of the perturbation.
-        oracle: whether the float64 twin is run too.
-        perturb: whether the float64 twin is run under perturbed weights and inputs as well.
-    """
-    runner = side.runner()
-    with runner.holding():
-        answers = tuple(_answer(runner.under(side.values_for(probe)), probe.inputs) for probe in probes)
-        stochastic = _advanced_seeds(runner)
-        runner.reset_all()
-        names = output_names(side.model, runner.sample) if runner.sample is not None else ()
-        unrepeatable = bool(probes) and _unrepeatable(runner, probes[0], answers[0])
-    exact, perturbed, why = None, None, "rtol or atol was given" if not oracle else None
-    if oracle:
-        try:
-            exact, perturbed = _observe_exactly(side, probes, seed, perturb=perturb)
-        except Float64Unavailable as reason:
-            why = str(reason)
-    keyed = isinstance(runner.sample, dict)
-    return Observation(names, keyed, side.dtype, answers, stochastic, unrepeatable, exact, perturbed, why)
-
-
-def _observe_exactly(
-    side: Side, probes: Sequence[Probe], seed: int, *, perturb: bool
-) -> tuple[tuple[Answer, ...], tuple[Answer, ...] | None]:
-    with side.exact_runner() as runner:
+    def run(runner: Runner, starts: Sequence[Start]) -> list[tuple[ProbeRun, ...]]:
         with runner.holding():
-            exact = tuple(_answer(runner.under(side.values_for(probe)), probe.inputs) for probe in probes)
-        if not perturb:
-            return exact, None
-        with runner.holding():
-            perturbed = []
-            for probe in probes:
-                moved = runner.perturbed(side.values_for(probe), side.dtype, seed)
-                perturbed.append(_answer(moved, perturbed_inputs(probe.inputs, side.dtype, seed)))
-            return exact, tuple(perturbed)
+            return [_all_probes(runner, plan, start) for start in starts]
+
+    found = observed(view, plan, run)
+    runner = view.runner()
+    layout = runner.layout
+    sizes = [probe.batch_size for probe in plan.probes]
+    smallest = sizes.index(1) if 1 in sizes else 0
+    labelled = [f"{probe.name!r} (batch of {probe.batch_size})" for probe in plan.probes]
+    return InferenceObservation(
+        **{**found, "probes": tuple(labelled)},
+        repeatable=_repeats(runner, view, plan.probes[0], found["computed"][0]),
+        names=() if runner.sample is None else output_names(view.model, runner.sample),
+        inputs=layout.structure if layout.known else None,
+        outputs=_structure(runner.sample),
+        plain=_called_plainly(view, plan.probes[smallest]),
+        plain_probe=smallest,
+        fixed=called_in_training_mode(view.model),
+        defaults=training_defaults(view.model),
+        methods=overridden(view.model),
+        narrow=plan.narrow,
+    )
 
 
-def _answer(runner: Runner, inputs: Sequence[Array]) -> Answer:
+def _all_probes(runner: Runner, plan: Plan, start: Start) -> tuple[ProbeRun, ...]:
+    found = []
+    under: dict[bool, Runner] = {}
+    for probe, batch in zip(plan.probes, start.batches, strict=True):
+        if probe.generic not in under:
+            under = {probe.generic: start.under(runner, probe)}
+        found.append(_one_probe(under[probe.generic], batch))
+    return tuple(found)
+
+
+def _one_probe(runner: Runner, inputs: Sequence[Array]) -> ProbeRun:
     """Call the model from its given state, and once more where the first call left a state behind."""
     runner.reset_all()
     try:
         outcome = runner.infer(inputs)
+        drawn_from = tuple(index for index in runner.changed_state() if runner.is_seed(index))
         second = runner.infer(inputs) if runner.carries_state() else None
     except Exception as error:  # what the model cannot take is compared too: both must refuse it
-        return Answer(None, None, _first_line(error))
-    return Answer(outcome, second)
+        return ProbeRun(None, None, _first_line(error))
+    return ProbeRun(outcome, second, None, drawn_from)
 
 
 def _first_line(error: Exception) -> str:
@@ -121,18 +138,27 @@ def _first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {lines[0] if lines else ''}"
 
 
-def _advanced_seeds(runner: Runner) -> tuple[str, ...]:
-    return tuple(
-        variables_of(runner.model)[index].path for index in runner.changed_state() if runner.is_seed(index)
-    )
-
-
-def _unrepeatable(runner: Runner, probe: Probe, first: Answer) -> bool:
-    again = _answer(runner, probe.inputs)
+def _repeats(runner: Runner, view: TwinView, probe: Probe, first: ProbeRun) -> bool:
+    with runner.holding():
+        again = _one_probe(runner.under(view.values_for(probe)), probe.inputs)
     if first.outcome is None or again.outcome is None:
-        return False
-    return not all(
-        np.allclose(a, b, rtol=1e-2, atol=1e-2 * (np.abs(a[np.isfinite(a)]).max(initial=0)), equal_nan=True)
-        for a, b in zip(first.outcome.outputs, again.outcome.outputs, strict=True)
-        if a.dtype.kind == "f"
-    )
+        return True
+    return alike(first.outcome.outputs, again.outcome.outputs)
+
+
+def _structure(sample: Any) -> Any:
+    """Return the structure of what a model returns, without the tensors."""
+    if isinstance(sample, Mapping):
+        return {str(key): _structure(item) for key, item in sample.items()}
+    return [_structure(item) for item in sample] if isinstance(sample, list | tuple) else None
+
+
+def _called_plainly(view: TwinView, probe: Probe) -> tuple[Array, ...] | None:
+    """Call ``model(x)``, without a ``training`` argument, where ``predict`` may do another."""
+    if not trains_in_plain_calls(view.model):
+        return None
+    runner = view.runner().under(view.values_for(probe))
+    with runner.holding():
+        runner.reset_all()
+        outputs = runner.model(runner.pack(probe.inputs))
+        return tuple(keras.ops.convert_to_numpy(output) for output in keras.tree.flatten(outputs))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -14,18 +15,26 @@ NOT_RUN = (*EVALUATING, "fit", "train_on_batch", "make_train_function", "reset_m
 """Methods of Model that a class may override, and that outputs, gradients and updates do not depend on."""
 
 
-def override_findings(check: str, reference: keras.Model, candidate: keras.Model) -> list[Finding]:
+def overridden(model: keras.Model) -> dict[str, str]:
+    """Return, for each such method that a model's class overrides, a digest of its code and of its bases'."""
+    return {name: code for name in NOT_RUN if (code := _code(type(model), name)) is not None}
+
+
+def override_findings(
+    check: str, reference: Mapping[str, str], candidate: Mapping[str, str]
+) -> list[Finding]:
     """Return a finding for each such method that only one side overrides, or with other code.
 
     What other code returns is not known, so that none of these is an answer. Where both have the same code,
     or code that cannot be compared, a note says that it was not run.
+
+    Args:
+        check: name of the check on whose behalf.
+        reference: what `overridden` returned for the reference.
+        candidate: the same for the candidate.
     """
-    found = []
-    for name in NOT_RUN:
-        codes = [_code(type(model), name) for model in (reference, candidate)]
-        if codes != [None, None]:
-            found.append(_finding(check, name, *codes))
-    return found
+    names = [name for name in NOT_RUN if name in {*reference, *candidate}]
+    return [_finding(check, name, reference.get(name), candidate.get(name)) for name in names]
 
 
 def _finding(check: str, name: str, ours: str | None, theirs: str | None) -> Finding:

@@ -1,110 +1,148 @@
-"""Corresponding tensors of the two twins, and what to say of those that differ."""
+"""Corresponding tensors of the twins in training, and what to say of those that differ."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from pytest_kerasequiv.checks.pair import Pair
-from pytest_kerasequiv.layers.layer_graph import LayerGraph
+from pytest_kerasequiv.checks.numeric.observing import Views
+from pytest_kerasequiv.checks.numeric.training_pass import BackwardObservation
+from pytest_kerasequiv.running.differentiating import Pass
+from pytest_kerasequiv.running.lockstep import Step
+from pytest_kerasequiv.running.running import called
 from pytest_kerasequiv.verdict import Finding
-from pytest_kerasequiv.weights.variables import variables_of
 
 Array = NDArray[np.generic]
+Pairs = Sequence[tuple[int, int]]
+"""Corresponding variables, (reference, candidate), by index."""
 
 
 @dataclass(frozen=True)
-class VariablePairs:
-    """How the variables correspond, with their labels: what `compare` needs of the models."""
-
-    pairs: tuple[tuple[int, int], ...]
-    reference: tuple[Label, ...]
-    candidate: tuple[Label, ...]
-
-    @classmethod
-    def of(cls, pair: Pair) -> VariablePairs:
-        """Return the mapping of a pair."""
-        ours, theirs = both_labels(pair)
-        return cls(pair.variable_map.pairs, tuple(ours), tuple(theirs))
-
-
-@dataclass(frozen=True)
-class Part:
-    """One tensor on both sides: what it is, whose, and its five arrays (see `judging.judge`)."""
+class Tensor:
+    """One tensor as both twins have it: what it is, whose (layers and field), and its views."""
 
     what: str
     where: tuple[str | None, str | None, str]
-    arrays: tuple[Array | None, ...]
+    views: Views[Array | None]
 
-    def shapes_differ(self) -> bool:
-        """Whether the two cannot be compared element by element."""
-        return (
-            self.arrays[0] is None or self.arrays[1] is None or self.arrays[0].shape != self.arrays[1].shape
-        )
+    @classmethod
+    def of(cls, what: str, where: tuple[str | None, str | None, str], views: Views[Array | None]) -> Tensor:
+        """Return a tensor; a candidate's gets the reference's shape where a rewrite only reshapes it."""
+        shape = None if views.reference is None else views.reference.shape
+        return cls(what, where, views.map(partial(_like, shape=shape)))
 
-    def shape_finding(self, check: str, probe: str) -> Finding:
-        """Return the finding for other shapes."""
-        shapes = [None if array is None else tuple(array.shape) for array in self.arrays[:2]]
+    def shape_finding(self, check: str, probe: str) -> Finding | None:
+        """Return the finding where the two cannot be compared element by element."""
+        shapes = [None if array is None else tuple(array.shape) for array in self.views[:2]]
+        if None not in shapes and shapes[0] == shapes[1]:
+            return None
         message = f"{self.what} has other shapes on {probe!r}: {shapes[0]} against {shapes[1]}"
         return Finding(check, self.where[0], self.where[1], "shape", shapes[0], shapes[1], message)
 
 
-def part_of(
-    what: str,
-    where: tuple[str | None, str | None, str],
-    passes: Sequence[Any],
-    field: str,
-    keys: tuple[int, int],
-) -> Part:
-    """Return one part of five passes, which may be missing.
-
-    Args:
-        what: which tensor, for readers.
-        where: its layers and its field.
-        passes: reference and candidate as computed, both in float64, the reference perturbed.
-        field: the field of a pass that holds it.
-        keys: its key on the reference's and on the candidate's side.
-    """
-    ours, theirs = keys
-    every = (ours, theirs, ours, theirs, ours)
-    arrays = [
-        None if p is None else _item(getattr(p, field), key) for p, key in zip(passes, every, strict=True)
-    ]
-    shape = None if arrays[0] is None else arrays[0].shape
-    return Part(what, where, tuple(like(array, shape) for array in arrays))
-
-
-def _item(values: Any, key: int) -> Array | None:
-    if isinstance(values, dict):
-        return values.get(key)
-    return values[key] if key < len(values) else None
-
-
-def like(array: Array | None, shape: tuple[int, ...] | None) -> Array | None:
-    """Give a candidate's array the reference's shape where a rewrite only reshapes (Dense as Conv1D)."""
+def _like(array: Array | None, shape: tuple[int, ...] | None) -> Array | None:
+    """Give an array a shape that differs by axes of length 1 only (a Dense kernel in a Conv1D)."""
     if array is None or shape is None or array.shape == shape or array.size != math.prod(shape):
         return array
     squeezed = [size for size in shape if size != 1] == [size for size in array.shape if size != 1]
     return array.reshape(shape) if squeezed else array
 
 
-def explaining(settings: Sequence[Finding], found: Sequence[Finding]) -> list[Finding]:
-    """Return the differing training settings whose effect was measured."""
-    fields = {finding.field for finding in found}
-    touched = {finding.reference_layer for finding in found}
-    return [
-        setting
-        for setting in settings
-        if ("regularizer" in setting.field and fields & {"losses", "loss"})
-        or (setting.field == "trainable" and "trainable" in fields)
-        or any(layer is not None and layer.startswith(str(setting.reference_layer)) for layer in touched)
+def pass_tensors(
+    reference: BackwardObservation, candidate: BackwardObservation, pairs: Pairs, index: int
+) -> list[Tensor]:
+    """Return the corresponding tensors of one batch's passes."""
+    passes: Views[Pass] = Views.of(reference, candidate).map(lambda every: every[index])
+    alone = None, None
+    found = [
+        Tensor.of(
+            f"{called(name)} in training mode",
+            (*alone, "value"),
+            passes.map(lambda one, k=k: one.outputs[k] if k < len(one.outputs) else None),  # type: ignore[misc]
+        )
+        for k, name in enumerate(reference.names)
     ]
+    found += [
+        Tensor.of("regularisation and added losses", (*alone, "losses"), passes.map(lambda one: one.extra)),
+        Tensor.of("the loss", (*alone, "loss"), passes.map(lambda one: one.loss)),
+    ]
+    for field, what in (("gradients", "the gradient of"), ("state", "the update of")):
+        found += _of_variables(field, what, passes, (reference, candidate), pairs)
+    for k in sorted(passes.reference.input_gradients):
+        views = passes.map(lambda one, k=k: one.input_gradients.get(k))  # type: ignore[misc]
+        found.append(Tensor.of(f"the gradient of input {k}", (*alone, "value"), views))
+    return found
+
+
+def step_tensors(steps: Views[Step], sides: tuple[Any, Any], pairs: Pairs) -> list[Tensor]:
+    """Return the corresponding weights, optimizer slots and metrics after one step.
+
+    Args:
+        steps: the step.
+        sides: both observations, for labels.
+        pairs: the variables to compare.
+    """
+    found = _of_variables("weights", "weight", steps, sides, pairs)
+    partner = dict(pairs)
+    for slot, a in steps.reference.slots:
+        b = partner.get(a, -1)
+        if (slot, b) in steps.candidate.slots and a >= 0:
+            ours, theirs = sides[0].variables[a], sides[1].variables[b]
+            where = ours.layer, theirs.layer, f"optimizer.{slot}"
+            views = _picked(steps, "slots", (slot, a), (slot, b))
+            found.append(Tensor.of(f"optimizer slot {slot!r} of {str(ours)!r}", where, views))
+    for name in steps.reference.metrics:
+        if name in steps.candidate.metrics:
+            views = steps.map(lambda one, name=name: np.asarray(one.metrics[name]))  # type: ignore[misc]
+            found.append(Tensor.of(f"metric {name!r}", (None, None, f"metrics.{name}"), views))
+    return found
+
+
+def _of_variables(
+    field: str, what: str, views: Views[Any], sides: tuple[Any, Any], pairs: Pairs
+) -> list[Tensor]:
+    """Return, for each pair of variables that both sides have in a field, the tensor there."""
+    found = []
+    for a, b in pairs:
+        picked = _picked(views, field, a, b)
+        if picked.reference is not None and picked.candidate is not None:
+            ours, theirs = sides[0].variables[a], sides[1].variables[b]
+            found.append(Tensor.of(f"{what} {str(ours)!r}", (ours.layer, theirs.layer, ours.role), picked))
+    return found
+
+
+def _picked(views: Views[Any], field: str, ours: Any, theirs: Any) -> Views[Array | None]:
+    return views.map(lambda one: getattr(one, field).get(ours), lambda one: getattr(one, field).get(theirs))
+
+
+def one_sided(
+    check: str, reference: BackwardObservation, candidate: BackwardObservation, pairs: Pairs
+) -> list[Finding]:
+    """Return a finding for every weight that is trained on one side only."""
+    found = []
+    for a, b in pairs:
+        trained = a in reference.computed[0].gradients, b in candidate.computed[0].gradients
+        if trained[0] != trained[1]:
+            ours, theirs = reference.variables[a], candidate.variables[b]
+            message = (
+                f"weight {str(ours)!r} is {'trained' if trained[0] else 'frozen'} in the reference, "
+                f"{'trained' if trained[1] else 'frozen'} in the candidate"
+            )
+            found.append(Finding(check, ours.layer, theirs.layer, "trainable", *trained, message=message))
+    return found
+
+
+def zero_share(reference: BackwardObservation) -> float:
+    """Return the share of the reference's weights whose gradient is zero on every probe."""
+    names = {index for one in reference.computed for index in one.gradients}
+    alive = {index for one in reference.computed for index, g in one.gradients.items() if np.any(g)}
+    return 1 - len(alive) / len(names) if names else 0.0
 
 
 def shortened(check: str, found: Sequence[Finding], causes: Sequence[Finding]) -> list[Finding]:
@@ -116,35 +154,3 @@ def shortened(check: str, found: Sequence[Finding], causes: Sequence[Finding]) -
     more = " ..." if len(differences) > 6 else ""
     message = f"{len(differences) - 1} more tensors differ as a consequence: {rest}{more}"
     return [differences[0], Finding(check, None, None, "value", len(differences), None, message, "note")]
-
-
-@dataclass(frozen=True)
-class Label:
-    """The path of a variable's layer, and its role there."""
-
-    layer: str
-    role: str
-
-    def __str__(self) -> str:
-        return f"{self.layer}/{self.role}"
-
-
-def labels(model: keras.Model, graph: LayerGraph | None) -> list[Label]:
-    """Return a label for each of `variables_of(model)`."""
-    named: dict[int, Label] = {}
-    for node in graph.nodes if graph is not None else ():
-        for role, index in node.variables:
-            named.setdefault(index, Label(node.path, role))
-    return [named.get(i) or _from_path(model, v.path) for i, v in enumerate(variables_of(model))]
-
-
-def _from_path(model: keras.Model, path: str) -> Label:
-    """Read the layer from Keras's variable path, ``"block/dense/kernel"``."""
-    layer, _, role = path.rpartition("/")
-    inside = layer.split("/")[0] == model.name or not layer
-    return Label(layer if inside else f"{model.name}/{layer}", role)
-
-
-def both_labels(pair: Pair) -> tuple[list[Label], list[Label]]:
-    """Return the labels of both twins' variables."""
-    return labels(pair.reference, pair.reference_graph), labels(pair.candidate, pair.candidate_graph)

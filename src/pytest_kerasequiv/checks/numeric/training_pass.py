@@ -1,150 +1,122 @@
-"""Observing one twin in training mode: a pass forward and backward, and which tensors of it correspond."""
+"""Observing one model in training mode: a pass forward and backward on each batch, as `fit` makes it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
-from pytest_kerasequiv.building.workbench import compiled_for_now
-from pytest_kerasequiv.checks.numeric.losses import LossPlan
-from pytest_kerasequiv.checks.numeric.tensors import Part, VariablePairs, part_of
-from pytest_kerasequiv.checks.numeric.views import Side
+from pytest_kerasequiv.building.workbench import compiled_for_now, loss_settings
+from pytest_kerasequiv.checks.compiled.in_force import settings_of
+from pytest_kerasequiv.checks.numeric.observing import Observation, Start, alike, observed
+from pytest_kerasequiv.checks.numeric.plans import Plan
+from pytest_kerasequiv.checks.numeric.views import TwinView
+from pytest_kerasequiv.layers.fixed_training import resting_layers
 from pytest_kerasequiv.running.differentiating import Pass, differentiate
-from pytest_kerasequiv.running.float64 import Float64Unavailable
-from pytest_kerasequiv.running.perturbing import perturbed_inputs
-from pytest_kerasequiv.running.running import Runner, called
-from pytest_kerasequiv.surface.probes import Probe
+from pytest_kerasequiv.running.running import Runner, output_names
 from pytest_kerasequiv.verdict import Finding
 
-Array = NDArray[np.generic]
+T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Observation:
-    """What one model does in training mode on each probe, as plain data; see `answers.Observation`."""
+@dataclass(frozen=True, kw_only=True)
+class TrainingObservation(Observation[T]):
+    """What observations in training mode have in common.
+
+    Attributes:
+        kind: class name of the model.
+        has_loss: whether the model is compiled with a loss.
+        mean_square: whether the loss is a mean square against the targets, as the reference has none.
+        resting: kinds of the layers that `fit` runs in inference mode, as ``call`` takes no ``training``.
+    """
+
+    kind: str
+    has_loss: bool
+    mean_square: bool
+    resting: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackwardObservation(TrainingObservation[tuple[Pass, ...]]):
+    """A pass forward and backward on each probe; ``names`` are those of the flattened outputs."""
 
     names: tuple[str, ...]
-    dtype: str
-    passes: tuple[Pass, ...]
-    exact: tuple[Pass, ...] | None = None
-    perturbed: tuple[Pass, ...] | None = None
-    why_no_oracle: str | None = None
 
 
-def observe(
-    side: Side,
-    probes: Sequence[Probe],
-    plan: LossPlan,
-    *,
-    seed: int = 0,
-    oracle: bool = True,
-    perturb: bool = False,
-) -> Observation:
-    """Run one training pass of one twin on each probe.
+def observe(view: TwinView, plan: Plan) -> BackwardObservation:
+    """Run one pass of one model in training mode on each probe of a plan."""
+
+    def run(runner: Runner, starts: Sequence[Start]) -> list[tuple[Pass, ...]]:
+        return [_passes(runner, plan, start) for start in starts]
+
+    found = observed(view, plan, run)
+    return BackwardObservation(
+        **found,
+        **training_facts(view, plan, found["computed"][0]),
+        names=output_names(view.model, view.runner().sample),
+    )
+
+
+def _passes(runner: Runner, plan: Plan, start: Start) -> tuple[Pass, ...]:
+    under = start.under(runner, plan.probes[0])  # one set of values: no batch trains generic ones
+    with under.holding(), compiled_for_now(runner.model, plan.loss_for(runner.model)):
+        under.uses_loss = plan.loss is not None
+        return tuple(
+            differentiate(under, batch, targets)
+            for batch, targets in zip(start.batches, plan.targets, strict=False)
+        )
+
+
+def training_facts(view: TwinView, plan: Plan, first: Pass | None = None) -> dict[str, Any]:
+    """Return the fields of a `TrainingObservation` that are not results.
 
     Args:
-        side: the twin.
-        probes: the batches.
-        plan: the loss and the targets for each probe.
-        seed: seed of the perturbation.
-        oracle: whether the float64 twin is run too.
-        perturb: whether the float64 twin is run under perturbed weights and inputs as well.
+        view: the model.
+        plan: what it was run on.
+        first: the pass on the first probe; by default it is run.
     """
-    runner = side.runner()
-    passes = _passes(runner, plan, [probe.inputs for probe in probes])
-    exact, perturbed, why = None, None, "rtol or atol was given" if not oracle else None
-    if oracle:
-        try:
-            with side.exact_runner() as wide:
-                exact = _passes(wide, plan, [probe.inputs for probe in probes])
-                if perturb:
-                    moved = wide.perturbed(side.values, side.dtype, seed)
-                    inputs = [perturbed_inputs(probe.inputs, side.dtype, seed) for probe in probes]
-                    perturbed = _passes(moved, plan, inputs)
-        except Float64Unavailable as reason:
-            why = str(reason)
-    return Observation(plan.names, side.dtype, passes, exact, perturbed, why)
+    start = Start(view.values_for, [plan.probes[0].inputs])
+    first, again = first or _passes(view.runner(), plan, start)[0], _passes(view.runner(), plan, start)[0]
+    return {
+        "kind": type(view.model).__name__,
+        "has_loss": loss_settings(view.model) is not None,
+        "mean_square": plan.loss is None,
+        "resting": resting_layers(view.model),
+        "settings": settings_of(view.model),
+        "repeatable": alike((*first.outputs, first.loss), (*again.outputs, again.loss)),
+    }
 
 
-def _passes(runner: Runner, plan: LossPlan, inputs: Sequence[Sequence[Array]]) -> tuple[Pass, ...]:
-    with ExitStack() as stack:
-        stack.enter_context(runner.holding())
-        stack.enter_context(compiled_for_now(runner.model, plan.settings_of(runner.model)))
-        runner.uses_loss = plan.compiled
-        return tuple(differentiate(runner, batch, plan.targets[index]) for index, batch in enumerate(inputs))
-
-
-def parts_of(
-    reference: Observation, candidate: Observation, mapping: VariablePairs, index: int
-) -> list[Part]:
-    """Return the corresponding tensors of one batch's passes."""
-    passes = [
-        None if group is None else group[index]
-        for group in (
-            reference.passes,
-            candidate.passes,
-            reference.exact,
-            candidate.exact,
-            reference.perturbed,
-        )
-    ]
-    first = reference.passes[index]
-    parts = [
-        part_of(
-            f"{called(name)} in training mode",
-            (None, None, "value"),
-            passes,
-            "outputs",
-            (position, position),
-        )
-        for position, name in enumerate(reference.names)
-    ]
-    parts += [
-        Part("regularisation and added losses", (None, None, "losses"), _attribute(passes, "extra")),
-        Part("the loss", (None, None, "loss"), _attribute(passes, "loss")),
-    ]
-    for field, what in (("gradients", "the gradient of"), ("state", "the update of")):
-        for a, b in mapping.pairs:
-            if a in getattr(first, field) and b in getattr(candidate.passes[index], field):
-                ours, theirs = mapping.reference[a], mapping.candidate[b]
-                where = (ours.layer, theirs.layer, ours.role)
-                parts.append(part_of(f"{what} {str(ours)!r}", where, passes, field, (a, b)))
-    for position in sorted(first.input_gradients):
-        what = f"the gradient of input {position}"
-        parts.append(part_of(what, (None, None, "value"), passes, "input_gradients", (position, position)))
-    return parts
-
-
-def _attribute(passes: Sequence[Any], field: str) -> tuple[Array | None, ...]:
-    return tuple(None if one is None else getattr(one, field) for one in passes)
-
-
-def one_sided(
-    check: str, reference: Observation, candidate: Observation, mapping: VariablePairs
+def notes_on_loss(
+    check: str, reference: TrainingObservation[Any], candidate: TrainingObservation[Any]
 ) -> list[Finding]:
-    """Return a finding for every weight that is trained on one side only."""
-    if not reference.passes or not candidate.passes:
+    """Return what a reader should know about the loss."""
+    if reference.has_loss and not candidate.has_loss:
+        message = "only one side is compiled with a loss; the candidate was given the reference's"
+    elif candidate.has_loss and reference.mean_square:
+        message = (
+            "only the candidate is compiled with a loss, so nothing can be compared with it: a mean square "
+            "against fixed targets was used for both"
+        )
+    elif reference.mean_square:
+        message = "the twins are not compiled with a loss: a mean square against fixed targets was used"
+    else:
         return []
-    found = []
-    for a, b in mapping.pairs:
-        trained = a in reference.passes[0].gradients, b in candidate.passes[0].gradients
-        if trained[0] != trained[1]:
-            ours, theirs = mapping.reference[a], mapping.candidate[b]
-            message = (
-                f"weight {str(ours)!r} is {'trained' if trained[0] else 'frozen'} in the reference, "
-                f"{'trained' if trained[1] else 'frozen'} in the candidate"
-            )
-            found.append(Finding(check, ours.layer, theirs.layer, "trainable", *trained, message=message))
-    return found
+    return [Finding(check, None, None, "loss", None, None, message, "note")]
 
 
-def zero_share(reference: Observation) -> float:
-    """Return the share of the reference's weights whose gradient is zero on every probe."""
-    names = {index for one in reference.passes for index in one.gradients}
-    alive = {index for one in reference.passes for index, g in one.gradients.items() if np.any(g)}
-    return 1 - len(alive) / len(names) if names else 0.0
+def not_told_to_train(
+    check: str, reference: TrainingObservation[Any], candidate: TrainingObservation[Any]
+) -> list[Finding]:
+    """Return a difference where only one side's ``call`` takes no ``training``, and layers rest for it."""
+    sides = {"reference": reference, "candidate": candidate}
+    silent = [name for name, side in sides.items() if side.resting]
+    if len(silent) != 1:
+        return []
+    side = sides[silent[0]]
+    message = (
+        f"call() of {side.kind} takes no training argument, so fit runs its {', '.join(side.resting)} in "
+        f"inference mode in the {silent[0]}, in training mode in the other twin"
+    )
+    taken = not reference.resting, not candidate.resting
+    return [Finding(check, None, None, "training", *taken, message=message)]

@@ -1,11 +1,11 @@
-"""What the numeric checks need of each twin: the model, its values, and its float64 oracle."""
+"""What the numeric checks need of each twin: the model, its values, and its float64 twin."""
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -15,14 +15,17 @@ from numpy.typing import NDArray
 
 from pytest_kerasequiv.building.sources import Source
 from pytest_kerasequiv.checks.pair import Pair
+from pytest_kerasequiv.correspondence.variable_map import VariableMap
 from pytest_kerasequiv.errors import InputError, said
+from pytest_kerasequiv.layers.layer_graph import LayerGraph
 from pytest_kerasequiv.running.dtypes import least_precise_dtype
 from pytest_kerasequiv.running.float64 import Float64Unavailable, build_float64
 from pytest_kerasequiv.running.input_layout import InputLayout, input_layout
 from pytest_kerasequiv.running.narrowing import narrowing_step
 from pytest_kerasequiv.running.perturbing import generic_values
 from pytest_kerasequiv.running.running import Runner
-from pytest_kerasequiv.surface.probes import Probe, Survey, survey
+from pytest_kerasequiv.surface.masking import masks_somewhere
+from pytest_kerasequiv.surface.probes import NoProbes, Probe, Survey, joined, survey
 from pytest_kerasequiv.verdict import CheckResult, Finding, Verdict
 from pytest_kerasequiv.weights.variables import share, variables_of
 
@@ -34,7 +37,24 @@ KEPT_ORACLE = 8_000_000
 
 
 @dataclass(frozen=True)
-class Side:
+class Label:
+    """A variable in messages: the path of its layer, its role there, its own path, shape, compute dtype.
+
+    ``computes`` is the compute dtype of the layer that holds it; empty where no layer does.
+    """
+
+    layer: str
+    role: str
+    path: str = ""
+    shape: tuple[int, ...] = ()
+    computes: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.layer}/{self.role}"
+
+
+@dataclass(frozen=True)
+class TwinView:
     """One twin, ready to be observed.
 
     Attributes:
@@ -43,8 +63,7 @@ class Side:
         given: layout in which inputs are given, the reference's on both sides.
         source: makes the model again.
         dtype: the coarsest dtype it computes in.
-        why_no_oracle: why float64 is not used; ``None`` where it may be.
-        first: whether it is the reference.
+        graph: its layer graph, if it has one, for the labels of its variables.
         generic: values without those special to a fresh model; ``None`` where twins keep their own.
     """
 
@@ -53,8 +72,7 @@ class Side:
     given: InputLayout
     source: Source
     dtype: str
-    why_no_oracle: str | None = None
-    first: bool = True
+    graph: LayerGraph | None = None
     generic: list[Array] | None = None
     _kept: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
@@ -81,6 +99,13 @@ class Side:
         found: Survey = self._kept["survey"]
         return found
 
+    def labels(self) -> tuple[Label, ...]:
+        """Return a label for each of `variables_of` the model."""
+        if "labels" not in self._kept:
+            self._kept["labels"] = _labels(self.model, self.graph)
+        found: tuple[Label, ...] = self._kept["labels"]
+        return found
+
     @contextmanager
     def exact_runner(self, values: list[Array] | None = None) -> Iterator[Runner]:
         """Give a runner of the float64 twin.
@@ -89,8 +114,6 @@ class Side:
             Float64Unavailable: there is none, or it fails at what is done with it, as code that names a
                 narrower dtype does in training mode only; then there is none from then on.
         """
-        if self.why_no_oracle is not None:
-            raise Float64Unavailable(self.why_no_oracle)
         runner = self._kept.get("exact") or self._build_exact()
         if sum(value.size for value in self.values) <= KEPT_ORACLE:
             self._kept["exact"] = runner
@@ -119,32 +142,26 @@ class Side:
         return runner
 
 
-_SIDES: WeakKeyDictionary[Any, tuple[Side, Side]] = WeakKeyDictionary()
+_VIEWS: WeakKeyDictionary[Any, tuple[TwinView, TwinView]] = WeakKeyDictionary()
 
 
-def sides_of(pair: Pair) -> tuple[Side, Side]:
-    """Return both sides of a pair, prepared once.
-
-    No oracle is used where the program check has proved that both are one program: float32 then differs by
-    nothing but the order of additions between threads.
-    """
-    if pair not in _SIDES:
-        proved = pair.program_match.proved and pair.twins.weights == "copy"
-        why = "both twins are the same program, proved; rounding needs no measuring" if proved else None
-        given = input_layout(pair.reference)
-        models = pair.reference, pair.candidate
-        values = pair.reference_values, pair.candidate_values
+def views_of(pair: Pair) -> tuple[TwinView, TwinView]:
+    """Return both twins of a pair, prepared once."""
+    if pair not in _VIEWS:
         for variable, value in zip(variables_of(pair.candidate), pair.candidate_values, strict=True):
             share(variable, value)  # weights that both have alike are in memory once while neither is trained
-        sources = pair.twins.reference_source, pair.twins.candidate_source
-        reference, candidate = (
-            Side(model, own, given, source, least_precise_dtype(model), why, first, generic)
-            for model, own, source, first, generic in zip(
-                models, values, sources, (True, False), _generic(pair), strict=True
-            )
+        given = input_layout(pair.reference)
+        generic = _generic(pair)
+        twins = (
+            (pair.reference, pair.reference_values, pair.twins.reference_source, pair.reference_graph),
+            (pair.candidate, pair.candidate_values, pair.twins.candidate_source, pair.candidate_graph),
         )
-        _SIDES[pair] = reference, candidate
-    return _SIDES[pair]
+        reference, candidate = (
+            TwinView(model, values, given, source, least_precise_dtype(model), graph, own)
+            for (model, values, source, graph), own in zip(twins, generic, strict=True)
+        )
+        _VIEWS[pair] = reference, candidate
+    return _VIEWS[pair]
 
 
 def _generic(pair: Pair) -> tuple[list[Array] | None, list[Array] | None]:
@@ -154,22 +171,87 @@ def _generic(pair: Pair) -> tuple[list[Array] | None, list[Array] | None]:
     return reference, pair.variable_map.carry(reference, pair.candidate_values)
 
 
-def unmapped(pair: Pair, check: str) -> CheckResult | None:
-    """Return INCONCLUSIVE where some weights have no partner, so that no values are common; else ``None``."""
-    variables = pair.variable_map
-    if pair.twins.weights == "own" or variables.complete:
+def joint_survey(pair: Pair) -> Survey:
+    """Return what the reference takes, completed by masks, ids and tokens that only the candidate reveals.
+
+    Where both are proved one program the candidate has nothing else to reveal, and is not run.
+
+    Raises:
+        NoProbes: the reference takes nothing that can be generated.
+    """
+    reference, candidate = views_of(pair)
+    found = reference.survey()
+    if pair.program_match.proved:
+        return found
+    try:
+        return joined(found, candidate.survey())
+    except NoProbes:  # it may yet take what the reference takes
+        return replace(found, masks=found.masks or masks_somewhere(pair.candidate))
+
+
+def oracle_refused(pair: Pair, *given: float | None) -> str | None:
+    """Return why no float64 twin is needed; ``None`` where one is. ``given``: the user's tolerances."""
+    if any(part is not None for part in given):
+        return "rtol or atol was given"
+    if pair.program_match.proved and pair.twins.weights == "copy":
+        return "both twins are the same program, proved; rounding needs no measuring"
+    return None
+
+
+def _labels(model: keras.Model, graph: LayerGraph | None) -> tuple[Label, ...]:
+    named: dict[int, tuple[str, str]] = {}
+    for node in graph.nodes if graph is not None else ():
+        for role, index in node.variables:
+            named.setdefault(index, (node.path, role))
+    dtypes = _computing(model)
+    return tuple(
+        Label(*named.get(i, _from_path(model, v.path)), v.path, tuple(v.shape), dtypes.get(i, ""))
+        for i, v in enumerate(variables_of(model))
+    )
+
+
+def _from_path(model: keras.Model, path: str) -> tuple[str, str]:
+    """Read the layer from Keras's variable path, ``"block/dense/kernel"``."""
+    layer, _, role = path.rpartition("/")
+    inside = layer.split("/")[0] == model.name or not layer
+    return layer if inside else f"{model.name}/{layer}", role
+
+
+def _computing(model: keras.Model) -> dict[int, str]:
+    """Map the index of each weight to the compute dtype of the layer that holds it."""
+    index_of = {id(variable): index for index, variable in enumerate(variables_of(model))}
+    return {
+        index_of[id(variable)]: str(layer.compute_dtype)
+        for layer in reversed(list(model._flatten_layers()))
+        for variable in (*layer._trainable_variables, *layer._non_trainable_variables)
+        if id(variable) in index_of
+    }
+
+
+def unmapped(
+    check: str, variables: VariableMap, reference: Sequence[Label], candidate: Sequence[Label]
+) -> CheckResult | None:
+    """Return INCONCLUSIVE where some weights have no partner, so that no values are common; else ``None``.
+
+    Args:
+        check: name of the check on whose behalf.
+        variables: how the variables correspond.
+        reference: labels of the reference's variables.
+        candidate: labels of the candidate's.
+    """
+    if variables.complete:
         return None
 
-    def paths(model: keras.Model, indices: tuple[int, ...]) -> list[str]:
-        return [f"{v.path} {tuple(v.shape)}" for v in (variables_of(model)[index] for index in indices)]
+    def paths(labels: Sequence[Label], indices: Sequence[int]) -> list[str]:
+        return [f"{labels[index].path} {labels[index].shape}" for index in indices]
 
-    reference = paths(pair.reference, variables.unmapped_reference)
-    candidate = paths(pair.candidate, variables.unmapped_candidate)
+    ours = paths(reference, variables.unmapped_reference)
+    theirs = paths(candidate, variables.unmapped_candidate)
     message = (
         "not compared: the twins cannot be given the same weights, because some have no partner. "
-        f"Only in the reference: {', '.join(reference) or 'none'}. "
-        f"Only in the candidate: {', '.join(candidate) or 'none'}. "
+        f"Only in the reference: {', '.join(ours) or 'none'}. "
+        f"Only in the candidate: {', '.join(theirs) or 'none'}. "
         "See the weights check."
     )
-    finding = Finding(check, None, None, "weights", reference, candidate, message)
+    finding = Finding(check, None, None, "weights", ours, theirs, message)
     return CheckResult(check, Verdict.INCONCLUSIVE, None, (finding,))

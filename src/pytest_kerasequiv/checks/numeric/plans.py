@@ -1,0 +1,171 @@
+"""What both models are run on, made from the reference alone: batches, targets, losses, a seed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from pytest_kerasequiv.building.compiling import compile_settings
+from pytest_kerasequiv.building.workbench import loss_settings
+from pytest_kerasequiv.checks.numeric.views import TwinView
+from pytest_kerasequiv.errors import InputError
+from pytest_kerasequiv.running.input_layout import checked_inputs, input_layout, nan_in
+from pytest_kerasequiv.running.lockstep import trains_without_loss
+from pytest_kerasequiv.running.running import output_names
+from pytest_kerasequiv.surface.probes import Consumer, NoProbes, Probe, Survey, probes_for, training_batch
+from pytest_kerasequiv.surface.targets import targets_for
+
+Array = NDArray[np.generic]
+
+USER_ROWS = 32
+"""Most rows of the user's inputs that are trained on."""
+
+OWN = "your inputs"
+"""What the probe of the user's inputs is called."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What models are run on.
+
+    Attributes:
+        probes: the batches, in the reference's order of inputs.
+        seed: seed of the perturbation.
+        why_no_oracle: why no float64 twin is run; ``None`` where one is.
+        perturbed: whether the float64 twin is run under perturbed weights and inputs as well.
+        narrow: integer inputs of which only 0 and 1 are probed.
+        targets: for each probe, one target for each output.
+        loss: settings that compile the reference's loss, lent to a model that has none; ``None`` where the
+            reference has none: then a mean square is used for all.
+        compile: settings that compile the reference, lent likewise; ``None`` where it cannot train.
+        rate: learning rate of the plain descent; ``None`` for the one that follows from the first gradient.
+    """
+
+    probes: tuple[Probe, ...]
+    seed: int = 0
+    why_no_oracle: str | None = None
+    perturbed: bool = True
+    narrow: tuple[str, ...] = ()
+    targets: tuple[tuple[Array, ...], ...] = ()
+    loss: Mapping[str, Any] | None = None
+    compile: Mapping[str, Any] | None = None
+    rate: float | None = None
+
+    def loss_for(self, model: keras.Model) -> Mapping[str, Any] | None:
+        """Return what to compile a model (or its float64 twin) with to have its loss."""
+        return None if self.loss is None else loss_settings(model) or self.loss
+
+    def compile_for(self, model: keras.Model) -> Mapping[str, Any] | None:
+        """Return what to compile a model with to train it."""
+        return None if self.compile is None else trainable_settings(model) or self.compile
+
+    def first(self, count: int) -> Plan:
+        """Return the plan with its first probes only."""
+        return replace(self, probes=self.probes[:count], targets=self.targets[:count])
+
+    def for_candidate(self, why_no_oracle: str | None, rate: float | None = None) -> Plan:
+        """Return what is left to do for a candidate once the reference has been observed."""
+        return replace(self, perturbed=False, why_no_oracle=why_no_oracle, rate=rate)
+
+
+def inference_plan(view: TwinView, found: Survey | None, inputs: Any, **settings: Any) -> Plan:
+    """Return the user's batch and the generated ones.
+
+    Args:
+        view: the reference.
+        found: what is known of the inputs; by default what the reference alone tells.
+        inputs: the user's batch; ``None`` for none.
+        settings: further fields of the plan.
+
+    Raises:
+        NoProbes: no inputs can be generated, and the user gave none.
+        InputError: ``inputs`` do not fit the reference.
+    """
+    own = () if inputs is None else (Probe(OWN, own_inputs(view, inputs)),)
+    seed = settings.get("seed", 0)
+    try:
+        known = found or view.survey()
+        drawn = probes_for(known, seed)
+    except NoProbes:
+        if own:
+            return Plan(probes=own, **settings)
+        raise
+    generic = replace(drawn[0], name=f"{drawn[0].name}, generic weights", generic=True)
+    probes = (*own, *drawn, *([generic] if view.generic is not None else []))
+    return Plan(probes=probes, narrow=() if own else _narrow(known), **settings)
+
+
+def training_plan(
+    view: TwinView, found: Survey | None, inputs: Any, *, count: int = 2, **settings: Any
+) -> Plan:
+    """Return the user's rows and ``count`` generated batches, the targets and the losses.
+
+    Arguments and exceptions are those of `inference_plan`.
+    """
+    own: tuple[Probe, ...] = ()
+    if inputs is not None:
+        own = (Probe(OWN, tuple(array[:USER_ROWS] for array in own_inputs(view, inputs))),)
+    seed = settings.get("seed", 0)
+    try:
+        known = found or view.survey()
+        probes = (*own, *(_numbered(training_batch(known, seed + k), k) for k in range(count)))
+    except NoProbes:
+        if not own:
+            raise
+        probes = own
+    loss, compiled = loss_settings(view.model), trainable_settings(view.model)
+    shapes = [view.runner().output_shapes(probe.inputs) for probe in probes]
+    names = output_names(view.model, view.runner().sample)
+    kinds = None if loss is None else loss["loss"]
+    targets = tuple(tuple(targets_for(s, names, kinds, seed + i)) for i, s in enumerate(shapes))
+    return Plan(probes=probes, targets=targets, loss=loss, compile=compiled, **settings)
+
+
+def _numbered(probe: Probe, number: int) -> Probe:
+    return Probe(f"training batch {number + 1}", probe.inputs)
+
+
+def _narrow(found: Survey) -> tuple[str, ...]:
+    pairs = zip(found.layout.specs, found.consumers, strict=True)
+    return tuple(spec.name for spec, consumer in pairs if "int" in spec.dtype and consumer == Consumer())
+
+
+def trainable_settings(model: keras.Model) -> dict[str, Any] | None:
+    """Return settings that can train: with a loss, compiled or the model's own; without XLA.
+
+    XLA draws other dropout masks.
+    """
+    settings = compile_settings(model)
+    if settings is None or (settings.get("loss") is None and not trains_without_loss(model)):
+        return None
+    return {**settings, "jit_compile": False}
+
+
+def own_inputs(view: TwinView, inputs: Any) -> tuple[Array, ...]:
+    """Return the user's inputs, flattened in the reference's order.
+
+    Raises:
+        InputError: they do not fit the reference, or hold NaN for which the reference returns no numbers.
+    """
+    layout = input_layout(view.model)
+    arrays = tuple(checked_inputs(inputs, layout))
+    held = nan_in(arrays, layout)
+    if held is not None and not _copes(view, arrays):
+        raise InputError(
+            f"{held}; the reference returns NaN for them, so nothing can be compared: remove or impute them"
+        )
+    return arrays
+
+
+def _copes(view: TwinView, arrays: Sequence[Array]) -> bool:
+    """Tell whether the reference returns numbers for NaN."""
+    runner = view.runner()
+    with runner.holding():
+        runner.reset_all()
+        outputs = runner.infer(arrays).outputs
+    return not any(output.dtype.kind == "f" and bool(np.isnan(output).any()) for output in outputs)

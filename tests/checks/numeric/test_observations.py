@@ -1,0 +1,136 @@
+"""Observations: plain data of one model, on a plan of the reference alone, that compare alike from a file."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from pytest_kerasequiv.building.twins import Twins
+from pytest_kerasequiv.checks import gradients, outputs, updates
+from pytest_kerasequiv.checks.numeric.plans import inference_plan, training_plan
+from pytest_kerasequiv.checks.numeric.views import views_of
+from pytest_kerasequiv.checks.pair import Pair
+from pytest_kerasequiv.plain_data import from_data, to_data
+from pytest_kerasequiv.verdict import Verdict
+
+
+def net(*extra, activation="relu", rate=0.3, compiled=True):
+    def build():
+        inputs = keras.Input((6, 3), name="steps")
+        x = layers.LSTM(4, name="lstm")(layers.Masking(name="mask")(inputs))
+        x = layers.BatchNormalization(name="norm")(layers.Dense(5, activation=activation, name="dense")(x))
+        for make in extra:
+            x = make()(x)
+        model = keras.Model(inputs, {"y": layers.Dropout(rate, name="drop")(x)}, name="net")
+        if compiled:
+            model.compile("adam", "mse", metrics=["mae"])
+        return model
+
+    return build
+
+
+PAIRS = {
+    "same": (net(), net(lambda: layers.Activation("linear"))),
+    "activation": (net(), net(activation="elu")),
+    "rate": (net(), net(rate=0.4)),
+}
+
+
+def observed(check, pair):
+    """Observe both twins on a plan made from the reference alone."""
+    views = views_of(pair)
+    if check is outputs:
+        plan = inference_plan(views[0], None, None)
+        reference = check.observe(views[0], plan)
+        return reference, check.observe(views[1], plan.for_candidate(reference.why_no_oracle))
+    plan = training_plan(views[0], None, None, count=2)
+    reference = check.observe(views[0], plan)
+    rate = getattr(reference, "rate", None)
+    return reference, check.observe(views[1], plan.for_candidate(reference.why_no_oracle, rate))
+
+
+def through_files(value, path):
+    data, arrays = to_data(value)
+    np.savez(path / "arrays.npz", **arrays)
+    with np.load(path / "arrays.npz", allow_pickle=False) as read:
+        return from_data(json.loads(json.dumps(data, allow_nan=False)), read)
+
+
+@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.parametrize("check", [outputs, gradients, updates], ids=lambda check: check.NAME)
+def test_observations_compare_alike_from_a_file(check, name, tmp_path):
+    pair = Pair(Twins(*PAIRS[name]))
+    sides = observed(check, pair)
+    result = check.compare(*sides, pair.variable_map)
+    same = name == "same" or (name == "rate" and check is outputs)
+    assert result.verdict is (Verdict.EQUIVALENT if same else Verdict.DIFFERENT)
+    assert result.figures["tolerance"]["origin"] == "derived"
+    again = check.compare(*(through_files(side, tmp_path) for side in sides), pair.variable_map)
+    assert json.dumps(again.to_dict()) == json.dumps(result.to_dict())
+
+
+def test_a_reference_without_a_loss_is_compared_by_a_mean_square(tmp_path):
+    pair = Pair(Twins(net(compiled=False), net(lambda: layers.Activation("linear"))))
+    result = gradients.compare(*observed(gradients, pair), pair.variable_map)
+    assert result.verdict is Verdict.EQUIVALENT
+    assert "only the candidate is compiled with a loss" in result.notes[0].message
+    assert list(updates.run(pair, steps=1).figures["steps"]) == ["sgd"]
+
+
+def test_a_candidate_without_a_loss_is_lent_the_references():
+    pair = Pair(Twins(net(), net(lambda: layers.Activation("linear"), compiled=False)))
+    result = updates.run(pair, steps=1)
+    assert result.verdict is Verdict.EQUIVALENT
+    assert list(result.figures["steps"]) == ["sgd", "compiled"]
+    assert any("the candidate was given the reference's" in note.message for note in result.notes)
+
+
+class Noisy(layers.Layer):
+    """Draws random numbers that no seed reaches."""
+
+    def call(self, x):
+        return x + keras.ops.convert_to_tensor(np.random.default_rng().normal(size=(1, 5)), x.dtype)
+
+
+def test_numbers_that_a_model_does_not_repeat_are_no_answer():
+    pair = Pair(Twins(net(Noisy), net(Noisy, compiled=False)))
+    for check in (outputs, gradients, updates):
+        result = check.run(pair)
+        assert (result.verdict, result.findings[0].field) == (Verdict.INCONCLUSIVE, "stochastic")
+
+
+class Silent(keras.Model):
+    """Its ``call`` takes no ``training``, so `fit` passes none."""
+
+    def __init__(self, rate=0.5):
+        super().__init__(name="net")
+        self.block = keras.Sequential([layers.Dense(8), layers.Dropout(rate), layers.BatchNormalization()])
+        self.out = layers.Dense(1)
+
+    def call(self, x):
+        return self.out(self.block(x))
+
+
+class Told(Silent):
+    """Takes it, so that the layers inside get it however deep they lie."""
+
+    def call(self, x, training=None):
+        return self.out(self.block(x))
+
+
+def test_a_call_without_training_is_named_first():
+    pair = Pair(Twins(Told, Silent, input_shape=(4,), compile={"optimizer": "adam", "loss": "mse"}))
+    for check in (gradients, updates):
+        first = check.run(pair).findings[0]
+        assert (first.field, first.reference, first.candidate) == ("training", True, False)
+        assert first.message.startswith("call() of Silent takes no training argument")
+        assert "fit runs its BatchNormalization, Dropout in inference mode in the candidate" in first.message
+
+
+def test_fit_runs_dropout_in_inference_mode_where_call_takes_no_training():
+    options = {"input_shape": (4,), "compile": {"optimizer": "adam", "loss": "mse"}}
+    pair = Pair(Twins(Silent, lambda: Silent(rate=0.1), **options))
+    assert gradients.run(pair).verdict is Verdict.EQUIVALENT
+    assert updates.run(pair).verdict is Verdict.EQUIVALENT
