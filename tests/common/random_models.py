@@ -1,0 +1,195 @@
+"""Random models over as many classes of `keras.layers` as possible: recipes, builders, what may change.
+
+A `Recipe` is plain data: the kind of input, the layers with their arguments, how the model trains, what code
+of the user's it has. `builder` makes a builder of it in one of several *forms*, which all are the same model.
+`changes` lists the recipes that are another model by one value; `ground_truth` tells whether they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import keras
+import numpy as np
+from tests.common.own_code import OWN, with_own_code
+from tests.common.random_layers import INPUTS, PARTS, SPECIAL_VALUES, Part
+
+FORMS = ("functional", "sequential", "nested", "subclass", "reversed")
+"""The ways in which one recipe is written down."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A model as plain data; a layer is the index of its part and its arguments."""
+
+    kind: str
+    layers: tuple[tuple[int, tuple[tuple[str, Any], ...]], ...]
+    loss: str = "mse"
+    optimizer: tuple[str, float] = ("adam", 1e-3)
+    own: tuple[tuple[str, Any], ...] = ()
+
+    def __str__(self) -> str:
+        told = [
+            f"{PARTS[index].name}({', '.join(f'{k}={v!r}' for k, v in given)})"
+            for index, given in self.layers
+        ]
+        own = "".join(f", {name} {value}" for name, value in self.own)
+        return f"{self.kind}: {' -> '.join(told)}; {self.optimizer[0]}({self.optimizer[1]}), {self.loss}{own}"
+
+
+def draw(choose: Callable[[Sequence[Any]], Any], length: int = 4) -> Recipe:
+    """Return a recipe; ``choose`` picks one of a sequence."""
+    first = kind = choose(list(INPUTS))
+    drawn = []
+    for _ in range(length):
+        index = choose([i for i, part in enumerate(PARTS) if _fits(part, kind)])
+        part = PARTS[index]
+        drawn.append((index, tuple((name, choose(list(values))) for name, values in _values(part).items())))
+        kind = part.gives or kind
+    optimizer = choose(["adam", "sgd", "rmsprop"]), choose([1e-3, 1e-2])
+    names = {choose([None, *OWN]), choose([None, None, *OWN])} - {None}
+    own = tuple((name, choose(list(OWN[name]))) for name in sorted(names))
+    return Recipe(first, tuple(drawn), choose(["mse", "mae"]), optimizer, own)
+
+
+def _fits(part: Part, kind: str) -> bool:
+    return part.takes == kind or (part.takes == "any" and kind not in {"ids"})
+
+
+def _values(part: Part) -> dict[str, Sequence[Any]]:
+    special = SPECIAL_VALUES.get(part.name, {})
+    return {name: values for name, values in part.values.items() if name not in special}
+
+
+def make_layers(recipe: Recipe) -> list[Any]:
+    """Return new layers for a recipe."""
+    return [
+        PARTS[i].make({**SPECIAL_VALUES.get(PARTS[i].name, {}), **dict(given)}) for i, given in recipe.layers
+    ]
+
+
+class Stacked(keras.Model):
+    """The layers of a recipe as a subclassed model, made attributes in a given order."""
+
+    def __init__(self, made: Sequence[Any], order: Sequence[int]) -> None:
+        super().__init__()
+        for index in order:
+            setattr(self, f"layer_{index}", made[index])
+        self.count = len(made)
+
+    def call(self, x: Any, training: bool | None = None) -> Any:
+        """Run the layers one after the other."""
+        for index in range(self.count):
+            layer = getattr(self, f"layer_{index}")
+            x = layer(x, training=training) if "training" in layer._call_signature.parameters else layer(x)
+        return x
+
+
+def builder(recipe: Recipe, form: str = "functional") -> Callable[[], keras.Model]:
+    """Return a builder of the compiled model of a recipe, written in one of `FORMS`."""
+
+    def build() -> keras.Model:
+        shape, dtype = INPUTS[recipe.kind]
+        made = make_layers(recipe)
+        model = _FORMS[form](made, shape, dtype)
+        name, rate = recipe.optimizer
+        optimizer = keras.optimizers.get({"class_name": name, "config": {"learning_rate": rate}})
+        model, compiled = with_own_code(model, dict(recipe.own), recipe.loss, keras.Input(shape, dtype=dtype))
+        model.compile(optimizer, **compiled)
+        return model
+
+    build.__name__ = build.__qualname__ = form
+    return build
+
+
+def _functional(made: Sequence[Any], shape: tuple[int, ...], dtype: str) -> keras.Model:
+    inputs = x = keras.Input(shape, dtype=dtype)
+    for layer in made:
+        x = layer(x)
+    return keras.Model(inputs, x)
+
+
+def _sequential(made: Sequence[Any], shape: tuple[int, ...], dtype: str) -> keras.Model:
+    return keras.Sequential([keras.Input(shape, dtype=dtype), *made])
+
+
+def _nested(made: Sequence[Any], shape: tuple[int, ...], dtype: str) -> keras.Model:
+    inputs = x = keras.Input(shape, dtype=dtype)
+    half = len(made) // 2
+    for layer in made[:half]:
+        x = layer(x)
+    inner = y = keras.Input(x.shape[1:], dtype=x.dtype)
+    for layer in made[half:]:
+        y = layer(y)
+    return keras.Model(inputs, keras.Model(inner, y)(x))
+
+
+def _stacked(made: Sequence[Any], shape: tuple[int, ...], dtype: str) -> keras.Model:
+    model = Stacked(made, range(len(made)))
+    model(keras.Input(shape, dtype=dtype))
+    return model
+
+
+def _reversed(made: Sequence[Any], shape: tuple[int, ...], dtype: str) -> keras.Model:
+    model = Stacked(made, range(len(made))[::-1])
+    model(keras.Input(shape, dtype=dtype))
+    return model
+
+
+_FORMS: dict[str, Callable[[Sequence[Any], tuple[int, ...], str], keras.Model]] = {
+    "functional": _functional,
+    "sequential": _sequential,
+    "nested": _nested,
+    "subclass": _stacked,
+    "reversed": _reversed,
+}
+
+
+@dataclass(frozen=True)
+class Change:
+    """One argument of one layer, or of the training, with another value."""
+
+    what: str
+    recipe: Recipe
+
+
+def changes(recipe: Recipe) -> Iterator[Change]:
+    """Yield every recipe that is another one by one value."""
+    for place, (index, given) in enumerate(recipe.layers):
+        for name, values in _values(PARTS[index]).items():
+            for value in values:
+                if value != dict(given)[name]:
+                    others = tuple((k, value if k == name else v) for k, v in given)
+                    changed = (*recipe.layers[:place], (index, others), *recipe.layers[place + 1 :])
+                    yield Change(f"{PARTS[index].name}.{name}={value!r}", replace(recipe, layers=changed))
+    for place, (name, value) in enumerate(recipe.own):
+        other = next(v for v in OWN[name] if v != value)
+        own = (*recipe.own[:place], (name, other), *recipe.own[place + 1 :])
+        yield Change(f"own {name} {other}", replace(recipe, own=own))
+    if "loss_label" not in dict(recipe.own):
+        yield Change("loss", replace(recipe, loss="mae" if recipe.loss == "mse" else "mse"))
+    name, rate = recipe.optimizer
+    yield Change("learning rate", replace(recipe, optimizer=(name, rate * 1.01)))
+
+
+def batch(kind: str, seed: int, size: int = 5) -> np.ndarray[Any, Any]:
+    """Return a random batch of a kind of input."""
+    shape, dtype = INPUTS[kind]
+    rng = np.random.default_rng(seed)
+    if dtype == "int32":
+        return rng.integers(0, 11, (size, *shape)).astype(dtype)
+    scale = 255 if kind == "image" and seed % 2 else 1
+    return (scale * rng.standard_normal((size, *shape))).astype(dtype)
+
+
+def builds(recipe: Recipe) -> bool:
+    """Whether Keras takes a recipe at all."""
+    try:
+        model = builder(recipe)()
+        return bool(keras.ops.size(model(batch(recipe.kind, 0))) > 0)
+    except Exception:  # whatever Keras says to a random stack of layers
+        return False
+    finally:
+        keras.backend.clear_session()
