@@ -13,7 +13,10 @@ from numpy.typing import NDArray
 
 from pytest_kerasequiv.building.twins import Twins
 from pytest_kerasequiv.checks import tolerance
-from pytest_kerasequiv.correspondence.variable_map import VariableMap, map_variables
+from pytest_kerasequiv.checks.trying_maps import chosen_map
+from pytest_kerasequiv.correspondence.known import known_variables
+from pytest_kerasequiv.correspondence.mapping import possible_maps
+from pytest_kerasequiv.correspondence.variable_map import VariableMap
 from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.keras_access.random_state import preserved_state
 from pytest_kerasequiv.layers.graph_reading import layer_graph
@@ -150,12 +153,19 @@ class Pair:
 
     @cached_property
     def variable_map(self) -> VariableMap:
-        """How the variables correspond: by the program where proved, else the graph, else assignment."""
-        return map_variables(
-            self.reference,
-            self.candidate,
+        """How the variables correspond: by the program where proved, else the graph, else a hypothesis.
+
+        Where several maps are possible, each is tried on one batch.
+        """
+        maps = possible_maps(
+            known_variables(self.reference),
+            known_variables(self.candidate),
             layer_match=self.layer_match,
             program_match=self.program_match,
+            programs=(self.reference_program, self.candidate_program),
+        )
+        return chosen_map(
+            maps, self.reference, self.candidate, own=self.twins.weights == "own", seed=self.seed
         )
 
     @cached_property

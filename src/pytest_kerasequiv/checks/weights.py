@@ -145,10 +145,28 @@ class _Judge:
         """The numbers of the map."""
         return {
             "map": self.map.source,
+            "certain": self.map.certain,
+            "maps_tried": self.map.tried,
             "pairs": len(self.map.pairs),
+            "table": self._table(),
             "unmapped_reference": [self._name("reference", i) for i in self.map.unmapped_reference],
             "unmapped_candidate": [self._name("candidate", j) for j in self.map.unmapped_candidate],
         }
+
+    def _table(self) -> list[dict[str, Any]]:
+        """One row for each pair: both paths, both shapes, and what tells that they correspond."""
+        return [
+            {
+                "reference": self._name("reference", index),
+                "candidate": self._name("candidate", other),
+                "reference_shape": list(self.reference.facts[index].shape),
+                "candidate_shape": list(self.candidate.facts[other].shape),
+                "carried": str(self.map.carried.get((index, other), "as it is" if same else "reshaped")),
+                "by": self.map.source,
+            }
+            for index, other in self.weights
+            for same in [self.reference.facts[index].shape == self.candidate.facts[other].shape]
+        ]
 
     def source(self) -> Iterator[Finding]:
         """Say so where the map is no more than a good guess."""
@@ -159,14 +177,28 @@ class _Judge:
                 f"the layers do not tell which variable {named}{more} is; mapped by path, shape and dtype"
             )
             yield Finding(NAME, None, None, "map", None, None, message, "note")
-        if self.map.source != "assignment":
+        if self.map.source not in ("use", "hypothesis"):
             return
+        yield Finding(NAME, None, None, "map", None, None, self._told(), "note")
+
+    def _told(self) -> str:
+        if self.map.source == "use":
+            return (
+                "which variable is which follows from shapes, what the layers' classes call them and the "
+                "order in which the programs use them: they leave one map"
+            )
+        if self.map.tried and self.map.certain:
+            return f"the variables were mapped by trying: map number {self.map.tried} gives the same outputs"
+        if self.map.tried:
+            return (
+                f"which variable is which is not certain: {self.map.tried} maps were tried, and none gives "
+                "the same outputs"
+            )
         doubt = f"; {len(self.map.ambiguous)} groups could be mapped otherwise" if self.map.ambiguous else ""
-        message = (
+        return (
             "neither the program nor a layer graph tells which variable is which; they were mapped by "
             f"path, shape, dtype and order{doubt}"
         )
-        yield Finding(NAME, None, None, "map", None, None, message, "note")
 
     def partners(self) -> Iterator[Finding]:
         """Variables without a partner, or whose partner has another shape."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 from pytest_kerasequiv.layers.colours import Colours, consumers_of
@@ -16,8 +17,22 @@ NEIGHBOUR = 1.5  # for each side, sources and consumers, on which the nodes meet
 LARGEST_TABLE = 160_000  # cells of the alignment's table; beyond it, runs of equal tokens are aligned first
 
 
-def align(reference: LayerGraph, candidate: LayerGraph, ours: Colours, theirs: Colours) -> dict[int, int]:
-    """Return node of the reference -> node of the candidate, for as many nodes as have a counterpart.
+@dataclass(frozen=True)
+class Alignment:
+    """A correspondence of two graphs that are not isomorphic.
+
+    Attributes:
+        pairing: node of the reference -> node of the candidate.
+        told: nodes of the reference whose partner is certain: what it is computed from, or what is computed
+            from it, is the same and occurs once on each side.
+    """
+
+    pairing: dict[int, int]
+    told: frozenset[int]
+
+
+def align(reference: LayerGraph, candidate: LayerGraph, ours: Colours, theirs: Colours) -> Alignment:
+    """Pair as many nodes as have a counterpart.
 
     What is computed from the same past is paired from the inputs on, what leads to the same future from
     the outputs back. Between these, pairs spread along equal edges, and the rest is aligned as a sequence,
@@ -28,12 +43,13 @@ def align(reference: LayerGraph, candidate: LayerGraph, ours: Colours, theirs: C
         state.pair(index, other)
     state.pair_unique(ours.past, theirs.past)
     state.pair_unique(ours.future, theirs.future)
+    told = frozenset(state.pairing)
     state.spread(ours.label, theirs.label)
     state.sequence(ours.label, theirs.label)
     state.spread(ours.label, theirs.label)
     state.spread(*state.kinds)
     state.replaced()
-    return state.pairing
+    return Alignment(state.pairing, told)
 
 
 class _Alignment:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pytest_kerasequiv.layers.alignment import align
 from pytest_kerasequiv.layers.colours import colour
@@ -25,6 +25,7 @@ class Match:
         rules: the benign rewrites that were needed, where.
         edits: the differences, empty if isomorphic.
         variables: (index, index) of variables in the same role of layers that correspond.
+        told: those of the variables, where the graphs are not isomorphic, whose layers surely correspond.
         symmetries: interchangeable parts: where another correspondence of the variables is as good.
         dead_reference: variables of the reference that no output needs, and that have no partner for it.
         dead_candidate: the same for the candidate.
@@ -35,6 +36,7 @@ class Match:
     rules: tuple[RuleUse, ...]
     edits: tuple[Edit, ...]
     variables: tuple[tuple[int, int], ...] = ()
+    told: tuple[tuple[int, int], ...] = ()
     symmetries: tuple[Symmetry, ...] = ()
     dead_reference: tuple[int, ...] = ()
     dead_candidate: tuple[int, ...] = ()
@@ -50,10 +52,12 @@ def match(reference: LayerGraph, candidate: LayerGraph) -> Match:
     exact = isomorphism(ours.graph, theirs.graph)
     if exact is not None:
         return _as_match(ours, theirs, exact.pairing, (), exact.symmetries)
-    pairing = align(ours.graph, theirs.graph, *colour([ours.graph, theirs.graph]))
-    found = edits(ours.graph, theirs.graph, pairing, as_read=(reference, candidate))
+    aligned = align(ours.graph, theirs.graph, *colour([ours.graph, theirs.graph]))
+    found = edits(ours.graph, theirs.graph, aligned.pairing, as_read=(reference, candidate))
     found = found or (_unlocated(reference, candidate),)
-    return _as_match(ours, theirs, pairing, found, ())
+    told = {index: aligned.pairing[index] for index in aligned.told}
+    as_match = _as_match(ours, theirs, aligned.pairing, found, ())
+    return replace(as_match, told=variables_of_pairs(ours.graph, theirs.graph, told))
 
 
 def _as_match(

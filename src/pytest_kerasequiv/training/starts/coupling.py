@@ -63,7 +63,7 @@ def coupling(twins: Twins, variable_map: Callable[[], VariableMap]) -> Coupling 
     if _equal(*given):
         return None
     mapped = variable_map()
-    if not mapped.complete or mapped.source == "assignment" or mapped.unmapped_candidate:
+    if not mapped.complete or not mapped.certain or mapped.unmapped_candidate:
         return None
     if _equal(mapped.carry(*given), given[1]) or not _same_draws(*sources, mapped):
         return None

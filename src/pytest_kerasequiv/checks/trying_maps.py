@@ -1,0 +1,85 @@
+"""Trying possible maps of the variables: under which of them do both models give the same outputs?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from pytest_kerasequiv.correspondence.variable_map import VariableMap
+from pytest_kerasequiv.running.input_layout import input_layout
+from pytest_kerasequiv.running.perturbing import generic_values
+from pytest_kerasequiv.running.running import Runner
+from pytest_kerasequiv.surface.probes import NoProbes, Probe, probes_for, survey
+from pytest_kerasequiv.weights.variables import values_of
+
+Arrays = Sequence[NDArray[np.generic]]
+
+AGREES = 1e-3
+"""How far outputs may be apart, relative to the largest: another map moves them by about their size."""
+
+
+def chosen_map(
+    maps: Sequence[VariableMap], reference: keras.Model, candidate: keras.Model, *, own: bool, seed: int
+) -> VariableMap:
+    """Return the first map under which the outputs agree on one batch; else the likeliest.
+
+    Where both keep the weights they came with, the values say which variable is which.
+
+    Args:
+        maps: the possible maps, the likeliest first.
+        reference: the built reference.
+        candidate: the built candidate.
+        own: both keep the weights they came with.
+        seed: seed of the batch and the weights.
+    """
+    if len(maps) == 1:
+        return maps[0]
+    if own:
+        both = values_of(reference), values_of(candidate)
+        return max(maps, key=lambda one: _equal_values(one, *both))
+    values = generic_values(reference, values_of(reference), seed)
+    ours = Runner(reference, values)
+    with ours.holding():
+        try:
+            probe = _smallest(probes_for(survey(reference), seed))
+        except NoProbes:
+            return maps[0]
+        ours.reset_all()
+        expected = ours.infer(probe.inputs).outputs
+    theirs = Runner(candidate, values_of(candidate), given=input_layout(reference))
+    for number, one in enumerate(maps, 1):
+        if _agree(theirs.under(one.carry(values, theirs.values)), probe, expected):
+            return replace(one, tried=number, certain=True)
+    return replace(maps[0], tried=len(maps))
+
+
+def _equal_values(one: VariableMap, ours: Arrays, theirs: Arrays) -> int:
+    carried = one.carry(ours, theirs)
+    return sum(bool(np.array_equal(carried[other], theirs[other])) for _, other in one.pairs)
+
+
+def _smallest(probes: Sequence[Probe]) -> Probe:
+    """Return the first of the probes that are no single row."""
+    return next((probe for probe in probes if probe.batch_size > 1), probes[0])
+
+
+def _agree(runner: Runner, probe: Probe, expected: Arrays) -> bool:
+    with runner.holding():
+        runner.reset_all()
+        try:
+            outputs = runner.infer(probe.inputs).outputs
+        except Exception:  # a model that refuses what the other takes agrees under no map
+            return False
+    return len(outputs) == len(expected) and all(map(_near, expected, outputs))
+
+
+def _near(ours: NDArray[np.generic], theirs: NDArray[np.generic]) -> bool:
+    if ours.size != theirs.size or ours.dtype.kind not in "fiub":
+        return ours.shape == theirs.shape and bool(np.all(ours == theirs))
+    first, second = np.asarray(ours, float).ravel(), np.asarray(theirs, float).ravel()
+    scale = float(np.max(np.abs(first[np.isfinite(first)]), initial=0.0))
+    return bool(np.allclose(first, second, rtol=AGREES, atol=AGREES * scale, equal_nan=True))

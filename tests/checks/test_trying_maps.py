@@ -1,0 +1,95 @@
+"""Where several maps of the variables are possible, the one under which both models agree is taken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import pytest
+from keras import ops
+
+from pytest_kerasequiv import Verdict, compare
+
+L = keras.layers
+
+
+def net(shape: tuple[int, ...], body: Callable[[Any], Any], **options: Any) -> Callable[[], keras.Model]:
+    def build() -> keras.Model:
+        inputs = keras.Input(shape, **options)
+        return keras.Model(inputs, body(inputs))
+
+    return build
+
+
+def one(shape: tuple[int, ...], layer: Callable[[], Any], **options: Any) -> Callable[[], keras.Model]:
+    return net(shape, lambda inputs: layer()(inputs), **options)  # noqa: PLW0108 - a new layer for each build
+
+
+class Turned(L.Layer):
+    """A Dense layer without bias whose kernel is held the other way round."""
+
+    def build(self, shape: Any) -> None:
+        self.w = self.add_weight(shape=(5, shape[-1]), name="w")
+
+    def call(self, x: Any) -> Any:
+        return ops.matmul(x, ops.transpose(self.w))
+
+
+class Normalised(L.Layer):
+    """A BatchNormalization by hand, its variables made in another order under other names."""
+
+    def build(self, shape: Any) -> None:
+        size = (shape[-1],)
+        self.a = self.add_weight(shape=size, initializer="ones", trainable=False, name="a")
+        self.b = self.add_weight(shape=size, initializer="zeros", trainable=False, name="b")
+        self.c = self.add_weight(shape=size, initializer="zeros", name="c")
+        self.d = self.add_weight(shape=size, initializer="ones", name="d")
+
+    def call(self, x: Any) -> Any:
+        return (x - self.b) / ops.sqrt(self.a + 1e-3) * self.d + self.c
+
+
+PAIRS = {
+    "kernel held the other way round": (
+        one((4,), lambda: L.Dense(5, use_bias=False)),
+        one((4,), Turned),
+    ),
+    "one-hot and Dense as Embedding": (
+        one((5,), lambda: L.Embedding(9, 3), dtype="int32"),
+        net((5,), lambda i: L.Dense(3, use_bias=False)(ops.one_hot(i, 9)), dtype="int32"),
+    ),
+    "cells in one loop": (
+        one((5, 3), lambda: L.RNN([L.GRUCell(4), L.GRUCell(4)])),
+        net((5, 3), lambda i: L.GRU(4)(L.GRU(4, return_sequences=True)(i))),
+    ),
+    "BatchNormalization by hand": (
+        net((4,), lambda i: L.BatchNormalization()(L.Dense(4)(i))),
+        net((4,), lambda i: Normalised()(L.Dense(4)(i))),
+    ),
+    "Flatten and Dense as EinsumDense": (
+        net((3, 4), lambda i: L.Dense(5)(L.Flatten()(i))),
+        one((3, 4), lambda: L.EinsumDense("abc,bcd->ad", output_shape=(5,), bias_axes="d")),
+    ),
+    "Conv1D as Conv2D of height 1": (
+        one((6, 4), lambda: L.Conv1D(3, 2)),
+        net((6, 4), lambda i: ops.squeeze(L.Conv2D(3, (1, 2))(ops.expand_dims(i, 1)), 1)),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_the_outputs_agree_under_the_map_that_is_found(name: str) -> None:
+    reference, candidate = PAIRS[name]
+    report = compare(reference, candidate, checks=["weights", "outputs"])
+    assert report["outputs"].verdict is Verdict.EQUIVALENT
+    assert report["weights"].figures["certain"]
+
+
+def test_the_map_is_in_the_figures_as_a_table() -> None:
+    report = compare(*PAIRS["kernel held the other way round"], checks=["weights"])
+    (row,) = report["weights"].figures["table"]
+    assert row["reference"].endswith("dense/kernel")
+    assert row["candidate"].endswith("turned/w")
+    assert (row["reference_shape"], row["candidate_shape"]) == ([4, 5], [5, 4])
+    assert "[1, 0]" in row["carried"]

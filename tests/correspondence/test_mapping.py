@@ -1,0 +1,162 @@
+"""Maps of variables that no proof and no isomorphic graph gives: by roles, shapes and the order of use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import pytest
+from keras import ops
+
+from pytest_kerasequiv.correspondence.known import known_variables
+from pytest_kerasequiv.correspondence.mapping import possible_maps
+from pytest_kerasequiv.correspondence.variable_map import VariableMap
+from pytest_kerasequiv.layers.graph_reading import layer_graph
+from pytest_kerasequiv.layers.layer_graph import NoLayerGraph
+from pytest_kerasequiv.layers.matching import Match, match
+from pytest_kerasequiv.program import match_programs, trace
+
+L = keras.layers
+Build = Callable[[], keras.Model]
+
+
+def maps_of(reference: Build, candidate: Build) -> tuple[tuple[VariableMap, ...], list[Any], list[Any]]:
+    """Return the possible maps, and the variables of both sides."""
+    models = reference(), candidate()
+    programs = trace(models[0]), trace(models[1])
+    known = known_variables(models[0]), known_variables(models[1])
+    found = possible_maps(
+        *known,
+        layer_match=_layer_match(*models),
+        program_match=match_programs(*programs),
+        programs=programs,
+    )
+    return found, list(known[0]), list(known[1])
+
+
+def _layer_match(reference: keras.Model, candidate: keras.Model) -> Match | None:
+    try:
+        return match(layer_graph(reference), layer_graph(candidate))
+    except NoLayerGraph:
+        return None
+
+
+class Chain(keras.Model):
+    """Equal layers in a row, made from the last to the first where ``turned``."""
+
+    def __init__(self, depth: int, *, turned: bool, activations: dict[int, str] | None = None) -> None:
+        super().__init__()
+        self.scale = 2.0 if turned else 0.5
+        self.turned = turned
+        order = range(depth)[:: -1 if turned else 1]
+        self.made = [L.Dense(4, activation=(activations or {}).get(k, "tanh"), name=f"at{k}") for k in order]
+
+    def call(self, x: Any) -> Any:
+        for layer in self.made[:: -1 if self.turned else 1]:
+            x = layer(x)
+        return x / self.scale if self.turned else x * self.scale
+
+
+def chain(depth: int, *, turned: bool = False, **more: Any) -> Build:
+    def build() -> keras.Model:
+        model = Chain(depth, turned=turned, **more)
+        model(keras.Input((4,)))
+        return model
+
+    return build
+
+
+def net(shape: tuple[int, ...], body: Callable[[Any], Any]) -> Build:
+    def build() -> keras.Model:
+        inputs = keras.Input(shape)
+        return keras.Model(inputs, body(inputs))
+
+    return build
+
+
+def one(shape: tuple[int, ...], layer: Callable[[], Any]) -> Build:
+    return net(shape, lambda inputs: layer()(inputs))  # noqa: PLW0108 - a new layer for each build
+
+
+@pytest.mark.parametrize("depth", [3, 40])
+def test_equal_layers_in_a_row_are_told_by_the_order_of_use(depth: int) -> None:
+    (found,), ours, theirs = maps_of(chain(depth), chain(depth, turned=True))
+    assert found.certain
+    assert found.source == "use"
+    assert all(ours[i].path.split("/")[-2:] == theirs[j].path.split("/")[-2:] for i, j in found.pairs)
+
+
+def test_two_faults_in_a_row_of_equal_layers_leave_the_map_certain() -> None:
+    (found,), ours, theirs = maps_of(chain(12), chain(12, turned=True, activations={3: "relu", 7: "relu"}))
+    assert found.certain
+    assert all(ours[i].path.split("/")[-2:] == theirs[j].path.split("/")[-2:] for i, j in found.pairs)
+
+
+def attention(order: str, scale: float) -> Build:
+    class Attention(keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.parts = {name: L.Dense(4, name=name) for name in order}
+
+        def call(self, x: Any) -> Any:
+            query, key, value = (self.parts[name](scale * x) for name in "qkv")
+            weights = ops.softmax(ops.matmul(query, ops.transpose(key, (0, 2, 1))))
+            return ops.matmul(weights, value)
+
+    def build() -> keras.Model:
+        model = Attention()
+        model(keras.Input((5, 4)))
+        return model
+
+    return build
+
+
+def test_parallel_layers_are_told_by_what_is_made_of_them() -> None:
+    (found, *others), ours, theirs = maps_of(attention("qkv", 1.0), attention("vkq", 2.0))
+    assert not others
+    assert all(ours[i].path.split("/")[-2:] == theirs[j].path.split("/")[-2:] for i, j in found.pairs)
+
+
+def test_parallel_layers_that_nothing_tells_are_hypotheses() -> None:
+    def twice(scale: float) -> Build:
+        return net((4,), lambda i: scale * L.Average()([L.Dense(3)(scale * i), L.Dense(3)(scale * i)]))
+
+    found, _, _ = maps_of(twice(2.0), twice(3.0))
+    assert {one.source for one in found} == {"hypothesis"}
+    assert not any(one.certain for one in found)
+    assert {one.pairs for one in found} >= {
+        ((0, 0), (1, 1), (2, 2), (3, 3)),
+        ((0, 2), (1, 3), (2, 0), (3, 1)),
+    }
+
+
+def test_cells_in_one_loop_against_layers_in_a_row() -> None:
+    cells = one((5, 3), lambda: L.RNN([L.LSTMCell(4), L.LSTMCell(4)]))
+    rows = net((5, 3), lambda i: L.LSTM(4)(L.LSTM(4, return_sequences=True)(i)))
+    (found, *_), ours, theirs = maps_of(cells, rows)
+    assert found.complete
+    weights = [(i, j) for i, j in found.pairs if not ours[i].seed]
+    assert [ours[i].name for i, _ in weights] == [theirs[j].name for _, j in weights]
+    assert [j for _, j in weights] == sorted(j for _, j in weights)
+
+
+def test_a_kernel_of_other_shape_is_reshaped_or_transposed() -> None:
+    class Turned(L.Layer):
+        def build(self, shape: Any) -> None:
+            self.w = self.add_weight(shape=(5, shape[-1]), name="w")
+
+        def call(self, x: Any) -> Any:
+            return ops.matmul(x, ops.transpose(self.w))
+
+    found, _, _ = maps_of(one((4,), lambda: L.Dense(5, use_bias=False)), one((4,), Turned))
+    assert found[0].carried[0, 0].axes == (1, 0)
+
+
+def test_other_counts_have_no_whole_map() -> None:
+    def shared(inputs: Any) -> Any:
+        layer = L.Dense(4)
+        return layer(layer(inputs))
+
+    (found,), _, _ = maps_of(net((4,), lambda i: L.Dense(4)(L.Dense(4)(i))), net((4,), shared))
+    assert not found.complete
