@@ -59,7 +59,7 @@ class Comparison:
         check = LADDER[name]
         check.refuse_unknown(options)
         # Outside the guard and the clock: what goes wrong in a builder is the user's to see.
-        _ = self.twins.reference, self.twins.candidate
+        self.pair.build(traced=_needs_program(name))
         started = time.perf_counter()
         try:
             result = check(self.pair, **options)
@@ -131,7 +131,9 @@ def compare(
     recorded = _RECORDED.get()
     if recorded is not None:
         recorded.append(comparison)
-    for name in asked_checks(checks, training):
+    asked = asked_checks(checks, training)
+    comparison.pair.build(traced=any(_needs_program(name) for name in asked))
+    for name in asked:
         comparison.check(name, **({"training": training} if needs_plan(name) else {}))
     return comparison.report()
 
@@ -205,6 +207,11 @@ def asked_checks(checks: Iterable[str] | None, training: Training | None) -> tup
                 f"checks names {name!r} but training=None; pass training=Training(train, test, ...)"
             )
     return tuple(name for name in LADDER.names if name in asked)
+
+
+def _needs_program(name: str) -> bool:
+    """Whether a check looks at what the models compute, for which the reference is traced first."""
+    return LADDER[name].kind is not Kind.INFORMING
 
 
 def needs_plan(name: str) -> bool:

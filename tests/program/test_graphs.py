@@ -37,7 +37,9 @@ class Recorded:
             patch.setattr(
                 Assembly,
                 "take",
-                lambda own, part, traced: self.taken.append((part, traced)) or take(own, part, traced),
+                lambda own, part, traced, entry: (
+                    self.taken.append((part, traced)) or take(own, part, traced, entry)
+                ),
             )
             self.program = trace(model)
         assert self.program.reason is None
@@ -48,10 +50,10 @@ class Recorded:
         try:
             for name, traced in self.taken:
                 graph = Changed(traced.graph, definition, captures) if name == part else traced.graph
-                assembly.take(name, Traced(graph, traced.inputs, traced.results, traced.bystanders))
+                assembly.take(name, Traced(graph, traced.inputs, traced.results, traced.states))
         except Unprovable as obstacle:
-            return assembly.program(str(obstacle))
-        return assembly.program(None)
+            assembly.refuse(str(obstacle))
+        return assembly.program()
 
     def definition(self, part):
         return copy.deepcopy(dict(self.taken)[part].graph.as_graph_def())
@@ -308,7 +310,7 @@ def test_an_effect_that_may_not_run_is_a_reason(recorded):
     assembly = Assembly(recorded.model)
     traced = dict(recorded.taken)["training"]
     with pytest.raises(Unprovable, match="not certain to run"):
-        assembly.take("training", Traced(changed, traced.inputs, traced.results, traced.bystanders))
+        assembly.take("training", Traced(changed, traced.inputs, traced.results, traced.states))
 
 
 def without_control_edges_of_results(definition, graph):

@@ -138,8 +138,10 @@ def test_a_model_never_called_can_still_be_nested():
             "could not be traced",
             id="python branch",
         ),
-        pytest.param(lambda: OwnStep(*ends()), "OwnStep.train_step is overridden", id="train_step"),
-        pytest.param(lambda: OwnLoss(*ends()), "OwnLoss.compute_loss is overridden", id="compute_loss"),
+        pytest.param(lambda: OwnFit(*ends()), "OwnFit.fit is overridden", id="fit"),
+        pytest.param(
+            lambda: EagerStep(*ends()), "EagerStep.train_step could not be traced", id="train_step"
+        ),
         pytest.param(lambda: Subclassed(), "are not known", id="unknown inputs"),  # noqa: PLW0108 - defined below
         pytest.param(
             lambda: called(Paired(), np.zeros((2, 8), "float32")),
@@ -161,14 +163,15 @@ def test_says_why_nothing_can_be_proved(make, says):
 FOREIGN = tf.Variable(1.0)
 
 
-class OwnStep(keras.Model):
+class OwnFit(keras.Model):
+    def fit(self, *args, **kwargs):
+        return super().fit(*args, **kwargs)
+
+
+class EagerStep(keras.Model):
     def train_step(self, data):
-        return {}
-
-
-class OwnLoss(keras.Model):
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        return keras.ops.sum(y_pred)
+        x, y = data
+        return {"loss": float(keras.ops.mean(self(x) - y))}
 
 
 class Subclassed(keras.Model):

@@ -57,6 +57,20 @@ def compile_fresh(model: keras.Model, settings: Mapping[str, Any], like: keras.M
         optimizer._exclude_from_weight_decay = {optimizer._var_key(weights[index]) for index in listed}
 
 
+def fresh_metrics(model: keras.Model) -> Any:
+    """Return the compiled metrics of a model, not built and with copies of the user's; ``None`` without any.
+
+    Raises:
+        InputError: a metric cannot be copied from its config.
+    """
+    compiled = getattr(model, "_compile_metrics", None)
+    if compiled is None:
+        return None
+    metrics = _fresh(compiled._user_metrics, "compile['metrics']")
+    weighted = _fresh(compiled._user_weighted_metrics, "compile['weighted_metrics']")
+    return type(compiled)(metrics, weighted, output_names=compiled.output_names)
+
+
 def _listed_positions(model: Any, like: Any, optimizer: Any) -> list[int]:
     """Return which trainable variables a copy of an optimizer must not decay, as it was told one by one.
 

@@ -19,10 +19,14 @@ _STASH = "_kerasequiv_input_specs"
 
 @dataclass(frozen=True)
 class Spec:
-    """One input: its shape with the batch axis first (``None`` = any length), and its dtype where known."""
+    """One input: its shape with the batch axis first (``None`` = any length), and its dtype where known.
+
+    ``optional``: whether ``None`` may be given for it.
+    """
 
     shape: Dims
     dtype: str | None = None
+    optional: bool = False
 
 
 Specs = Any
@@ -77,7 +81,15 @@ def input_specs(model: keras.Model) -> Specs | None:
     struct = getattr(getattr(model, "_functional", None) or model, "_inputs_struct", None)
     if struct is None:
         return _specs_of_input_layer(model) or _specs_of_first_call(model)
-    return keras.tree.map_structure(lambda tensor: Spec(tuple(tensor.shape), str(tensor.dtype)), struct)
+    return keras.tree.map_structure(
+        lambda tensor: Spec(tuple(tensor.shape), str(tensor.dtype), is_optional(tensor)), struct
+    )
+
+
+def is_optional(tensor: Any) -> bool:
+    """Whether a functional model that takes a symbolic tensor takes ``None`` in its place."""
+    history = getattr(tensor, "_keras_history", None)
+    return bool(getattr(getattr(history, "operation", None), "optional", False))
 
 
 def _specs_of_input_layer(model: keras.Model) -> Specs | None:

@@ -27,6 +27,9 @@ BUILD_SEED = 0
 OTHER_SEED = 1
 """The seed of a second build, where only that tells which values are drawn."""
 
+Side = tuple[Source, keras.Model]
+"""What makes fresh models of a side, and the one that was built."""
+
 
 class Twins:
     """Two models to compare, built when they are first needed.
@@ -97,23 +100,23 @@ class Twins:
 
     @property
     def reference(self) -> keras.Model:
-        """The reference, built once."""
-        return self._built[0]
+        """The reference, built once: before the candidate's builder runs, unless only that tells the shape."""
+        return self._reference_side[1]
 
     @property
     def candidate(self) -> keras.Model:
         """The candidate, built once, under the same seed."""
-        return self._built[1]
+        return self._sides[1][1]
 
     @property
     def reference_source(self) -> Source:
         """Makes fresh references; knows the input shape."""
-        return self._sources[0]
+        return self._sides[0][0]
 
     @property
     def candidate_source(self) -> Source:
         """Makes fresh candidates; knows the input shape."""
-        return self._sources[1]
+        return self._sides[1][0]
 
     @property
     def input_specs(self) -> Specs | None:
@@ -121,36 +124,49 @@ class Twins:
         own = input_specs(self.reference)
         return own if own is not None else input_specs(self.candidate)
 
-    @property
-    def _built(self) -> tuple[keras.Model, keras.Model]:
-        return self._resolved[0]
-
-    @property
-    def _sources(self) -> tuple[Source, Source]:
-        return self._resolved[1]
+    @cached_property
+    def _sides(self) -> tuple[Side, Side]:
+        """Build both sides and check that they can be compared."""
+        __tracebackhide__ = True
+        reference, candidate = self._reference_side, self._candidate_side
+        sources, models = zip(reference, candidate, strict=True)
+        _check_pair(models, sources)
+        return reference, candidate
 
     @cached_property
-    def _resolved(self) -> tuple[tuple[keras.Model, keras.Model], tuple[Source, Source]]:
-        """Build both sides; a side that does not know its input shape takes the other's."""
+    def _reference_side(self) -> Side:
         __tracebackhide__ = True
-        ours, theirs = self._given_reference, self._given_candidate
-        if self._specs is not None:
-            ours, theirs = ours.with_specs(self._specs), theirs.with_specs(self._specs)
-        ours, reference = _built_or_none(ours)
+        source, model = self._reference_alone
+        if model is not None:
+            return source, model
         if self.derived:
-            if reference is None:
-                raise ours.missing_shape()
-            theirs = derived_source(ours)
-        theirs, candidate = _built_or_none(theirs)
-        if reference is None and candidate is None:
-            raise _missing_shapes(ours, theirs)
-        if reference is None:
-            ours, reference = _learn(ours, candidate).built_as_given(BUILD_SEED)
-        if candidate is None:
-            theirs, candidate = _learn(theirs, reference).built_as_given(BUILD_SEED)
-        models, sources = (reference, candidate), (ours, theirs)
-        _check_pair(models, sources)
-        return models, sources
+            raise source.missing_shape()
+        theirs, other = self._candidate_alone
+        if other is None:
+            raise _missing_shapes(source, theirs)
+        return _learned(source, other)
+
+    @cached_property
+    def _candidate_side(self) -> Side:
+        __tracebackhide__ = True
+        source, model = self._candidate_alone
+        return (source, model) if model is not None else _learned(source, self._reference_side[1])
+
+    @cached_property
+    def _reference_alone(self) -> tuple[Source, keras.Model | None]:
+        """The reference with what it knows of its shape itself; ``None`` where that is not enough."""
+        __tracebackhide__ = True
+        return _built_or_none(self._with_shape(self._given_reference))
+
+    @cached_property
+    def _candidate_alone(self) -> tuple[Source, keras.Model | None]:
+        __tracebackhide__ = True
+        if self.derived:
+            return _built_or_none(derived_source(self._reference_side[0]))
+        return _built_or_none(self._with_shape(self._given_candidate))
+
+    def _with_shape(self, source: Source) -> Source:
+        return source if self._specs is None else source.with_specs(self._specs)
 
     def _default_name(self) -> str:
         if self.derived:
@@ -175,9 +191,11 @@ def _missing_shapes(reference: Source, candidate: Source) -> InputError:
     )
 
 
-def _learn(source: Source, other: keras.Model) -> Source:
+def _learned(source: Source, other: keras.Model) -> Side:
+    """Build a side that takes its input shape from the other."""
+    __tracebackhide__ = True
     specs = input_specs(other)
-    return source if specs is None else source.with_specs(specs)
+    return (source if specs is None else source.with_specs(specs)).built_as_given(BUILD_SEED)
 
 
 def _weights(asked: str, kinds: set[str]) -> Literal["copy", "own"]:

@@ -119,6 +119,18 @@ class Pair:
         """The built candidate."""
         return self.twins.candidate
 
+    def build(self, *, traced: bool = True) -> None:
+        """Build both sides, and trace the reference before the candidate's builder runs.
+
+        A global that both builders set is then the reference's in the reference's program.
+
+        Args:
+            traced: whether what is asked needs the program at all.
+        """
+        if traced:
+            _ = self.reference_program
+        _ = self.reference, self.candidate
+
     @cached_property
     def reference_graph(self) -> LayerGraph | None:
         """The reference's layer graph; ``None`` where it has none (a subclassed model)."""

@@ -19,8 +19,8 @@ def observe(model: keras.Model) -> Program:
 def compare(reference: Program, candidate: Program) -> CheckResult:
     """Prove that two programs are the same, or say where they part.
 
-    EQUIVALENT, with the evidence PROVED, holds for all weights and inputs; see
-    `pytest_kerasequiv.program` for what exactly it says. Otherwise INCONCLUSIVE, never DIFFERENT:
+    EQUIVALENT, with the evidence PROVED, holds for all weights and inputs in the entries of the surface that
+    ``figures["entries"]`` names; see `pytest_kerasequiv.program` for what exactly it says. Otherwise INCONCLUSIVE, never DIFFERENT:
     other operations may compute the same.
     """
     return result(reference, candidate, match_programs(reference, candidate))
@@ -32,6 +32,8 @@ def result(reference: Program, candidate: Program, match: ProgramMatch) -> Check
         "operations": [len(reference.nodes), len(candidate.nodes)],
         "functions": [len(reference.bodies), len(candidate.bodies)],
         "fingerprints": [reference.fingerprint, candidate.fingerprint],
+        "entries": list(reference.entries),
+        "random": [list(reference.random), list(candidate.random)],
         "reason": match.reason,
     }
     if match.proved:

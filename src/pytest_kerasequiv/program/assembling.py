@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,12 +21,10 @@ from pytest_kerasequiv.program.facts import (
 from pytest_kerasequiv.program.layer_names import layer_path, layer_tree
 from pytest_kerasequiv.program.node_colours import digest
 from pytest_kerasequiv.program.nodes import RESULT, Body, Node, Program, Ref, Unprovable
+from pytest_kerasequiv.program.ops import random_ops
 from pytest_kerasequiv.program.reading import Builder, Library
 from pytest_kerasequiv.program.refining import Refiner, alive, number
 from pytest_kerasequiv.weights.variables import variables_of
-
-BYSTANDER = "Bystander "
-
 
 @dataclass(frozen=True)
 class Traced:
@@ -36,13 +34,13 @@ class Traced:
         graph: the ``FuncGraph``.
         inputs: what its arguments are called, in their order.
         results: for each output, what it is, and the index of the variable it belongs to or ``None``.
-        bystanders: variables that it may use and whose new values are of no interest.
+        states: the variables besides the model's that it may use, and their names: of metrics, an optimizer.
     """
 
     graph: Any
     inputs: Sequence[str]
     results: Sequence[tuple[str, int | None]]
-    bystanders: Sequence[Any] = ()
+    states: Sequence[tuple[str, Any]] = ()
 
 
 class Assembly:
@@ -57,10 +55,29 @@ class Assembly:
         self._nodes = [Node("Variable", (), (), fact.path) for fact in self.facts]
         self._results: list[int] = []
         self._bodies: dict[str, Body] = {}
-        self._leaves: dict[str, int] = {}
+        self._leaves: dict[tuple[str, str, str], int] = {}
+        self._entries: list[str] = []
+        self._reason: str | None = None
+        self._obstacle = ""
+        self._random: list[str] = []
 
-    def take(self, part: str, traced: Traced) -> None:
+    def refuse(self, reason: str, op: str = "") -> None:
+        """Note why no proof can rest on the program; the first reason counts.
+
+        Args:
+            reason: the reason.
+            op: name of the op to blame for it.
+        """
+        if self._reason is None:
+            self._reason, self._obstacle = reason, op
+
+    def take(self, part: str, traced: Traced, entry: str = "") -> None:
         """Read a traced function into the program.
+
+        Args:
+            part: goes into each node, for messages.
+            traced: the function.
+            entry: the entry of the surface that it is, in words.
 
         Raises:
             Unprovable: it does something whose sameness cannot be shown.
@@ -69,32 +86,28 @@ class Assembly:
         if getattr(graph, "deferred_internal_captures", None):
             raise Unprovable("it captures values that are looked up when it runs")
         definition = graph.as_graph_def()
+        self._random += random_ops(definition)
         library = Library(definition.library.function)
         builder = Builder(library, part, self._nodes)
         for index in range(len(self.variables)):
             builder.handle(index)
         self._bind_arguments(builder, part, traced)
-        self._bind_captures(builder, part, traced)
+        states = self._bind_captures(builder, part, traced)
         certain = [tensor.op.name for tensor in graph.outputs] + [op.name for op in graph.control_outputs]
         try:
             builder.read(definition.node, certain)
         finally:
             self._bodies.update(library.by_digest)
-        self._take_results(builder, part, traced)
+        self._take_results(builder, part, traced, states)
+        self._entries.append(entry or part)
 
-    def program(self, reason: str | None, op: str = "") -> Program:
-        """Return what was collected, without the nodes that no result depends on.
-
-        Args:
-            reason: why no proof can rest on it.
-            op: name of the op to blame for that.
-        """
+    def program(self) -> Program:
+        """Return what was collected, without the nodes that no result depends on."""
         nodes, results = alive(self._nodes, self._results, len(self.variables))
-        if any(node.op.startswith(BYSTANDER) for node in nodes):
-            reason = reason or "its loss depends on the metrics of the loss"
         steering = settings(self.model)
         layers = tuple(layer_paths(self.model))
-        numbering = None if reason else number(Refiner(nodes, self.facts, results))
+        tree = layer_tree(layers)
+        numbering = None if self._reason else number(Refiner(nodes, self.facts, results))
         content = None if numbering is None else digest(numbering.content, repr(steering).encode()).hex()
         return Program(
             nodes=tuple(nodes),
@@ -103,35 +116,45 @@ class Assembly:
             bodies=self._bodies,
             layers=layers,
             settings=steering,
-            reason=reason,
-            obstacle=layer_path(op, layer_tree(layers)),
+            reason=self._reason,
+            obstacle=layer_path(self._obstacle, tree),
             fingerprint=content,
             numbering=numbering.order if numbering else (),
             unique=numbering.unique if numbering else True,
+            entries=tuple(self._entries),
+            random=tuple(sorted({layer_path(name, tree) or self.model.name for name in self._random})),
         )
 
     def _bind_arguments(self, builder: Builder, part: str, traced: Traced) -> None:
-        """Give each argument a leaf by its name; the traced functions share these."""
+        """Give each argument a leaf by its name and shape; the traced functions share these."""
         graph = traced.graph
         arguments = graph.inputs[: len(graph.inputs) - len(graph.captures)]
         for name, placeholder in zip(traced.inputs, arguments, strict=True):
-            if name not in self._leaves:
-                attributes = (("dtype", placeholder.dtype.name), ("shape", str(placeholder.shape)))
-                node = Node(name, attributes, (), name, part)
-                self._leaves[name] = builder.leaf(node, handle=False)
-            builder.bind(placeholder.op.name, self._leaves[name])
+            dtype, shape = placeholder.dtype.name, str(placeholder.shape)
+            if (name, dtype, shape) not in self._leaves:
+                node = Node(name, (("dtype", dtype), ("shape", shape)), (), name, part)
+                self._leaves[name, dtype, shape] = builder.leaf(node, handle=False)
+            builder.bind(placeholder.op.name, self._leaves[name, dtype, shape])
 
-    def _bind_captures(self, builder: Builder, part: str, traced: Traced) -> None:
-        """Bind what the function uses besides its arguments: variables by identity, constants by value."""
+    def _bind_captures(self, builder: Builder, part: str, traced: Traced) -> dict[int, str]:
+        """Bind what the function uses besides its arguments: variables by identity, constants by value.
+
+        Returns:
+            The states among them: the index of each and its name.
+        """
         known = handles(self.variables)
-        aside = handles(traced.bystanders)
+        states = handles([variable for _, variable in traced.states])
+        bound: dict[int, str] = {}
         for outer, inner in traced.graph.captures:
             name = inner.op.name
             if id(outer) in known:
                 builder.bind(name, known[id(outer)])
-            elif id(outer) in aside:
-                node = Node(f"{BYSTANDER}{aside[id(outer)]}", (), (), name, part)
-                builder.bind(name, builder.leaf(node, handle=True))
+            elif id(outer) in states:
+                label, variable = traced.states[states[id(outer)]]
+                attributes = (("dtype", str(variable.dtype)), ("shape", str(tuple(variable.shape))))
+                index = builder.leaf(Node(label, attributes, (), name, part), handle=True)
+                builder.bind(name, index)
+                bound[index] = label
             elif outer.dtype in (tf.resource, tf.variant):
                 raise Unprovable(
                     f"it uses a {outer.dtype.name} that is no variable of the model: a lookup table, an "
@@ -142,8 +165,9 @@ class Assembly:
                 text = array_text(outer.numpy(), outer.dtype.name)
                 node = Node("Const", (("dtype", outer.dtype.name), ("value", text)), (), name, part)
                 builder.bind(name, builder.leaf(node, handle=False))
+        return bound
 
-    def _take_results(self, builder: Builder, part: str, traced: Traced) -> None:
+    def _take_results(self, builder: Builder, part: str, traced: Traced, states: Mapping[int, str]) -> None:
         """Note what is returned, how the variables are left, and other effects."""
         values = [builder.value(tensor.op.name, str(tensor.value_index)) for tensor in traced.graph.outputs]
         for (label, variable), value in zip(traced.results, values, strict=True):
@@ -152,6 +176,10 @@ class Assembly:
             version = builder.versions[(index, "0")]
             if version != (index, "0"):
                 self._result(f"{part} state", part, version, index)
+        for index, label in states.items():
+            version = builder.versions[(index, "0")]
+            if version != (index, "0"):
+                self._result(f"{part}: {label}", part, version, None)
         for effect in builder.effects:
             self._result(f"{part} effect", part, (effect, ""), None)
 

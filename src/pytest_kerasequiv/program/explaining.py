@@ -127,8 +127,12 @@ def _describe(ours: _Side, theirs: _Side, one: int | None, other: int | None) ->
         candidate_op=None if others is None else describe(others),
         reference_layer=layers[0],
         candidate_layer=layers[1],
-        message=f"the {part} programs part" + (f" in {where}" if where else "") + f": {what}",
+        message=f"{_programs(part)} part" + (f" in {where}" if where else "") + f": {what}",
     )
+
+
+def _programs(part: str) -> str:
+    return f"the {part} programs" if part in {"inference", "training"} else f"the programs of {part!r}"
 
 
 def _what(ours: _Side, theirs: _Side, one: int | None, other: int | None) -> str:

@@ -9,8 +9,6 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from pytest_kerasequiv.building.specs import Spec, input_specs
-from pytest_kerasequiv.layers.fixed_training import called_in_training_mode
 from pytest_kerasequiv.program.attributes import array_text
 from pytest_kerasequiv.program.nodes import ProgramVariable, Unprovable
 
@@ -85,36 +83,6 @@ def settings(model: keras.Model) -> tuple[tuple[str, str], ...]:
         ("jit_compile", str(bool(compiled and model.jit_compile))),
         ("the version of TensorFlow", str(tf.__version__)),
     )
-
-
-def refuse_fixed_training(model: keras.Model) -> None:
-    """Refuse a model that calls layers with ``training=True``: ``model(x)`` is a program of its own there.
-
-    Raises:
-        Unprovable: there is such a call.
-    """
-    fixed = called_in_training_mode(model)
-    if fixed:
-        raise Unprovable(
-            f"{fixed[0]} is called with training=True, which predict overrules and model(x) does not; "
-            "only what predict and fit run is traced"
-        )
-
-
-def input_signature(model: keras.Model) -> Any:
-    """Return the model's inputs as a structure of ``tf.TensorSpec``.
-
-    Raises:
-        Unprovable: what the model takes cannot be told.
-    """
-    specs = input_specs(model)
-    if specs is None:
-        raise Unprovable("the shapes and dtypes of its inputs are not known")
-
-    def spec_of(spec: Spec) -> Any:
-        return tf.TensorSpec(spec.shape, spec.dtype or keras.config.floatx())
-
-    return keras.tree.map_structure(spec_of, specs)
 
 
 def layer_paths(model: keras.Model) -> Iterator[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from pytest_kerasequiv.program.nodes import Body, Node, Program, ProgramVariable
 
-FORMAT = 1
+FORMAT = 2
 """Version of the form; a change of what is traced or of how it is written needs another."""
 
 
@@ -28,6 +28,8 @@ def to_data(program: Program) -> dict[str, Any]:
         "fingerprint": program.fingerprint,
         "numbering": list(program.numbering),
         "unique": program.unique,
+        "entries": list(program.entries),
+        "random": list(program.random),
     }
 
 
@@ -53,6 +55,8 @@ def from_data(data: Mapping[str, Any]) -> Program:
         fingerprint=data["fingerprint"],
         numbering=tuple(data["numbering"]),
         unique=data["unique"],
+        entries=tuple(data["entries"]),
+        random=tuple(data["random"]),
     )
 
 

@@ -40,7 +40,7 @@ class Node:
             variable's value the op sees: the variable itself, or output ``"state:<i>"`` of the op that last
             wrote it.
         name: the op's name in the trace, for messages only.
-        part: ``"inference"`` or ``"training"``, for messages only.
+        part: the entry of the surface, for messages only.
     """
 
     op: str
@@ -123,6 +123,8 @@ class Program:
             where ``reason`` is given.
         numbering: the variables' indices in the canonical order of the fingerprint.
         unique: whether the structure alone fixed that order (else ties were broken by position).
+        entries: the entries of the model's surface that were traced, in words.
+        random: Keras paths of the layers that draw random numbers from outside Keras's seed generators.
     """
 
     nodes: tuple[Node, ...]
@@ -136,6 +138,8 @@ class Program:
     fingerprint: str | None = None
     numbering: tuple[int, ...] = ()
     unique: bool = True
+    entries: tuple[str, ...] = ()
+    random: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -143,7 +147,7 @@ class ProgramDifference:
     """The first operation, in the order of the trace, that has no counterpart on the other side.
 
     Attributes:
-        part: ``"inference"`` or ``"training"``.
+        part: the entry of the surface.
         reference_op: what the reference does, ``None`` where only the candidate does something more.
         candidate_op: what the candidate does, likewise.
         reference_layer: Keras path of the layer it came from.

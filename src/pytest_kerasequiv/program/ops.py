@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tensorflow.python.framework import op_def_registry
 
 from pytest_kerasequiv.program.nodes import Unprovable
@@ -55,6 +57,29 @@ OPAQUE = {
 """Ops whose attributes do not say what they do."""
 
 IDENTITIES = frozenset({"Identity", "IdentityN"})
+
+
+RANDOM = frozenset(
+    {
+        "Multinomial",
+        "ParameterizedTruncatedNormal",
+        "RandomGamma",
+        "RandomPoisson",
+        "RandomPoissonV2",
+        "RandomShuffle",
+        "RandomStandardNormal",
+        "RandomUniform",
+        "RandomUniformInt",
+        "TruncatedNormal",
+    }
+)
+"""Ops that draw random numbers from a state that is no variable."""
+
+
+def random_ops(definition: Any) -> list[str]:
+    """Return the names of the ops in a graph that draw from a state which is no variable, functions included."""
+    bodies = [definition.node, *(function.node_def for function in definition.library.function)]
+    return [node.name for nodes in bodies for node in nodes if node.op in RANDOM]
 
 
 def is_stateful(op: str) -> bool:

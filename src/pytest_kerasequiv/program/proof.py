@@ -84,7 +84,16 @@ def _obstacle(reference: Program, candidate: Program) -> str:
     for (name, ours), (_, theirs) in zip(reference.settings, candidate.settings, strict=True):
         if ours != theirs:
             return f"{name} is {ours} for the reference and {theirs} for the candidate"
-    return _unequal_variables(reference, candidate)
+    return _unequal_entries(reference, candidate) or _unequal_variables(reference, candidate)
+
+
+def _unequal_entries(reference: Program, candidate: Program) -> str:
+    """Say whether one side can be called in a way that the other cannot, or has a step of its own."""
+    for side, ours, theirs in (("reference", reference, candidate), ("candidate", candidate, reference)):
+        for entry in ours.entries:
+            if entry not in theirs.entries:
+                return f"only the {side} has the entry {entry!r}"
+    return ""
 
 
 def _unequal_variables(reference: Program, candidate: Program) -> str:

@@ -56,9 +56,11 @@ def input_layout(model: keras.Model) -> InputLayout:
 def reordered(leaves: Sequence[Any], reference: InputLayout, candidate: InputLayout) -> list[Any]:
     """Return the reference's flattened inputs in the order of the candidate.
 
-    Inputs go by name where both sides use the same set of names, else by position.
+    Inputs of two dicts with the same keys go by key, all others by position, as callers pass them: names of
+    the tensors in a list are no part of how a model is called.
     """
-    if len(leaves) > 1 and set(reference.names) == set(candidate.names):
+    keyed = all(isinstance(layout.structure, Mapping) for layout in (reference, candidate))
+    if keyed and len(leaves) > 1 and set(reference.names) == set(candidate.names):
         by_name = dict(zip(reference.names, leaves, strict=True))
         return [by_name[name] for name in candidate.names]
     return list(leaves)

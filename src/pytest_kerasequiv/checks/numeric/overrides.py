@@ -8,10 +8,12 @@ from typing import Any
 import keras
 
 from pytest_kerasequiv.layers.fingerprints import digest, is_keras, is_opaque
-from pytest_kerasequiv.program.training_loss import EVALUATING
+from pytest_kerasequiv.surface.entries import LOOPS
 from pytest_kerasequiv.verdict import Finding
 
-NOT_RUN = (*EVALUATING, "fit", "train_on_batch", "make_train_function", "reset_metrics")
+STEPS_NOT_RUN = ("predict_step", "test_step", "compute_metrics", "get_metrics_result", "reset_metrics")
+
+NOT_RUN = (*LOOPS, *STEPS_NOT_RUN)
 """Methods of Model that a class may override, and that outputs, gradients and updates do not depend on."""
 
 

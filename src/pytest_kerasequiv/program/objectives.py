@@ -15,56 +15,21 @@ from pytest_kerasequiv.program.nodes import Unprovable
 MAX_ATTEMPTS = 64
 """How many combinations of target shapes are tried on a compiled loss."""
 
-OVERRIDABLE = ("fit", "train_step", "compute_loss", "make_train_function")
-"""Methods that decide what one training step is; where one is overridden, our trace shows something else."""
-
-EVALUATING = (
-    "predict",
-    "predict_step",
-    "predict_on_batch",
-    "make_predict_function",
-    "evaluate",
-    "test_step",
-    "test_on_batch",
-    "make_test_function",
-    "compute_metrics",
-    "get_metrics_result",
-)
-"""Methods that decide what callers get from inference; one that is overridden is not what is traced."""
-
 
 @dataclass(frozen=True)
 class Objective:
     """What is minimised, besides the losses that the model's layers add.
 
     Attributes:
-        loss: called with the flattened targets and the outputs; ``None`` where nothing is minimised.
+        loss: called with the flattened targets, the outputs and sample weights or ``None``; returns ``None``
+            where nothing is minimised.
         targets: a ``tf.TensorSpec`` per output, in flattened order, ``None`` for an output without a target.
-        bystanders: variables that the loss updates for display only (means of the parts of the loss).
+        states: variables that the loss keeps: the means of its parts.
     """
 
-    loss: Callable[[Sequence[Any], Any], Any]
+    loss: Callable[[Sequence[Any], Any, Any], Any]
     targets: tuple[Any, ...]
-    bystanders: tuple[Any, ...] = ()
-
-
-def own_training(model: keras.Model) -> str | None:
-    """Say which method of the model replaces Keras's own training step, ``None`` where none does."""
-    name = _overridden(model, OVERRIDABLE)
-    return name and f"{type(model).__name__}.{name} is overridden, so it has a training step of its own"
-
-
-def own_evaluation(model: keras.Model) -> str | None:
-    """Say which method replaces Keras's own prediction or evaluation, ``None`` where none does."""
-    name = _overridden(model, EVALUATING)
-    return name and f"{type(model).__name__}.{name} is overridden, and what it does is not traced"
-
-
-def _overridden(model: keras.Model, names: Sequence[str]) -> str | None:
-    for name in names:
-        if getattr(keras.Model, name, None) is not getattr(type(model), name, None) or name in vars(model):
-            return name
-    return None
+    states: tuple[Any, ...] = ()
 
 
 def objective(model: keras.Model, outputs: Any) -> Objective:
@@ -86,7 +51,7 @@ def objective(model: keras.Model, outputs: Any) -> Objective:
 
 def total_loss(model: keras.Model, goal: Objective, targets: Sequence[Any], outputs: Any) -> Any:
     """Return the loss of one step as Keras sums it: the objective, then the losses that the layers add."""
-    main = goal.loss(targets, outputs)
+    main = goal.loss(targets, outputs, None)
     terms = [] if main is None else [main]
     terms += [model._aggregate_additional_loss(loss) for loss in model.losses]
     if not terms:
@@ -101,7 +66,7 @@ def _compiled_objective(compiled: Any, outputs: Any) -> Objective:
         settings = {"loss_weights": compiled._user_loss_weights, "output_names": compiled.output_names}
         fresh = type(compiled)(compiled._user_loss, **settings)
         try:
-            fresh.build(*(keras.tree.map_structure(_symbolic, specs) for specs in (targets, outputs)))
+            fresh.build(*(keras.tree.map_structure(symbolic, specs) for specs in (targets, outputs)))
             _try_loss(fresh, targets, outputs)
         except Exception as problem:  # any refusal means other targets
             error = error or problem
@@ -110,18 +75,18 @@ def _compiled_objective(compiled: Any, outputs: Any) -> Objective:
     raise Unprovable(f"the compiled loss could not be traced: {error}") from error
 
 
-def _on_structures(loss: Any) -> Callable[[Sequence[Any], Any], Any]:
-    def call(targets: Sequence[Any], outputs: Any) -> Any:
-        return loss(keras.tree.pack_sequence_as(outputs, list(targets)), outputs)
+def _on_structures(loss: Any) -> Callable[[Sequence[Any], Any, Any], Any]:
+    def call(targets: Sequence[Any], outputs: Any, weights: Any) -> Any:
+        return loss(keras.tree.pack_sequence_as(outputs, list(targets)), outputs, weights)
 
     return call
 
 
-def _nothing(_targets: Sequence[Any], _outputs: Any) -> None:
+def _nothing(_targets: Sequence[Any], _outputs: Any, _weights: Any) -> None:
     return None
 
 
-def _stand_in(targets: Sequence[Any], outputs: Any) -> Any:
+def _stand_in(targets: Sequence[Any], outputs: Any, _weights: Any) -> Any:
     terms = [
         tf.reduce_mean(tf.math.squared_difference(tf.cast(output, target.dtype), target))
         for target, output in zip(targets, keras.tree.flatten(outputs), strict=True)
@@ -155,5 +120,6 @@ def _try_loss(loss: Any, targets: Any, outputs: Any) -> None:
     tf.function(loss.__call__, autograph=False).get_concrete_function(targets, outputs)
 
 
-def _symbolic(spec: Any) -> Any:
+def symbolic(spec: Any) -> Any:
+    """Return a Keras tensor for a ``tf.TensorSpec``."""
     return keras.KerasTensor(tuple(spec.shape), dtype=spec.dtype.name)

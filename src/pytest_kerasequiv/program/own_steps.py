@@ -1,0 +1,112 @@
+"""Tracing steps of a model's own: ``train_step``, ``test_step`` and ``predict_step`` as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from pytest_kerasequiv.building.compiling import compile_settings
+from pytest_kerasequiv.building.workbench import compiled_for_now
+from pytest_kerasequiv.errors import InputError
+from pytest_kerasequiv.program.assembling import Traced
+from pytest_kerasequiv.program.nodes import Unprovable
+from pytest_kerasequiv.program.objectives import objective
+from pytest_kerasequiv.program.traced_calls import Outputs
+from pytest_kerasequiv.program.tracing_functions import Body, Results, flat, traced
+
+STAND_IN = {"optimizer": "sgd", "loss": "mse", "jit_compile": False}
+"""What a model that is not compiled is compiled with, for steps that ask for an optimizer or a loss."""
+
+
+def trace_own_step(model: keras.Model, method: str, signature: Any, outputs: Outputs) -> Traced:
+    """Trace a step that a class overrides, or whose parts it overrides, as ``fit`` and the like run it.
+
+    Optimizer, loss and metrics are copies. A step that takes targets is run without and with sample weights.
+    """
+    if method == "reset_metrics":
+        return traced(lambda *_: model.reset_metrics(), {}, lambda: _states(model))
+    if method == "predict_step":
+        return traced(
+            lambda results, given: results.add_outputs("predicted", model.predict_step(given["Input"])),
+            {"Input": signature},
+        )
+    with _compiled(model):
+        return _first_that_traces(model, method, signature, outputs)
+
+
+@contextmanager
+def _compiled(model: keras.Model) -> Iterator[None]:
+    """Compile a model with copies of what it is compiled with, and make their variables."""
+    try:
+        with compiled_for_now(model, compile_settings(model) or STAND_IN):
+            if model.optimizer is not None:
+                model.optimizer.build(model.trainable_variables)
+            yield
+    except InputError as refusal:
+        raise Unprovable(str(refusal)) from refusal
+
+
+def _first_that_traces(model: keras.Model, method: str, signature: Any, outputs: Outputs) -> Traced:
+    """Trace a step on the first batch that it takes: inputs alone, where no loss is compiled, or with targets."""
+    error: Exception | None = None
+    for batch in _batches(model, signature, outputs):
+        try:
+            return traced(_body(model, method, outputs), batch, lambda: _states(model))
+        except Unprovable:
+            raise
+        except Exception as problem:  # a step that takes other batches says so in its own way
+            error = error or problem
+    raise Unprovable(f"{type(model).__name__}.{method} could not be traced: {error}") from error
+
+
+def _batches(model: keras.Model, signature: Any, outputs: Outputs) -> Iterator[dict[str, Any]]:
+    has_loss = model._compile_loss is not None
+    if not has_loss:
+        yield {"Input": signature}
+    goal = objective(model, outputs.specs)
+    targets = [
+        spec if target is None else target
+        for target, spec in zip(goal.targets, keras.tree.flatten(outputs.specs), strict=True)
+    ]
+    yield {"Input": signature, "Target": targets, "Weight": tf.TensorSpec((None,), tf.float32)}
+    if has_loss:
+        yield {"Input": signature}
+
+
+def _body(model: keras.Model, method: str, outputs: Outputs) -> Body:
+    step = getattr(model, method)
+
+    def body(results: Results, given: Mapping[str, Any]) -> None:
+        for batch in _as_fit_passes_it(given, outputs):
+            for path, value in flat(step(batch)):
+                results.add(f"{method} log {path}", value)
+
+    return body
+
+
+def _as_fit_passes_it(given: Mapping[str, Any], outputs: Outputs) -> list[Any]:
+    """Return the arguments of the step, call by call: without sample weights, then with them."""
+    x = given["Input"]
+    if "Target" not in given:
+        return [(x,) if isinstance(x, list | tuple) else x]
+    y = keras.tree.pack_sequence_as(outputs.specs, given["Target"])
+    return [(x, y), (x, y, given["Weight"])]
+
+
+def _states(model: keras.Model) -> list[tuple[str, Any]]:
+    """Return the variables that a step may change besides the model's: of metrics and optimizers."""
+    optimizers = [value for value in vars(model).values() if isinstance(value, keras.optimizers.Optimizer)]
+    holders = {
+        "Metric": [variable for metric in model.metrics for variable in metric.variables],
+        "Optimizer": [variable for optimizer in optimizers for variable in optimizer.variables],
+    }
+    every = {
+        id(variable): (f"{kind} state {place}", variable)
+        for kind, variables in holders.items()
+        for place, variable in enumerate(variables)
+    }
+    return list(every.values())

@@ -1,0 +1,85 @@
+"""Tracing calls of a model: inference, and calls with other arguments or shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from pytest_kerasequiv.keras_access.step_calls import call_as_in_step
+from pytest_kerasequiv.program.assembling import Traced
+from pytest_kerasequiv.program.tracing_functions import Results, traced
+from pytest_kerasequiv.surface.entries import Entry, Given
+
+MODES = {None: "plain", False: "inference", True: "training"}
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What a model returns: the structure of ``tf.TensorSpec``, and the spec of each flattened mask."""
+
+    specs: Any
+    masks: tuple[Any, ...]
+
+
+def trace_inference(model: keras.Model, signature: Any) -> tuple[Traced, Outputs]:
+    """Trace a model as ``predict`` and ``evaluate`` call it; returns also what its outputs are."""
+    seen: list[Outputs] = []
+
+    def body(results: Results, given: Mapping[str, Any]) -> None:
+        outputs = call_as_in_step(model, given["Input"], training=False)
+        seen.append(_described(outputs))
+        _note(results, "inference", model, outputs)
+
+    return traced(body, {"Input": signature}), seen[-1]
+
+
+def trace_calls(model: keras.Model, entry: Entry, signature: Any) -> Traced:
+    """Trace the calls of an entry one after the other: each in its mode, with its arguments."""
+    tensors = {
+        name: _argument_spec(value, signature) for name, value in entry.arguments if isinstance(value, Given)
+    }
+    plain = {name: value for name, value in entry.arguments if name not in tensors}
+
+    def body(results: Results, given: Mapping[str, Any]) -> None:
+        arguments = plain | {name: given[f"Argument {name}"] for name in tensors}
+        for mode in entry.modes:
+            outputs = (
+                model(given["Input"], **arguments)
+                if mode is None
+                else call_as_in_step(model, given["Input"], training=mode, **arguments)
+            )
+            _note(results, f"{entry.name}, {MODES[mode]}", model, outputs)
+
+    groups = {f"Argument {name}": spec for name, spec in tensors.items()}
+    return traced(body, {"Input": signature, **groups})
+
+
+def _note(results: Results, what: str, model: keras.Model, outputs: Any) -> None:
+    """Note what a call returned, and the losses that its layers added."""
+    results.add_outputs(f"{what} output", outputs)
+    for loss in model.losses:
+        results.add(f"added loss in {what}", loss)
+
+
+def _described(outputs: Any) -> Outputs:
+    masks = [getattr(tensor, "_keras_mask", None) for tensor in keras.tree.flatten(outputs)]
+    return Outputs(
+        keras.tree.map_structure(_spec, outputs), tuple(None if mask is None else _spec(mask) for mask in masks)
+    )
+
+
+def _spec(tensor: Any) -> tf.TensorSpec:
+    return tf.TensorSpec(tensor.shape, tensor.dtype)
+
+
+def _argument_spec(given: Given, signature: Any) -> tf.TensorSpec:
+    """Return what is given for a tensor argument, from the first input."""
+    first = keras.tree.flatten(signature)[0]
+    if given is Given.LIKE_INPUT:
+        return first
+    steps = first.shape[:-1] if first.shape.rank > 2 else first.shape
+    return tf.TensorSpec(steps, tf.bool)

@@ -1,0 +1,124 @@
+"""Tracing what Keras's own steps do: the training step up to the optimizer; the loss and metrics alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from pytest_kerasequiv.building.compiling import fresh_metrics
+from pytest_kerasequiv.errors import InputError
+from pytest_kerasequiv.keras_access.step_calls import call_as_in_step
+from pytest_kerasequiv.program.assembling import Assembly, Traced
+from pytest_kerasequiv.program.nodes import Unprovable
+from pytest_kerasequiv.program.objectives import Objective, objective, symbolic, total_loss
+from pytest_kerasequiv.program.traced_calls import Outputs
+from pytest_kerasequiv.program.tracing_functions import Results, flat, traced
+
+
+def trace_training(assembly: Assembly, signature: Any, outputs: Outputs) -> Traced:
+    """Trace one training step up to the gradients, the constraints and the updates of other state."""
+    goal = objective(assembly.model, outputs.specs)
+
+    def body(results: Results, given: Mapping[str, Any]) -> None:
+        _step(assembly, results, given["Input"], goal, given["Target"])
+
+    arguments = {"Input": signature, "Target": list(goal.targets)}
+    return traced(body, arguments, lambda: _states("Loss", goal.states))
+
+
+def _step(assembly: Assembly, results: Results, inputs: Any, goal: Objective, targets: Any) -> None:
+    """Do what Keras's training step does before the optimizer, and note all that comes of it."""
+    floats = [(path, tensor) for path, tensor in flat(inputs) if tensor.dtype.is_floating]
+    trainable = [(i, assembly.variables[i]) for i, fact in enumerate(assembly.facts) if fact.trainable]
+    with tf.GradientTape() as tape:
+        tape.watch([tensor for _, tensor in floats])
+        outputs = call_as_in_step(assembly.model, inputs, training=True)
+        loss = total_loss(assembly.model, goal, targets, outputs)
+    results.add_outputs("training output", outputs)
+    results.add("loss", loss)
+    if loss is not None and loss.dtype.is_floating:
+        gradients = tape.gradient(
+            loss, [variable.value for _, variable in trainable] + [x for _, x in floats]
+        )
+        for (index, _), gradient in zip(trainable, gradients, strict=False):
+            results.add("gradient", gradient, index)
+        for (path, _), gradient in zip(floats, gradients[len(trainable) :], strict=True):
+            results.add(f"gradient of input {path}", gradient)
+    for index, variable in trainable:
+        if variable.constraint is not None:
+            results.add("constraint", variable.constraint(variable), index)
+
+
+def trace_loss_and_metrics(model: keras.Model, outputs: Outputs) -> Traced:
+    """Trace the compiled loss and metrics on symbolic outputs, without sample weights and with them.
+
+    With inference and training this is all of ``train_step`` and ``test_step`` but the optimizer. Metrics are
+    reset first, as ``fit`` does, and see two batches. Masks reach both where the outputs carry some.
+    """
+    goal = objective(model, outputs.specs)
+    metrics = _metrics(model, goal, outputs)
+
+    def body(results: Results, given: Mapping[str, Any]) -> None:
+        predicted = _masked(given["Output"], given["Mask"])
+        y = keras.tree.pack_sequence_as(outputs.specs, given["Target"])
+        if metrics is not None:
+            metrics.reset_state()
+        for weights in (None, given["Weight"]):
+            called = "weighted " if weights is not None else ""
+            with tf.GradientTape() as tape:
+                tape.watch([tensor for _, tensor in flat(predicted)])
+                loss = goal.loss(given["Target"], predicted, weights)
+            results.add(f"{called}loss of the outputs", loss)
+            _note_gradients(results, called, tape, loss, predicted)
+            if metrics is not None:
+                metrics.update_state(y, predicted, weights)
+                for place, value in enumerate(metrics.result().values()):
+                    results.add(f"{called}metric {place}", value)
+
+    arguments = {
+        "Output": outputs.specs,
+        "Mask": list(outputs.masks),
+        "Target": list(goal.targets),
+        "Weight": tf.TensorSpec((None,), tf.float32),
+    }
+    kept = [] if metrics is None else metrics
+    return traced(
+        body, arguments, lambda: [*_states("Loss", goal.states), *_states("Metric", kept and kept.variables)]
+    )
+
+
+def _note_gradients(results: Results, called: str, tape: Any, loss: Any, predicted: Any) -> None:
+    floats = [(path, tensor) for path, tensor in flat(predicted) if tensor.dtype.is_floating]
+    if loss is None or not loss.dtype.is_floating or not floats:
+        return
+    for (path, _), gradient in zip(floats, tape.gradient(loss, [t for _, t in floats]), strict=True):
+        results.add(f"{called}gradient of output {path}", gradient)
+
+
+def _masked(predicted: Any, masks: Any) -> Any:
+    """Let outputs carry the masks that the model gives them."""
+    for tensor, mask in zip(keras.tree.flatten(predicted), masks, strict=True):
+        if mask is not None:
+            tensor._keras_mask = mask
+    return predicted
+
+
+def _metrics(model: keras.Model, goal: Objective, outputs: Outputs) -> Any:
+    """Return the compiled metrics made anew and built; ``None`` where there are none."""
+    try:
+        metrics = fresh_metrics(model)
+    except InputError as refusal:
+        raise Unprovable(str(refusal)) from refusal
+    if metrics is None:
+        return None
+    targets = [spec if target is None else target for target, spec in zip(goal.targets, keras.tree.flatten(outputs.specs), strict=True)]
+    y = keras.tree.pack_sequence_as(outputs.specs, targets)
+    metrics.build(*(keras.tree.map_structure(symbolic, specs) for specs in (y, outputs.specs)))
+    return metrics
+
+
+def _states(kind: str, variables: Any) -> list[tuple[str, Any]]:
+    return [(f"{kind} state {place}", variable) for place, variable in enumerate(variables)]

@@ -1,0 +1,251 @@
+"""The surface of a model: every way in which its users call it, listed here and nowhere else.
+
+`pytest_kerasequiv.program` traces each of these entries, the numeric checks run each, and a proof names
+those that it covers. What Keras's own steps do beyond the calls (loss, metrics) is an entry of its own, so
+that ``train_step`` and ``test_step`` are entries only where a class overrides them or what they call.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from itertools import count
+from typing import Any
+
+import keras
+
+from pytest_kerasequiv.building.specs import Spec, input_specs, show
+from pytest_kerasequiv.layers.fingerprints import is_keras
+from pytest_kerasequiv.layers.fixed_training import called_in_training_mode
+from pytest_kerasequiv.surface.lengths import lengths_in_code, own_layers
+
+MOST_LENGTHS = 6
+"""How many numbers in the user's code are taken for lengths that it may compare with; the smallest count."""
+
+TRAIN = ("train_step", "compute_loss", "compute_metrics", "get_metrics_result", "metrics")
+TEST = ("test_step", "compute_loss", "compute_metrics", "get_metrics_result", "metrics")
+STEPS = {"train_step": TRAIN, "test_step": TEST, "predict_step": ("predict_step",)}
+"""Step -> the members of Model that it consists of; where a class has one of its own, the step is an entry."""
+
+LOOPS = (
+    "fit",
+    "make_train_function",
+    "train_on_batch",
+    "evaluate",
+    "make_test_function",
+    "test_on_batch",
+    "predict",
+    "make_predict_function",
+    "predict_on_batch",
+)
+"""Methods of Model that run steps from Python: they cannot be traced where a class has its own."""
+
+
+class Kind(StrEnum):
+    """What is done in an entry."""
+
+    INFERENCE = "inference"
+    TRAINING = "training"
+    CALL = "call"
+    COMPILED = "compiled"
+    STEP = "step"
+
+
+class Given(StrEnum):
+    """What is given for an argument of ``call`` that may be a tensor."""
+
+    MASK = "a mask"
+    LIKE_INPUT = "a tensor like the input"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One way in which a model is called.
+
+    Attributes:
+        name: what it is called in reports; the same on both sides of a pair.
+        kind: what is done.
+        shapes: structures of `Spec`, with ``None`` for an input that is left out; the first that the model
+            takes counts.
+        modes: what ``training`` is, call by call; ``None``: it is not given.
+        arguments: further keyword arguments of ``call``; a `Given` stands for a tensor.
+        method: name of the method, for a step.
+        tentative: whether a model may refuse it: one that does has no such entry.
+    """
+
+    name: str
+    kind: Kind
+    shapes: tuple[Any, ...]
+    modes: tuple[bool | None, ...] = (False,)
+    arguments: tuple[tuple[str, Any], ...] = ()
+    method: str = ""
+    tentative: bool = False
+
+
+def entries_of(model: keras.Model) -> tuple[Entry, ...]:
+    """List the surface of a built model.
+
+    Inference and training come first. Then, where the model has them: the compiled loss and metrics; steps of
+    its own; a plain call; keyword arguments; optional inputs left out; free axes at sizes of their own.
+    """
+    specs = input_specs(model)
+    if specs is None:
+        return (Entry("inference", Kind.INFERENCE, (None,)),)
+    shapes = _open_or_settled(specs)
+    found = [
+        Entry("inference", Kind.INFERENCE, shapes),
+        Entry("training", Kind.TRAINING, shapes, (True,)),
+    ]
+    if model.compiled:
+        found.append(Entry("loss and metrics", Kind.COMPILED, shapes))
+    found += [Entry(name, Kind.STEP, shapes, method=name) for name in own_steps(model)]
+    if tells_plain_calls(model):
+        found.append(Entry("plain call", Kind.CALL, shapes, (None,)))
+    return (*found, *_keywords(model, shapes), *_without_optional(specs), *_sized(model, specs))
+
+
+def _open_or_settled(specs: Any) -> tuple[Any, ...]:
+    """Return the inputs with free axes open, and, for a model that cannot be called so, with sizes of their own."""
+    return (specs, *_alternatives(specs, 64, 256)) if _is_free(specs) else (specs,)
+
+
+def _is_free(specs: Any) -> bool:
+    return any(None in spec.shape[1:] for spec in keras.tree.flatten(specs))
+
+
+def _alternatives(specs: Any, *bases: int, step: int = 32) -> list[Any]:
+    return [shapes for base in bases for shapes in sizes(specs, base, step)]
+
+
+def own_steps(model: keras.Model) -> list[str]:
+    """Return the steps in which a class of the user's has a part."""
+    found = [step for step, parts in STEPS.items() if any(overrides(model, part) for part in parts)]
+    return [*found, *(["reset_metrics"] if overrides(model, "reset_metrics") else [])]
+
+
+def own_loops(model: keras.Model) -> list[str]:
+    """Return the methods that run steps from Python and are the user's own."""
+    return [name for name in LOOPS if overrides(model, name)]
+
+
+def overrides(model: keras.Model, name: str) -> bool:
+    """Whether a model has a member of its own in place of `keras.Model`'s."""
+    return getattr(keras.Model, name, None) is not getattr(type(model), name, None) or name in vars(model)
+
+
+def tells_plain_calls(model: keras.Model) -> bool:
+    """Whether ``model(x)`` may be another program than ``predict``.
+
+    That is where some layer may tell a missing ``training`` from ``False``: code of the user's, layers of
+    Keras that train by default (random images), calls that fix it.
+    """
+    if not model._call_has_training_arg:
+        return False
+    return bool(called_in_training_mode(model)) or any(map(_tells, model._flatten_layers()))
+
+
+def _tells(layer: Any) -> bool:
+    if not is_keras(type(layer)) and "__call__" in {n for b in type(layer).__mro__ if not is_keras(b) for n in vars(b)}:
+        return True
+    parameter = _parameters(layer).get("training")
+    return parameter is not None and (parameter.default is True or not is_keras(layer.call))
+
+
+def _parameters(layer: Any) -> Mapping[str, inspect.Parameter]:
+    try:
+        return inspect.signature(layer.call).parameters
+    except (TypeError, ValueError):  # a call that cannot be read
+        return {}
+
+
+def _keywords(model: keras.Model, shapes: tuple[Any, ...]) -> Iterator[Entry]:
+    """Yield an entry for each keyword of an own ``call`` that can be given another value than its default."""
+    if is_keras(model.call):
+        return
+    for name, parameter in list(_parameters(model).items())[1:]:
+        for value in [] if name == "training" else _values(name, parameter):
+            shown = value if isinstance(value, Given) else repr(value)
+            yield Entry(
+                f"call with {name}={shown}", Kind.CALL, shapes, (False, True), ((name, value),), tentative=True
+            )
+
+
+def _values(name: str, parameter: inspect.Parameter) -> list[Any]:
+    default = parameter.default
+    if isinstance(default, bool):
+        return [not default]
+    if isinstance(default, int | float):
+        return [default + 1]
+    if default is None:
+        return [Given.MASK] if "mask" in name else [Given.LIKE_INPUT, True]
+    return []
+
+
+def _without_optional(specs: Any) -> Iterator[Entry]:
+    """Yield entries without each optional input, and without them all."""
+    flat = keras.tree.flatten(specs)
+    places = [place for place, spec in enumerate(flat) if spec.optional]
+    left_out = [*([place] for place in places), *([places] if len(places) > 1 else [])]
+    for without in left_out:
+        name = f"without input {', '.join(map(str, without))}"
+        left = [None if place in without else spec for place, spec in enumerate(flat)]
+        yield Entry(name, Kind.CALL, (keras.tree.pack_sequence_as(specs, left),), (False, True))
+
+
+Size = Callable[[int, int, int], int]
+"""From input, axis and count of the free axes so far to the size of a free axis."""
+
+
+def _sized(model: keras.Model, specs: Any) -> Iterator[Entry]:
+    """Yield entries with free axes settled: height unlike width where the model takes that, two lengths unlike.
+
+    Code of the user's may branch on a length in Python: it is called at the numbers in it, and one above.
+    """
+    if not _is_free(specs):
+        return
+    both = (False, True) if own_layers(model) else (False,)
+    first = _alternatives(specs, 64, 256)
+    second = [*_alternatives(specs, 37, step=8), *_alternatives(specs, 160)]
+    for name, shapes in (("static sizes", first), ("other static sizes", second)):
+        yield Entry(name, Kind.CALL, tuple(shapes), both, tentative=True)
+    for length in lengths_in_code(model)[:MOST_LENGTHS] if own_layers(model) else ():
+        for size in (length, length + 1):
+            shapes = (settled(specs, lambda *_, size=size: size),)
+            yield Entry(f"free axes of {size}", Kind.CALL, shapes, both, tentative=True)
+
+
+def sizes(specs: Any, base: int, step: int) -> list[Any]:
+    """Return the inputs with free axes settled: all unlike, then alike over inputs, then all alike."""
+    plans: tuple[Size, ...] = (
+        lambda _input, _axis, place: base + step * place,
+        lambda _input, axis, _place: base + step * (axis - 1),
+        lambda _input, _axis, _place: base,
+    )
+    return [settled(specs, plan) for plan in plans]
+
+
+def settled(specs: Any, size: Size) -> Any:
+    """Return the inputs with every free axis but the batch axis of the size that ``size`` tells."""
+    places = count()
+    flat = [
+        replace(
+            spec,
+            shape=(
+                spec.shape[0],
+                *(
+                    size(which, axis, next(places)) if length is None else length
+                    for axis, length in enumerate(spec.shape[1:], 1)
+                ),
+            ),
+        )
+        for which, spec in enumerate(keras.tree.flatten(specs))
+    ]
+    return keras.tree.pack_sequence_as(specs, flat)
+
+
+def covered(entry: Entry, shapes: Any) -> str:
+    """Return an entry in words, with the shapes that it was called with where these settle free axes."""
+    settles = len(entry.shapes) > 1 and not _is_free(shapes)
+    return f"{entry.name} {show(shapes)}" if settles else entry.name

@@ -1,0 +1,62 @@
+"""Whole numbers that the user's own code may compare a length with: ``if x.shape[1] > 100``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import CodeType, FunctionType, MethodType
+from typing import Any
+
+import keras
+
+from pytest_kerasequiv.layers.fingerprints import is_keras
+
+LONGEST = 4096
+"""The largest number that is taken for a length."""
+
+
+def own_layers(model: keras.Model) -> list[Any]:
+    """Return the layers (the model among them) that run code of the user's: own classes and Lambdas."""
+    return [
+        layer
+        for layer in model._flatten_layers()
+        if not is_keras(type(layer)) or isinstance(layer, keras.layers.Lambda)
+    ]
+
+
+def lengths_in_code(model: keras.Model) -> list[int]:
+    """Return the whole numbers from 2 on in the code of own layers, its closures, globals and attributes."""
+    found: set[int] = set()
+    for layer in own_layers(model):
+        found.update(_whole(value) for name, value in vars(layer).items() if not name.startswith("_"))
+        for function in _functions(layer):
+            found.update(map(_whole, _values(function)))
+    return sorted(number for number in found if 2 <= number <= LONGEST)
+
+
+def _functions(layer: Any) -> Iterator[FunctionType]:
+    """Yield the functions that a layer's calls run: methods of its own classes, or what a Lambda holds."""
+    members = [value for base in type(layer).__mro__ if not is_keras(base) for value in vars(base).values()]
+    for member in [*members, *vars(layer).values()]:
+        function = member.__func__ if isinstance(member, MethodType) else member
+        if isinstance(function, FunctionType) and not is_keras(function):
+            yield function
+
+
+def _values(function: FunctionType) -> Iterator[Any]:
+    """Yield the constants of a function and of those within it, what it closes over, and globals it names."""
+    codes: list[CodeType] = [function.__code__]
+    for code in codes:
+        codes += [constant for constant in code.co_consts if isinstance(constant, CodeType)]
+        yield from code.co_consts
+        yield from (function.__globals__.get(name) for name in code.co_names)
+    yield from function.__defaults__ or ()
+    yield from (function.__kwdefaults__ or {}).values()
+    for cell in function.__closure__ or ():
+        try:
+            yield cell.cell_contents
+        except ValueError:  # a name that is not bound yet
+            continue
+
+
+def _whole(value: Any) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0
