@@ -249,6 +249,16 @@ def test_subclassed_models_are_built_by_calling():
 # Bad input
 
 
+def test_the_reference_is_built_and_used_before_the_candidate_builder_runs():
+    made = []
+    twins = Twins(
+        lambda: (made.append("reference"), functional())[1],
+        lambda: (made.append("candidate"), functional())[1],
+    )
+    assert (twins.reference.built, made) == (True, ["reference"])
+    assert (twins.candidate.built, made) == (True, ["reference", "candidate"])
+
+
 def test_builders_that_do_not_build():
     def raising():
         raise KeyError("units")
@@ -270,7 +280,7 @@ def test_builders_that_do_not_build():
         (dict, "returned {} of type dict"),  # a callable that has no signature
     ]:
         with pytest.raises(InputError, match=message):
-            _ = Twins(builder, functional).reference
+            _ = Twins(builder, functional).candidate
     with pytest.raises(InputError, match="candidate 'raising' cannot be built"):
         _ = Twins(functional, raising).reference
 
@@ -293,7 +303,7 @@ def test_builders_that_share_layers():
         return keras.Model(inputs, dense(inputs))
 
     with pytest.raises(InputError, match=r"share the variable '.*common/kernel'"):
-        _ = Twins(one, other).reference
+        _ = Twins(one, other).candidate
 
 
 def test_the_same_on_both_sides(tmp_path):
@@ -386,7 +396,7 @@ def test_an_input_shape_that_contradicts_the_model():
     with pytest.raises(
         InputError, match=r"input_shape asks for \(7, 2\), but candidate 'functional' takes \(6, 2\)"
     ):
-        _ = Twins(unbuilt, functional, input_shape=(7, 2)).reference
+        _ = Twins(unbuilt, functional, input_shape=(7, 2)).candidate
 
 
 def test_an_input_shape_that_the_model_refuses():
@@ -407,13 +417,13 @@ def two_outputs():
 
 def test_twins_that_no_common_input_fits():
     with pytest.raises(InputError, match=r"'functional' has 1 input, candidate 'two_inputs' has 2"):
-        _ = Twins(functional, two_inputs).reference
+        _ = Twins(functional, two_inputs).candidate
     with pytest.raises(InputError, match=r"'functional' has 1 output, candidate 'two_outputs' has 2"):
-        _ = Twins(functional, two_outputs).reference
+        _ = Twins(functional, two_outputs).candidate
     with pytest.raises(InputError, match=r"input 0 .* has shape \(2,\), of candidate .* \(3,\)"):
-        _ = Twins(two_inputs, lambda: two_inputs(3, 2)).reference
+        _ = Twins(two_inputs, lambda: two_inputs(3, 2)).candidate
     with pytest.raises(InputError, match=r"input 0 .* has shape \(6, 2\), of candidate .* \(7, 2\)"):
-        _ = Twins(functional, lambda: functional(7)).reference
+        _ = Twins(functional, lambda: functional(7)).candidate
     assert Twins(functional, lambda: functional(6)).candidate is not None
 
 

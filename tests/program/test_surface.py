@@ -2,6 +2,7 @@
 
 import keras
 import pytest
+import tensorflow as tf
 from keras import layers, ops
 
 from pytest_kerasequiv.program import match_programs, trace
@@ -99,7 +100,12 @@ class Keywords(keras.Model):
         self.dense, self.factor, self.keyword = layers.Dense(3), factor, keyword
 
     def call(self, x, scaled=False, power=1, context=None, mask=None):
-        given = {"scaled": scaled, "power": power != 1, "context": context is not None, "mask": mask is not None}
+        given = {
+            "scaled": scaled,
+            "power": power != 1,
+            "context": context is not None,
+            "mask": mask is not None,
+        }
         return self.dense(x) * self.factor if given[self.keyword] else self.dense(x)
 
 
@@ -115,8 +121,6 @@ def keyword(name):
 class ScalesGradients(keras.Model):
     def train_step(self, data):
         x, y, _ = keras.utils.unpack_x_y_sample_weight(data)
-        import tensorflow as tf
-
         with tf.GradientTape() as tape:
             loss = self.compute_loss(x, y, self(x, training=True))
         gradients = tape.gradient(loss, self.trainable_variables)
@@ -142,7 +146,10 @@ class BranchingLoss(keras.Model):
 
 class OtherMetrics(keras.Model):
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        return {**super().compute_metrics(x, y, y_pred, sample_weight), "value": self.value * ops.mean(y_pred)}
+        return {
+            **super().compute_metrics(x, y, y_pred, sample_weight),
+            "value": self.value * ops.mean(y_pred),
+        }
 
 
 class OwnReset(keras.Model):
@@ -267,12 +274,13 @@ def test_call_without_training_trains_as_fit_runs_it():
         model = cls()
         model(ops.zeros((2, 4)))
         programs.append(trace(model))
-    assert [any("Random" in node.op or "RngUniform" in node.op for node in p.nodes) for p in programs] == [False, True]
+    assert [any("Random" in node.op or "RngUniform" in node.op for node in p.nodes) for p in programs] == [
+        False,
+        True,
+    ]
 
 
 def test_random_numbers_from_outside_kerass_generators_are_named():
-    import tensorflow as tf
-
     class Random(layers.Layer):
         def call(self, x):
             return x + tf.random.uniform((4,))

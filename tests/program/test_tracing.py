@@ -139,9 +139,7 @@ def test_a_model_never_called_can_still_be_nested():
             id="python branch",
         ),
         pytest.param(lambda: OwnFit(*ends()), "OwnFit.fit is overridden", id="fit"),
-        pytest.param(
-            lambda: EagerStep(*ends()), "EagerStep.train_step could not be traced", id="train_step"
-        ),
+        pytest.param(lambda: EagerStep(*ends()), "EagerStep.train_step could not be traced", id="train_step"),
         pytest.param(lambda: Subclassed(), "are not known", id="unknown inputs"),  # noqa: PLW0108 - defined below
         pytest.param(
             lambda: called(Paired(), np.zeros((2, 8), "float32")),

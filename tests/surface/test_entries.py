@@ -36,7 +36,7 @@ class Own(keras.Model):
         super().__init__()
         self.dense = layers.Dense(3)
 
-    def call(self, x, scaled=False, power=2, context=None, mask=None, name="no value is known"):
+    def call(self, x, scaled=False, power=2, context=None, mask=None):
         return self.dense(x)
 
 

@@ -100,7 +100,7 @@ class Twins:
 
     @property
     def reference(self) -> keras.Model:
-        """The reference, built once: before the candidate's builder runs, unless only that tells the shape."""
+        """The reference, built once: before the candidate, unless only that tells the shape."""
         return self._reference_side[1]
 
     @property

@@ -20,8 +20,8 @@ def compare(reference: Program, candidate: Program) -> CheckResult:
     """Prove that two programs are the same, or say where they part.
 
     EQUIVALENT, with the evidence PROVED, holds for all weights and inputs in the entries of the surface that
-    ``figures["entries"]`` names; see `pytest_kerasequiv.program` for what exactly it says. Otherwise INCONCLUSIVE, never DIFFERENT:
-    other operations may compute the same.
+    ``figures["entries"]`` names; see `pytest_kerasequiv.program` for what exactly it says. Otherwise
+    INCONCLUSIVE, never DIFFERENT: other operations may compute the same.
     """
     return result(reference, candidate, match_programs(reference, candidate))
 

@@ -45,9 +45,9 @@ What it does not say
 
 What is never proved
     Calls back into Python (``py_function``), lookup tables, iterators, random ops with hidden state
-    (``tf.random.uniform``; ``Program.random`` names the layers), variables that Keras does not know of, custom
-    compiled code, methods that run steps from Python (``fit``, ``evaluate``, ``predict`` ...) where a class has
-    its own, steps that Python cannot run on symbols.
+    (``tf.random.uniform``; ``Program.random`` names the layers), variables that Keras does not know of,
+    custom compiled code, methods that run steps from Python (``fit``, ``evaluate``, ``predict`` ...) where a
+    class has its own, steps that Python cannot run on symbols.
 """
 
 from __future__ import annotations

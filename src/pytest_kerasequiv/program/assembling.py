@@ -26,6 +26,7 @@ from pytest_kerasequiv.program.reading import Builder, Library
 from pytest_kerasequiv.program.refining import Refiner, alive, number
 from pytest_kerasequiv.weights.variables import variables_of
 
+
 @dataclass(frozen=True)
 class Traced:
     """One traced function.

@@ -77,7 +77,7 @@ RANDOM = frozenset(
 
 
 def random_ops(definition: Any) -> list[str]:
-    """Return the names of the ops in a graph that draw from a state which is no variable, functions included."""
+    """Return the names of the ops in a graph, functions included, that draw from a hidden state."""
     bodies = [definition.node, *(function.node_def for function in definition.library.function)]
     return [node.name for nodes in bodies for node in nodes if node.op in RANDOM]
 

@@ -16,7 +16,7 @@ from pytest_kerasequiv.program.assembling import Traced
 from pytest_kerasequiv.program.nodes import Unprovable
 from pytest_kerasequiv.program.objectives import objective
 from pytest_kerasequiv.program.traced_calls import Outputs
-from pytest_kerasequiv.program.tracing_functions import Body, Results, flat, traced
+from pytest_kerasequiv.program.tracing_functions import Body, Results, flat, named_states, traced
 
 STAND_IN = {"optimizer": "sgd", "loss": "mse", "jit_compile": False}
 """What a model that is not compiled is compiled with, for steps that ask for an optimizer or a loss."""
@@ -51,7 +51,7 @@ def _compiled(model: keras.Model) -> Iterator[None]:
 
 
 def _first_that_traces(model: keras.Model, method: str, signature: Any, outputs: Outputs) -> Traced:
-    """Trace a step on the first batch that it takes: inputs alone, where no loss is compiled, or with targets."""
+    """Trace a step on the first batch that it takes: with targets, or inputs alone."""
     error: Exception | None = None
     for batch in _batches(model, signature, outputs):
         try:
@@ -100,13 +100,9 @@ def _as_fit_passes_it(given: Mapping[str, Any], outputs: Outputs) -> list[Any]:
 def _states(model: keras.Model) -> list[tuple[str, Any]]:
     """Return the variables that a step may change besides the model's: of metrics and optimizers."""
     optimizers = [value for value in vars(model).values() if isinstance(value, keras.optimizers.Optimizer)]
-    holders = {
-        "Metric": [variable for metric in model.metrics for variable in metric.variables],
-        "Optimizer": [variable for optimizer in optimizers for variable in optimizer.variables],
-    }
-    every = {
-        id(variable): (f"{kind} state {place}", variable)
-        for kind, variables in holders.items()
-        for place, variable in enumerate(variables)
-    }
-    return list(every.values())
+    return named_states(
+        {
+            "Metric": [variable for metric in model.metrics for variable in metric.variables],
+            "Optimizer": [variable for optimizer in optimizers for variable in optimizer.variables],
+        }
+    )

@@ -68,7 +68,8 @@ def _note(results: Results, what: str, model: keras.Model, outputs: Any) -> None
 def _described(outputs: Any) -> Outputs:
     masks = [getattr(tensor, "_keras_mask", None) for tensor in keras.tree.flatten(outputs)]
     return Outputs(
-        keras.tree.map_structure(_spec, outputs), tuple(None if mask is None else _spec(mask) for mask in masks)
+        keras.tree.map_structure(_spec, outputs),
+        tuple(None if mask is None else _spec(mask) for mask in masks),
     )
 
 

@@ -43,7 +43,7 @@ def trace(model: keras.Model) -> Program:
 
 
 class _Tracing:
-    """The entries of one model, traced in turn; the first that cannot be traced says why nothing is proved."""
+    """The entries of one model, traced in turn; the first that cannot be says why nothing is proved."""
 
     def __init__(self, assembly: Assembly) -> None:
         self._assembly = assembly

@@ -69,6 +69,16 @@ def traced(body: Body, arguments: Mapping[str, Any], states: States = tuple) -> 
     return Traced(concrete.graph, names, list(results.labels), list(states()))
 
 
+def named_states(holders: Mapping[str, Sequence[Any]]) -> list[tuple[str, Any]]:
+    """Return variables, each once, with the name of its holder and its place there."""
+    every = {
+        id(variable): (f"{kind} state {place}", variable)
+        for kind, variables in holders.items()
+        for place, variable in enumerate(variables)
+    }
+    return list(every.values())
+
+
 def flat(structure: Any) -> list[tuple[str, Any]]:
     """Flatten a structure to (path, leaf): positions in lists, keys in dicts; one tensor is ``0``."""
     paired = keras.tree.flatten_with_path(structure)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import keras
@@ -15,7 +16,7 @@ from pytest_kerasequiv.program.assembling import Assembly, Traced
 from pytest_kerasequiv.program.nodes import Unprovable
 from pytest_kerasequiv.program.objectives import Objective, objective, symbolic, total_loss
 from pytest_kerasequiv.program.traced_calls import Outputs
-from pytest_kerasequiv.program.tracing_functions import Results, flat, traced
+from pytest_kerasequiv.program.tracing_functions import Results, flat, named_states, traced
 
 
 def trace_training(assembly: Assembly, signature: Any, outputs: Outputs) -> Traced:
@@ -26,7 +27,7 @@ def trace_training(assembly: Assembly, signature: Any, outputs: Outputs) -> Trac
         _step(assembly, results, given["Input"], goal, given["Target"])
 
     arguments = {"Input": signature, "Target": list(goal.targets)}
-    return traced(body, arguments, lambda: _states("Loss", goal.states))
+    return traced(body, arguments, lambda: named_states({"Loss": goal.states}))
 
 
 def _step(assembly: Assembly, results: Results, inputs: Any, goal: Objective, targets: Any) -> None:
@@ -63,17 +64,12 @@ def trace_loss_and_metrics(model: keras.Model, outputs: Outputs) -> Traced:
 
     def body(results: Results, given: Mapping[str, Any]) -> None:
         predicted = _masked(given["Output"], given["Mask"])
-        y = keras.tree.pack_sequence_as(outputs.specs, given["Target"])
         if metrics is not None:
             metrics.reset_state()
-        for weights in (None, given["Weight"]):
-            called = "weighted " if weights is not None else ""
-            with tf.GradientTape() as tape:
-                tape.watch([tensor for _, tensor in flat(predicted)])
-                loss = goal.loss(given["Target"], predicted, weights)
-            results.add(f"{called}loss of the outputs", loss)
-            _note_gradients(results, called, tape, loss, predicted)
+        for called, weights in (("", None), ("weighted ", given["Weight"])):
+            _note_loss(results, called, partial(goal.loss, given["Target"], predicted, weights), predicted)
             if metrics is not None:
+                y = keras.tree.pack_sequence_as(outputs.specs, given["Target"])
                 metrics.update_state(y, predicted, weights)
                 for place, value in enumerate(metrics.result().values()):
                     results.add(f"{called}metric {place}", value)
@@ -84,14 +80,20 @@ def trace_loss_and_metrics(model: keras.Model, outputs: Outputs) -> Traced:
         "Target": list(goal.targets),
         "Weight": tf.TensorSpec((None,), tf.float32),
     }
-    kept = [] if metrics is None else metrics
-    return traced(
-        body, arguments, lambda: [*_states("Loss", goal.states), *_states("Metric", kept and kept.variables)]
-    )
+
+    def states() -> list[tuple[str, Any]]:
+        return named_states({"Loss": goal.states, "Metric": () if metrics is None else metrics.variables})
+
+    return traced(body, arguments, states)
 
 
-def _note_gradients(results: Results, called: str, tape: Any, loss: Any, predicted: Any) -> None:
+def _note_loss(results: Results, called: str, loss_of: Callable[[], Any], predicted: Any) -> None:
+    """Note a loss and its gradients with respect to the outputs."""
     floats = [(path, tensor) for path, tensor in flat(predicted) if tensor.dtype.is_floating]
+    with tf.GradientTape() as tape:
+        tape.watch([tensor for _, tensor in floats])
+        loss = loss_of()
+    results.add(f"{called}loss of the outputs", loss)
     if loss is None or not loss.dtype.is_floating or not floats:
         return
     for (path, _), gradient in zip(floats, tape.gradient(loss, [t for _, t in floats]), strict=True):
@@ -114,11 +116,10 @@ def _metrics(model: keras.Model, goal: Objective, outputs: Outputs) -> Any:
         raise Unprovable(str(refusal)) from refusal
     if metrics is None:
         return None
-    targets = [spec if target is None else target for target, spec in zip(goal.targets, keras.tree.flatten(outputs.specs), strict=True)]
+    targets = [
+        spec if target is None else target
+        for target, spec in zip(goal.targets, keras.tree.flatten(outputs.specs), strict=True)
+    ]
     y = keras.tree.pack_sequence_as(outputs.specs, targets)
     metrics.build(*(keras.tree.map_structure(symbolic, specs) for specs in (y, outputs.specs)))
     return metrics
-
-
-def _states(kind: str, variables: Any) -> list[tuple[str, Any]]:
-    return [(f"{kind} state {place}", variable) for place, variable in enumerate(variables)]

@@ -72,7 +72,7 @@ def run_pass(runner: Runner, inputs: Sequence[Array], targets: Sequence[Array], 
         read(loss),
         read(extra),
         {index: read(gradient) for index, gradient in zip(trainable, gradients, strict=True)},
-        {runner.given_position(i): read(g) for i, g in zip(positions, moved, strict=True)},
+        {i: read(g) for i, g in zip(positions, moved, strict=True)},
         state,
     )
 

@@ -53,19 +53,6 @@ def input_layout(model: keras.Model) -> InputLayout:
     return InputLayout((), None, known=False) if specs is None else _from_specs(specs, _compute_dtype(model))
 
 
-def reordered(leaves: Sequence[Any], reference: InputLayout, candidate: InputLayout) -> list[Any]:
-    """Return the reference's flattened inputs in the order of the candidate.
-
-    Inputs of two dicts with the same keys go by key, all others by position, as callers pass them: names of
-    the tensors in a list are no part of how a model is called.
-    """
-    keyed = all(isinstance(layout.structure, Mapping) for layout in (reference, candidate))
-    if keyed and len(leaves) > 1 and set(reference.names) == set(candidate.names):
-        by_name = dict(zip(reference.names, leaves, strict=True))
-        return [by_name[name] for name in candidate.names]
-    return list(leaves)
-
-
 def _symbolic_inputs(model: keras.Model) -> Any:
     functional = getattr(model, "_functional", None)  # a Sequential keeps its structure in one
     holder = model if functional is None else functional

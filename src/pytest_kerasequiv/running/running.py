@@ -18,7 +18,7 @@ from pytest_kerasequiv.keras_access.constants import constants_changed
 from pytest_kerasequiv.keras_access.random_state import preserved_state
 from pytest_kerasequiv.layers.fixed_training import phase
 from pytest_kerasequiv.running.float64 import float64_mode
-from pytest_kerasequiv.running.input_layout import InputLayout, input_layout, reordered
+from pytest_kerasequiv.running.input_layout import input_layout
 from pytest_kerasequiv.running.perturbing import perturbed_constant, perturbed_values
 from pytest_kerasequiv.weights.variables import assign, assigned, is_seed, peek, variables_of, write
 
@@ -47,7 +47,6 @@ class Runner:
     Args:
         model: a built model; while the runner is entered it holds ``values``, afterwards its own again.
         values: for each of `variables_of`.
-        given: the layout of the inputs that `infer` gets (the reference's); by default the model's own.
         wide: whether the model is a float64 oracle.
         drawn_in: dtype in which an oracle draws random numbers.
     """
@@ -57,14 +56,12 @@ class Runner:
         model: keras.Model,
         values: Sequence[Array],
         *,
-        given: InputLayout | None = None,
         wide: bool = False,
         drawn_in: str = "float32",
     ) -> None:
         self.model = model
         self.values = values
         self.layout = input_layout(model)
-        self.given = given or self.layout
         self.wide = wide
         self.drawn_in = drawn_in
         self.traced: dict[str, Any] = {}
@@ -95,17 +92,11 @@ class Runner:
                 write(variable, value)
 
     def pack(self, inputs: Sequence[Array]) -> Any:
-        """Return inputs, given in the reference's order, as tensors in the structure this model takes."""
-        leaves = reordered(inputs, self.given, self.layout) if self.layout.known else list(inputs)
-        tensors = [self._tensor(leaf, position) for position, leaf in enumerate(leaves)]
+        """Return flattened inputs as tensors in the structure that this model takes."""
+        tensors = [self._tensor(leaf, position) for position, leaf in enumerate(inputs)]
         if self.layout.known:
             return self.layout.pack(tensors)
         return tensors[0] if len(tensors) == 1 else list(map(tf.identity, tensors))
-
-    def given_position(self, position: int) -> int:
-        """Return where an input of this model, by flattened position, stands in the given order."""
-        order = reordered(list(range(len(self.given.specs))), self.given, self.layout)
-        return int(order[position]) if order else position
 
     def _tensor(self, leaf: Array, position: int) -> Any:
         dtype = self.layout.specs[position].dtype if self.layout.known else None
@@ -211,7 +202,7 @@ class Runner:
         """Call the model in inference mode.
 
         Args:
-            inputs: flattened, in the order of ``given``.
+            inputs: flattened: a list goes by position, a dict by its sorted keys.
         """
         packed = self.pack(inputs)
         call = self.concrete("call", self._call, packed) if self.in_graph() else self._call

@@ -16,7 +16,7 @@ from typing import Any
 
 import keras
 
-from pytest_kerasequiv.building.specs import Spec, input_specs, show
+from pytest_kerasequiv.building.specs import input_specs, show
 from pytest_kerasequiv.layers.fingerprints import is_keras
 from pytest_kerasequiv.layers.fixed_training import called_in_training_mode
 from pytest_kerasequiv.surface.lengths import lengths_in_code, own_layers
@@ -27,7 +27,7 @@ MOST_LENGTHS = 6
 TRAIN = ("train_step", "compute_loss", "compute_metrics", "get_metrics_result", "metrics")
 TEST = ("test_step", "compute_loss", "compute_metrics", "get_metrics_result", "metrics")
 STEPS = {"train_step": TRAIN, "test_step": TEST, "predict_step": ("predict_step",)}
-"""Step -> the members of Model that it consists of; where a class has one of its own, the step is an entry."""
+"""Step -> the members of Model that it consists of; a class with one of its own has the step as an entry."""
 
 LOOPS = (
     "fit",
@@ -107,7 +107,7 @@ def entries_of(model: keras.Model) -> tuple[Entry, ...]:
 
 
 def _open_or_settled(specs: Any) -> tuple[Any, ...]:
-    """Return the inputs with free axes open, and, for a model that cannot be called so, with sizes of their own."""
+    """Return the inputs with free axes open, and settled for a model that cannot be called so."""
     return (specs, *_alternatives(specs, 64, 256)) if _is_free(specs) else (specs,)
 
 
@@ -147,10 +147,9 @@ def tells_plain_calls(model: keras.Model) -> bool:
 
 
 def _tells(layer: Any) -> bool:
-    if not is_keras(type(layer)) and "__call__" in {n for b in type(layer).__mro__ if not is_keras(b) for n in vars(b)}:
-        return True
     parameter = _parameters(layer).get("training")
-    return parameter is not None and (parameter.default is True or not is_keras(layer.call))
+    told = parameter is not None and (parameter.default is True or not is_keras(layer.call))
+    return told or not is_keras(type(layer).__call__)
 
 
 def _parameters(layer: Any) -> Mapping[str, inspect.Parameter]:
@@ -168,7 +167,12 @@ def _keywords(model: keras.Model, shapes: tuple[Any, ...]) -> Iterator[Entry]:
         for value in [] if name == "training" else _values(name, parameter):
             shown = value if isinstance(value, Given) else repr(value)
             yield Entry(
-                f"call with {name}={shown}", Kind.CALL, shapes, (False, True), ((name, value),), tentative=True
+                f"call with {name}={shown}",
+                Kind.CALL,
+                shapes,
+                (False, True),
+                ((name, value),),
+                tentative=True,
             )
 
 
@@ -199,7 +203,7 @@ Size = Callable[[int, int, int], int]
 
 
 def _sized(model: keras.Model, specs: Any) -> Iterator[Entry]:
-    """Yield entries with free axes settled: height unlike width where the model takes that, two lengths unlike.
+    """Yield entries with free axes settled, each at a size of its own where the model takes that.
 
     Code of the user's may branch on a length in Python: it is called at the numbers in it, and one above.
     """
@@ -208,8 +212,8 @@ def _sized(model: keras.Model, specs: Any) -> Iterator[Entry]:
     both = (False, True) if own_layers(model) else (False,)
     first = _alternatives(specs, 64, 256)
     second = [*_alternatives(specs, 37, step=8), *_alternatives(specs, 160)]
-    for name, shapes in (("static sizes", first), ("other static sizes", second)):
-        yield Entry(name, Kind.CALL, tuple(shapes), both, tentative=True)
+    for name, alternatives in (("static sizes", first), ("other static sizes", second)):
+        yield Entry(name, Kind.CALL, tuple(alternatives), both, tentative=True)
     for length in lengths_in_code(model)[:MOST_LENGTHS] if own_layers(model) else ():
         for size in (length, length + 1):
             shapes = (settled(specs, lambda *_, size=size: size),)

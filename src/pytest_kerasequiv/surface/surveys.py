@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from pytest_kerasequiv.running.input_layout import InputLayout, InputSpec, input_layout, reordered
+from pytest_kerasequiv.running.input_layout import InputLayout, InputSpec, input_layout
 from pytest_kerasequiv.running.layer_calls import Recording, record
 from pytest_kerasequiv.surface.masking import masked_inputs, masks_somewhere
 from pytest_kerasequiv.weights.vocabularies import tokens_of
@@ -78,13 +78,10 @@ def joined(reference: Survey, candidate: Survey) -> Survey:
 
     The ids and sizes that the reference takes are the contract; where it tells none, those of the candidate.
     """
-    positions = list(range(len(reference.consumers)))
     masks = reference.masks or candidate.masks
-    if len(candidate.consumers) != len(positions):
+    if len(candidate.consumers) != len(reference.consumers):
         return replace(reference, masks=masks)
-    order = reordered(positions, reference.layout, candidate.layout)
-    theirs = {given: candidate.consumers[own] for own, given in enumerate(order)}
-    both = zip(reference.consumers, (theirs[position] for position in positions), strict=True)
+    both = zip(reference.consumers, candidate.consumers, strict=True)
     return replace(reference, consumers=tuple(_union(*pair) for pair in both), masks=masks)
 
 

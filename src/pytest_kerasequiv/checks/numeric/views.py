@@ -20,7 +20,6 @@ from pytest_kerasequiv.errors import InputError, said
 from pytest_kerasequiv.layers.layer_graph import LayerGraph
 from pytest_kerasequiv.running.dtypes import least_precise_dtype
 from pytest_kerasequiv.running.float64 import Float64Unavailable, build_float64
-from pytest_kerasequiv.running.input_layout import InputLayout, input_layout
 from pytest_kerasequiv.running.narrowing import narrowing_step
 from pytest_kerasequiv.running.perturbing import generic_values
 from pytest_kerasequiv.running.running import Runner
@@ -60,7 +59,6 @@ class TwinView:
     Attributes:
         model: the built model.
         values: what it is observed under, one for each of its variables.
-        given: layout in which inputs are given, the reference's on both sides.
         source: makes the model again.
         dtype: the coarsest dtype it computes in.
         graph: its layer graph, if it has one, for the labels of its variables.
@@ -69,7 +67,6 @@ class TwinView:
 
     model: keras.Model
     values: list[Array]
-    given: InputLayout
     source: Source
     dtype: str
     graph: LayerGraph | None = None
@@ -79,7 +76,7 @@ class TwinView:
     def runner(self) -> Runner:
         """Return a runner of the model itself."""
         if "runner" not in self._kept:
-            self._kept["runner"] = Runner(self.model, self.values, given=self.given)
+            self._kept["runner"] = Runner(self.model, self.values)
         runner: Runner = self._kept["runner"]
         return runner
 
@@ -132,7 +129,7 @@ class TwinView:
         gc.collect()  # models refer to themselves: an earlier float64 twin is there until it is looked for
         try:
             model = build_float64(self.source, 0, like=self.model)
-            runner = Runner(model, self.values, given=self.given, wide=True, drawn_in=self.dtype)
+            runner = Runner(model, self.values, wide=True, drawn_in=self.dtype)
             reason = narrowing_step(runner)
             if reason is not None:
                 raise Float64Unavailable(reason)
@@ -150,14 +147,13 @@ def views_of(pair: Pair) -> tuple[TwinView, TwinView]:
     if pair not in _VIEWS:
         for variable, value in zip(variables_of(pair.candidate), pair.candidate_values, strict=True):
             share(variable, value)  # weights that both have alike are in memory once while neither is trained
-        given = input_layout(pair.reference)
         generic = _generic(pair)
         twins = (
             (pair.reference, pair.reference_values, pair.twins.reference_source, pair.reference_graph),
             (pair.candidate, pair.candidate_values, pair.twins.candidate_source, pair.candidate_graph),
         )
         reference, candidate = (
-            TwinView(model, values, given, source, least_precise_dtype(model), graph, own)
+            TwinView(model, values, source, least_precise_dtype(model), graph, own)
             for (model, values, source, graph), own in zip(twins, generic, strict=True)
         )
         _VIEWS[pair] = reference, candidate
