@@ -282,7 +282,7 @@ def test_builders_that_do_not_build():
         with pytest.raises(InputError, match=message):
             _ = Twins(builder, functional).candidate
     with pytest.raises(InputError, match="candidate 'raising' cannot be built"):
-        _ = Twins(functional, raising).reference
+        _ = Twins(functional, raising).candidate
 
 
 def test_a_builder_that_returns_the_same_model_again():
