@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from pytest_kerasequiv.keras_access.step_calls import call_as_in_step
+from pytest_kerasequiv.layers.fixed_training import phase
 from pytest_kerasequiv.program.assembling import Traced
 from pytest_kerasequiv.program.tracing_functions import Results, traced
 from pytest_kerasequiv.surface.entries import Entry, Given
@@ -30,7 +30,7 @@ def trace_inference(model: keras.Model, signature: Any) -> tuple[Traced, Outputs
     seen: list[Outputs] = []
 
     def body(results: Results, given: Mapping[str, Any]) -> None:
-        outputs = call_as_in_step(model, given["Input"], training=False)
+        outputs = model(given["Input"], **phase(model, training=False))
         seen.append(_described(outputs))
         _note(results, "inference", model, outputs)
 
@@ -47,11 +47,8 @@ def trace_calls(model: keras.Model, entry: Entry, signature: Any) -> Traced:
     def body(results: Results, given: Mapping[str, Any]) -> None:
         arguments = plain | {name: given[f"Argument {name}"] for name in tensors}
         for mode in entry.modes:
-            outputs = (
-                model(given["Input"], **arguments)
-                if mode is None
-                else call_as_in_step(model, given["Input"], training=mode, **arguments)
-            )
+            told = {} if mode is None else phase(model, training=mode)
+            outputs = model(given["Input"], **told, **arguments)
             _note(results, f"{entry.name}, {MODES[mode]}", model, outputs)
 
     groups = {f"Argument {name}": spec for name, spec in tensors.items()}

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from pytest_kerasequiv.building.compiling import fresh_metrics
 from pytest_kerasequiv.errors import InputError
-from pytest_kerasequiv.keras_access.step_calls import call_as_in_step
+from pytest_kerasequiv.layers.fixed_training import phase
 from pytest_kerasequiv.program.assembling import Assembly, Traced
 from pytest_kerasequiv.program.nodes import Unprovable
 from pytest_kerasequiv.program.objectives import Objective, objective, symbolic, total_loss
@@ -36,7 +36,7 @@ def _step(assembly: Assembly, results: Results, inputs: Any, goal: Objective, ta
     trainable = [(i, assembly.variables[i]) for i, fact in enumerate(assembly.facts) if fact.trainable]
     with tf.GradientTape() as tape:
         tape.watch([tensor for _, tensor in floats])
-        outputs = call_as_in_step(assembly.model, inputs, training=True)
+        outputs = assembly.model(inputs, **phase(assembly.model, training=True))
         loss = total_loss(assembly.model, goal, targets, outputs)
     results.add_outputs("training output", outputs)
     results.add("loss", loss)
