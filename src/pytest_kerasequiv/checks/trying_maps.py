@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_kerasequiv.correspondence.variable_map import VariableMap
-from pytest_kerasequiv.running.input_layout import input_layout
 from pytest_kerasequiv.running.perturbing import generic_values
 from pytest_kerasequiv.running.running import Runner
 from pytest_kerasequiv.surface.probes import NoProbes, Probe, probes_for, survey
@@ -50,7 +49,7 @@ def chosen_map(
             return maps[0]
         ours.reset_all()
         expected = ours.infer(probe.inputs).outputs
-    theirs = Runner(candidate, values_of(candidate), given=input_layout(reference))
+    theirs = Runner(candidate, values_of(candidate))
     for number, one in enumerate(maps, 1):
         if _agree(theirs.under(one.carry(values, theirs.values)), probe, expected):
             return replace(one, tried=number, certain=True)
