@@ -7,7 +7,7 @@ import os
 import sys
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,7 +27,7 @@ from pytest_kerasequiv.building.specs import (
     show,
     single,
 )
-from pytest_kerasequiv.building.starts import starts_noted
+from pytest_kerasequiv.building.starts import Brought, noted_build
 from pytest_kerasequiv.building.too_short import diagnose
 from pytest_kerasequiv.errors import InputError, said
 from pytest_kerasequiv.keras_access.random_state import global_seed, preserved_state, seeded
@@ -50,6 +50,7 @@ class Source:
         make: makes a new model.
         specs: inputs to build an unbuilt model for.
         compile: arguments of ``Model.compile``; ``None`` keeps the compile settings the model comes with.
+        brought: what its models share, made outside the builder.
     """
 
     argument: str
@@ -58,6 +59,7 @@ class Source:
     make: Maker
     specs: Specs | None = None
     compile: Mapping[str, Any] | None = None
+    brought: Brought = field(default_factory=Brought, compare=False, repr=False)
 
     def build(self, seed: int | None = None) -> keras.Model:
         """Return a fresh model, built, and compiled where ``compile`` was given or the source compiles.
@@ -85,13 +87,9 @@ class Source:
     def build_as_given(self, seed: int) -> keras.Model:
         """Return a fresh model under ``seed`` as `build` does; a given model keeps its weights.
 
-        Of a model that a builder makes, `starts.starts_of` then tells how its variables got their values.
+        Of a model that a builder makes, `starts_of` then tells how its variables got their values.
         """
-        with starts_noted() as keep_start:
-            model = self._build(seed, as_given=True)
-            if self.is_builder:
-                keep_start(model)
-        return model
+        return self._build(seed, as_given=True)
 
     @property
     def is_builder(self) -> bool:
@@ -130,7 +128,10 @@ class Source:
         if seed is not None:
             with seeded(seed):
                 return self._build(None, as_given=as_given)
-        model = self._built(as_given=as_given)
+        with noted_build(self.brought) as keep_start:
+            model = self._built(as_given=as_given)
+            if self.is_builder:
+                keep_start(model)
         if self.compile is not None:
             compile_fresh(model, self.compile)
         return model

@@ -19,7 +19,7 @@ from pytest_kerasequiv.keras_access.initialising import (
 )
 from pytest_kerasequiv.layers.configs import canonical
 from pytest_kerasequiv.layers.fingerprints import is_keras
-from pytest_kerasequiv.weights.variables import buffer_view, peek, same_buffer, variables_of
+from pytest_kerasequiv.weights.variables import buffer_view, peek, same_buffer, variables_of, write
 
 Origin = Literal["drawn", "seeded", "fixed", "other"]
 
@@ -54,11 +54,41 @@ class _Stash:
     starts: tuple[Start, ...]
 
 
+class Brought:
+    """What the models of a builder share: variables of layers made outside it, and their values at first.
+
+    Training one model may move them (seed states, moving statistics), so each build begins with putting them
+    back. In another process nothing is known of them yet.
+    """
+
+    def __init__(self) -> None:
+        self._first: list[tuple[Any, NDArray[np.generic]]] | None = None
+
+    def __reduce__(self) -> tuple[type[Brought], tuple[()]]:
+        return Brought, ()
+
+    def put_back(self) -> None:
+        """Give the shared variables the values they had when they were first seen."""
+        for variable, value in self._first or ():
+            write(variable, value)
+
+    def note(self, model: keras.Model, made: Mapping[int, Initialised]) -> None:
+        """Remember, of the first model that is built, the variables that were not made with it."""
+        if self._first is None:
+            self._first = [(v, peek(v)) for v in variables_of(model) if id(v) not in made]
+
+
 @contextmanager
-def starts_noted() -> Iterator[Callable[[keras.Model], None]]:
-    """Watch a model being built; the function that is given, called on the model, keeps its start."""
+def noted_build(brought: Brought) -> Iterator[Callable[[keras.Model], None]]:
+    """Watch a model being built; the function that is given is called on the model and keeps its start."""
+    brought.put_back()
     with initialisations() as noted:
-        yield lambda model: setattr(model, _STASH, _Stash(_read(model, noted)))
+
+        def keep(model: keras.Model) -> None:
+            brought.note(model, noted)
+            setattr(model, _STASH, _Stash(_read(model, noted)))
+
+        yield keep
 
 
 def starts_of(model: keras.Model) -> tuple[Start, ...] | None:

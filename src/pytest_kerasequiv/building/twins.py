@@ -237,13 +237,22 @@ def _check_pair(models: tuple[keras.Model, keras.Model], sources: tuple[Source, 
                 f"has {other}; twins need equally many {what}, paired in order"
             )
     _check_shapes(models, sources)
-    shared = {id(v) for v in models[0].variables} & {id(v) for v in models[1].variables}
-    for variable in models[1].variables:
-        if id(variable) in shared:
-            raise InputError(
-                f"reference {sources[0].label!r} and candidate {sources[1].label!r} share the variable "
-                f"{variable.path!r}: training one would train the other; make the layers inside the builders"
-            )
+    _refuse_shared(models, sources)
+
+
+def _refuse_shared(models: tuple[keras.Model, keras.Model], sources: tuple[Source, Source]) -> None:
+    """Refuse twins that share what training changes; preprocessing or a frozen backbone may be shared."""
+    __tracebackhide__ = True
+    trained = {id(variable) for model in models for variable in model.trainable_variables}
+    common = trained & {id(v) for v in models[0].variables} & {id(v) for v in models[1].variables}
+    shared = [variable.path for variable in models[1].variables if id(variable) in common]
+    if shared:
+        named = ", ".join(map(repr, shared[:3])) + (f" and {len(shared) - 3} more" if len(shared) > 3 else "")
+        raise InputError(
+            f"reference {sources[0].label!r} and candidate {sources[1].label!r} share what training changes "
+            f"({named}): training one would train the other; make these layers inside the builders, or "
+            "freeze them (layer.trainable = False)"
+        )
 
 
 def _number(count: int, what: str) -> str:

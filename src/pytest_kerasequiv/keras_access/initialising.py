@@ -13,11 +13,11 @@ import tensorflow as tf
 
 @dataclass(frozen=True, eq=False)
 class Initialised:
-    """One call of an initialiser.
+    """A variable that was made.
 
     Attributes:
-        variable: the variable that was made; held, so that no other gets its identity.
-        initializer: what made its value: an object or a function.
+        variable: the variable; held, so that no other gets its identity.
+        initializer: what made its value: an object or a function; ``None`` where the value was given.
         tensor: the value, ``None`` where there was none to read.
     """
 
@@ -28,23 +28,27 @@ class Initialised:
 
 @contextmanager
 def initialisations() -> Iterator[dict[int, Initialised]]:
-    """Note each variable that is made by an initialiser meanwhile, by the identity of the variable.
+    """Note each variable that is made meanwhile, by its identity.
 
     The values are held without a copy: an assignment gives a variable another buffer.
     """
     kind: Any = keras.Variable
-    original = kind._initialize_with_initializer
+    by_value, by_initializer = kind._initialize, kind._initialize_with_initializer
     found: dict[int, Initialised] = {}
 
-    def noted(variable: Any, initializer: Any) -> None:
-        original(variable, initializer)
+    def given(variable: Any, value: Any) -> None:
+        by_value(variable, value)
+        found[id(variable)] = Initialised(variable, None, _value_of(variable))
+
+    def initialised(variable: Any, initializer: Any) -> None:
+        by_initializer(variable, initializer)
         found[id(variable)] = Initialised(variable, initializer, _value_of(variable))
 
-    kind._initialize_with_initializer = noted
+    kind._initialize, kind._initialize_with_initializer = given, initialised
     try:
         yield found
     finally:
-        kind._initialize_with_initializer = original
+        kind._initialize, kind._initialize_with_initializer = by_value, by_initializer
 
 
 def _value_of(variable: Any) -> Any:
