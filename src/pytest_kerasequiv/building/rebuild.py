@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from tempfile import TemporaryDirectory
 from types import FunctionType
 from typing import Any
 
@@ -28,6 +27,7 @@ from pytest_kerasequiv.building.fidelity import (
 )
 from pytest_kerasequiv.building.specs import build_from, input_specs, is_built
 from pytest_kerasequiv.errors import InputError, said
+from pytest_kerasequiv.weights.adapted import adapt_like, adapted_of
 from pytest_kerasequiv.weights.variables import assign, values_of, variables_of
 
 
@@ -164,13 +164,7 @@ def _copy_state(model: keras.Model, fresh: keras.Model, pairs: list[Pair], *, wi
 
 def _copy_adapted(layer: Any, copy: Any) -> None:
     """Give a preprocessing layer what ``adapt`` learned: statistics or a vocabulary, no initial weights."""
-    learned: dict[str, Any] = {}
-    layer.save_own_variables(learned)
-    copy.load_own_variables(learned)
-    with TemporaryDirectory() as folder:
-        if hasattr(layer, "save_assets"):
-            layer.save_assets(folder)
-            copy.load_assets(folder)
+    adapt_like(copy, adapted_of(layer))
 
 
 def _copy_compilation(model: keras.Model, fresh: keras.Model) -> None:

@@ -31,6 +31,7 @@ from pytest_kerasequiv.building.starts import Brought, noted_build
 from pytest_kerasequiv.building.too_short import diagnose
 from pytest_kerasequiv.errors import InputError, said
 from pytest_kerasequiv.keras_access.random_state import global_seed, preserved_state, seeded
+from pytest_kerasequiv.weights.adapted import Adapted, adapt_like, adapting_layers
 
 Kind = Literal["builder", "model", "file"]
 
@@ -50,6 +51,8 @@ class Source:
         make: makes a new model.
         specs: inputs to build an unbuilt model for.
         compile: arguments of ``Model.compile``; ``None`` keeps the compile settings the model comes with.
+        learned: what preprocessing layers of the other side have learned by ``adapt``, and the numbers of the
+            layers that take it on.
         brought: what its models share, made outside the builder.
     """
 
@@ -59,6 +62,7 @@ class Source:
     make: Maker
     specs: Specs | None = None
     compile: Mapping[str, Any] | None = None
+    learned: tuple[tuple[int, Adapted], ...] = ()
     brought: Brought = field(default_factory=Brought, compare=False, repr=False)
 
     def build(self, seed: int | None = None) -> keras.Model:
@@ -130,6 +134,8 @@ class Source:
                 return self._build(None, as_given=as_given)
         with noted_build(self.brought) as keep_start:
             model = self._built(as_given=as_given)
+            for number, learned in self.learned:
+                adapt_like(adapting_layers(model)[number], learned)
             if self.is_builder:
                 keep_start(model)
         if self.compile is not None:

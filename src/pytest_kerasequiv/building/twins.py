@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -20,6 +21,7 @@ from pytest_kerasequiv.building.specs import (
     show,
 )
 from pytest_kerasequiv.errors import InputError
+from pytest_kerasequiv.weights.adapted import adapt_like, lent
 
 BUILD_SEED = 0
 """The seed under which both sides are built to be looked at."""
@@ -131,7 +133,10 @@ class Twins:
         reference, candidate = self._reference_side, self._candidate_side
         sources, models = zip(reference, candidate, strict=True)
         _check_pair(models, sources)
-        return reference, candidate
+        own = self.constants_decide and all(source.is_builder for source in sources)
+        if self.weights == "copy" and not own:
+            sources = _adapted_alike(models, sources)
+        return (sources[0], models[0]), (sources[1], models[1])
 
     @cached_property
     def _reference_side(self) -> Side:
@@ -253,6 +258,23 @@ def _refuse_shared(models: tuple[keras.Model, keras.Model], sources: tuple[Sourc
             f"({named}): training one would train the other; make these layers inside the builders, or "
             "freeze them (layer.trainable = False)"
         )
+
+
+def _adapted_alike(
+    models: tuple[keras.Model, keras.Model], sources: tuple[Source, Source]
+) -> tuple[Source, Source]:
+    """Carry what preprocessing layers have learned, as weights are carried, to a side that lacks it.
+
+    Statistics go to the candidate; a vocabulary or boundaries also to the reference, if that has none.
+    """
+    found = []
+    for giver, taker, statistics in ((models[1], models[0], False), (models[0], models[1], True)):
+        given = list(lent(giver, taker, statistics=statistics))
+        for _, layer, learned in given:
+            adapt_like(layer, learned)
+        found.append(tuple((number, learned) for number, _, learned in given))
+    ours, theirs = (replace(source, learned=learned) for source, learned in zip(sources, found, strict=True))
+    return ours, theirs
 
 
 def _number(count: int, what: str) -> str:

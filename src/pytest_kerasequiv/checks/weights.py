@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import keras
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from pytest_kerasequiv.building.sources import Source
 from pytest_kerasequiv.building.starts import starts_of
-from pytest_kerasequiv.building.twins import OTHER_SEED
+from pytest_kerasequiv.building.twins import OTHER_SEED, Twins
 from pytest_kerasequiv.checks.pair import Pair
 from pytest_kerasequiv.checks.registry import Check
 from pytest_kerasequiv.checks.tables.initial_values import (
@@ -27,6 +28,7 @@ from pytest_kerasequiv.checks.tables.partitions import equal_draws, equal_starts
 from pytest_kerasequiv.checks.tables.starts import FreshStarts, Side
 from pytest_kerasequiv.correspondence.variable_map import VariableMap
 from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Kind, Verdict
+from pytest_kerasequiv.weights.adapted import adapting_layers
 from pytest_kerasequiv.weights.variables import values_of
 from pytest_kerasequiv.weights.vocabularies import learned_of
 
@@ -111,13 +113,27 @@ def run(pair: Pair) -> CheckResult:
     """Run the check on a pair of twins."""
     twins = pair.twins
     mode: Mode = "own" if twins.weights == "own" else "copy"
-    return compare(
+    result = compare(
         observe(pair.reference, values=pair.reference_values, again=_again(twins.reference_source)),
         observe(pair.candidate, again=_again(twins.candidate_source)),
         pair.variable_map,
         weights=mode,
         constants_decide=twins.constants_decide,
     )
+    return replace(result, findings=(*result.findings, *_carried(twins)))
+
+
+def _carried(twins: Twins) -> Iterator[Finding]:
+    """Say what one side has learned by ``adapt`` and the other was given."""
+    both = (twins.reference, twins.reference_source), (twins.candidate, twins.candidate_source)
+    for (model, source), giver in zip(both, ("candidate", "reference"), strict=True):
+        if source.learned:
+            named = ", ".join(repr(adapting_layers(model)[number].name) for number, _ in source.learned)
+            message = (
+                f"what adapt() learned was carried from the {giver} to {named} of the {source.argument}, as "
+                "weights are"
+            )
+            yield Finding(NAME, None, None, "adapt", None, None, message, "note")
 
 
 def _again(source: Source) -> Callable[[], Values]:

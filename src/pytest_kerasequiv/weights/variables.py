@@ -11,6 +11,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from pytest_kerasequiv.keras_access.layers import layers_within
+
 SEED_ROLE = "seed_generator_state"
 """How the name of the state of a seed generator begins."""
 
@@ -37,18 +39,28 @@ def values_of(model: keras.Model) -> list[NDArray[np.generic]]:
 
 
 def assign(model: keras.Model, values: Sequence[NDArray[np.generic]]) -> None:
-    """Write ``values`` into `variables_of`, in its order."""
-    for variable, value in zip(variables_of(model), values, strict=True):
-        write(variable, value)
+    """Write ``values`` into `variables_of`, in its order.
+
+    A Normalization computes with copies of its variables, which follow.
+    """
+    changed = {id(v) for v, value in zip(variables_of(model), values, strict=True) if write(v, value)}
+    for layer in layers_within(model) if changed else ():
+        if isinstance(layer, keras.layers.Normalization) and changed & {id(v) for v in layer.variables}:
+            layer.finalize_state()
 
 
-def write(variable: keras.Variable, value: NDArray[np.generic]) -> None:
+def write(variable: keras.Variable, value: NDArray[np.generic]) -> bool:
     """Write a value into a variable, unless it holds these very bits: most variables seldom change.
 
     What `peek` returned goes back without a copy: both then share one buffer until the variable changes.
+
+    Returns:
+        Whether the variable changed.
     """
-    if not holds(variable, value):
-        variable.assign(_tensor_of(value))
+    if holds(variable, value):
+        return False
+    variable.assign(_tensor_of(value))
+    return True
 
 
 def share(variable: keras.Variable, value: NDArray[np.generic]) -> None:

@@ -1,0 +1,15 @@
+"""The layers that a model holds, at any depth."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def layers_within(layer: Any, *, itself: bool = False) -> list[Any]:
+    """Return the layers inside a model or layer at any depth, each once; with ``itself``, it comes first."""
+    return list(layer._flatten_layers(include_self=itself))
+
+
+def held_layers(layer: Any) -> list[Any]:
+    """Return the layers that a model or layer holds directly, those of no graph among them."""
+    return list(getattr(layer, "_layers", ()))
