@@ -114,6 +114,26 @@ def test_each_build_begins_with_what_is_shared_as_it_was() -> None:
     assert not statistics.moving_mean.numpy().any()
 
 
+def test_later_models_do_not_go_on_training_earlier_ones() -> None:
+    shared = layers.Dense(3, name="own")
+    made = source(net(lambda inputs: layers.Dense(2)(shared(inputs))))
+    made.build(0)
+    with pytest.raises(InputError, match="share 'own/kernel', which training changes"):
+        made.build(1)
+
+
+def test_layers_that_were_trained_before_are_put_back() -> None:
+    """Fine-tuning begins with the weights that the layer came with, in each run."""
+    shared = layers.Dense(3)
+    shared.build((None, 4))
+    before = shared.kernel.numpy()
+    made = source(net(lambda inputs: layers.Dense(2)(shared(inputs))))
+    made.build(0)
+    shared.kernel.assign(before + 1)
+    made.build(1)
+    np.testing.assert_array_equal(shared.kernel.numpy(), before)
+
+
 def test_trained_layers_are_not_shared() -> None:
     shared = layers.Dense(3, name="own")
     build = net(lambda inputs: layers.Dense(2)(shared(inputs)))

@@ -132,7 +132,7 @@ class Source:
         if seed is not None:
             with seeded(seed):
                 return self._build(None, as_given=as_given)
-        with noted_build(self.brought) as keep_start:
+        with noted_build(self.brought, f"{self.argument} {self.label!r}") as keep_start:
             model = self._built(as_given=as_given)
             for number, learned in self.learned:
                 adapt_like(adapting_layers(model)[number], learned)

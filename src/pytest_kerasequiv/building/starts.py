@@ -11,12 +11,14 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.keras_access.initialising import (
     Initialised,
     draws,
     explicit_seed,
     initialisations,
 )
+from pytest_kerasequiv.keras_access.layers import state_within
 from pytest_kerasequiv.layers.configs import canonical
 from pytest_kerasequiv.layers.fingerprints import is_keras
 from pytest_kerasequiv.weights.variables import buffer_view, peek, same_buffer, variables_of, write
@@ -57,35 +59,46 @@ class _Stash:
 class Brought:
     """What the models of a builder share: variables of layers made outside it, and their values at first.
 
-    Training one model may move them (seed states, moving statistics), so each build begins with putting them
-    back. In another process nothing is known of them yet.
+    Training one model may move them (seed states, moving statistics), so that each later model is given the
+    values of the first. In another process nothing is known of them yet.
     """
 
     def __init__(self) -> None:
-        self._first: list[tuple[Any, NDArray[np.generic]]] | None = None
+        self._first: dict[int, tuple[Any, NDArray[np.generic]]] | None = None
 
     def __reduce__(self) -> tuple[type[Brought], tuple[()]]:
         return Brought, ()
 
-    def put_back(self) -> None:
-        """Give the shared variables the values they had when they were first seen."""
-        for variable, value in self._first or ():
-            write(variable, value)
+    def put_back(self, model: keras.Model, made: Mapping[int, Initialised], label: str) -> None:
+        """Give what a model shares with earlier ones the values it had when the first was made.
 
-    def note(self, model: keras.Model, made: Mapping[int, Initialised]) -> None:
-        """Remember, of the first model that is built, the variables that were not made with it."""
+        Raises:
+            InputError: training changes it, and its first values are not known.
+        """
         if self._first is None:
-            self._first = [(v, peek(v)) for v in variables_of(model) if id(v) not in made]
+            states = state_within(model)
+            kept = [v for v in variables_of(model) if id(v) not in made or id(v) in states]
+            self._first = {id(variable): (variable, peek(variable)) for variable in kept}
+        for variable in variables_of(model):
+            if id(variable) in made:
+                continue
+            if id(variable) in self._first:
+                write(variable, self._first[id(variable)][1])
+            elif variable.trainable:
+                raise InputError(
+                    f"{label} makes models that share {variable.path!r}, which training changes; a builder "
+                    "must make a new model on each call, so create that layer inside it, or freeze it "
+                    "(layer.trainable = False)"
+                )
 
 
 @contextmanager
-def noted_build(brought: Brought) -> Iterator[Callable[[keras.Model], None]]:
+def noted_build(brought: Brought, label: str) -> Iterator[Callable[[keras.Model], None]]:
     """Watch a model being built; the function that is given is called on the model and keeps its start."""
-    brought.put_back()
     with initialisations() as noted:
 
         def keep(model: keras.Model) -> None:
-            brought.note(model, noted)
+            brought.put_back(model, noted, label)
             setattr(model, _STASH, _Stash(_read(model, noted)))
 
         yield keep

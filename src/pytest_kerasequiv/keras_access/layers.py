@@ -13,3 +13,10 @@ def layers_within(layer: Any, *, itself: bool = False) -> list[Any]:
 def held_layers(layer: Any) -> list[Any]:
     """Return the layers that a model or layer holds directly, those of no graph among them."""
     return list(getattr(layer, "_layers", ()))
+
+
+def state_within(model: Any) -> set[int]:
+    """Return the identities of the variables that are state: statistics, seeds, counters, no frozen weights."""
+    layers = layers_within(model, itself=True)
+    weights = {id(variable) for layer in layers for variable in layer._trainable_variables}
+    return {id(variable) for variable in model.variables if id(variable) not in weights}
