@@ -16,7 +16,7 @@ def held_layers(layer: Any) -> list[Any]:
 
 
 def state_within(model: Any) -> set[int]:
-    """Return the identities of the variables that are state: statistics, seeds, counters, no frozen weights."""
+    """Return the identities of the variables that are state (statistics, seeds), not frozen weights."""
     layers = layers_within(model, itself=True)
     weights = {id(variable) for layer in layers for variable in layer._trainable_variables}
     return {id(variable) for variable in model.variables if id(variable) not in weights}
