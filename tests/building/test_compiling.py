@@ -211,10 +211,14 @@ class ForgetfulSchedule(Schedule):
         self.scale = scale
 
 
-def test_a_schedule_that_a_copy_has_otherwise_is_an_error():
-    compile_fresh(model(), {"optimizer": keras.optimizers.SGD(ForgetfulSchedule()), "loss": "mse"})
-    with pytest.raises(InputError, match=r"a copy has another 'learning_rate\.scale'"):
-        compile_fresh(model(), {"optimizer": keras.optimizers.SGD(ForgetfulSchedule(2.0)), "loss": "mse"})
+def test_a_schedule_or_function_of_the_users_own_is_copied_as_it_is():
+    schedule, function = ForgetfulSchedule(2.0), lambda: 0.5
+    for rate in (schedule, function):
+        copied = model()
+        compile_fresh(copied, {"optimizer": keras.optimizers.SGD(rate), "loss": "mse"})
+        held = copied.optimizer._learning_rate
+        assert held.scale == 2.0 if rate is schedule else held() == 0.5
+        assert held is not schedule
 
 
 def test_the_optimizer_in_force_is_told_not_the_one_that_compile_was_given():

@@ -12,9 +12,10 @@ import pytest
 
 from pytest_kerasequiv.correspondence.variable_map import assign_variables, path_likeness
 from pytest_kerasequiv.layers.alignment import best_path, depth_first
-from pytest_kerasequiv.layers.configs import canonical, fields_of, shown
-from pytest_kerasequiv.layers.fingerprints import class_digest, digest, is_opaque
+from pytest_kerasequiv.layers.configs import canonical, fields_of
 from pytest_kerasequiv.layers.layer_graph import Edge, LayerGraph, LayerNode
+from pytest_kerasequiv.layers.own_code import class_code, digest, is_opaque
+from pytest_kerasequiv.layers.plain_values import shown
 from pytest_kerasequiv.layers.roles import roles_of
 
 
@@ -120,7 +121,7 @@ def test_classes_count_by_code_wherever_they_stand() -> None:
 
         return Scale
 
-    assert class_digest(scaled(2)) == class_digest(scaled(2)) != class_digest(scaled(3))
+    assert class_code(scaled(2)) == class_code(scaled(2)) != class_code(scaled(3))
 
 
 @dataclass(eq=False)

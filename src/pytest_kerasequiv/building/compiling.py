@@ -11,6 +11,8 @@ import keras
 
 from pytest_kerasequiv.building.fresh_losses import fresh_loss
 from pytest_kerasequiv.errors import InputError, said
+from pytest_kerasequiv.keras_access.optimizers import optimizer_config
+from pytest_kerasequiv.keras_access.origin import is_keras
 
 _PLAIN = (bool, int, float, str, dict)
 
@@ -45,7 +47,7 @@ def compile_fresh(model: keras.Model, settings: Mapping[str, Any], like: keras.M
     """
     __tracebackhide__ = True
     _refuse_unknown_names(settings)
-    copies = {name: _fresh(value, f"compile[{name!r}]") for name, value in settings.items()}
+    copies = {name: fresh_settings(value, f"compile[{name!r}]") for name, value in settings.items()}
     listed = _listed_positions(model, model if like is None else like, settings.get("optimizer"))
     try:
         model.compile(**copies)
@@ -153,7 +155,7 @@ def _names(setting: Any) -> list[str]:
     return [leaf for leaf in keras.tree.flatten(setting) if isinstance(leaf, str)]
 
 
-def _fresh(value: Any, where: str) -> Any:
+def fresh_settings(value: Any, where: str) -> Any:
     """Copy a setting: containers item by item, optimizers and metrics from their config, all else as it is.
 
     Losses are copied where they have state, see `fresh_losses`; else one instance serves both twins.
@@ -178,8 +180,10 @@ def _fresh_within(value: Any, where: str, losses: dict[int, Any]) -> Any:
 
 def _remade(value: Any) -> Any:
     """Make an object again from its config."""
+    is_optimizer = isinstance(value, keras.optimizers.Optimizer)
+    config = optimizer_config(value) if is_optimizer else value.get_config()
     with keras.saving.custom_object_scope(custom_objects(value)):
-        return type(value).from_config(value.get_config())
+        return type(value).from_config(config)
 
 
 def _copy(value: Any, where: str) -> Any:
@@ -188,7 +192,6 @@ def _copy(value: Any, where: str) -> Any:
     except Exception as error:
         raise InputError(_not_copied(value, where, said(error))) from error
     lost = [name for name, setting in _plain(value).items() if _plain(copy).get(name) != setting]
-    lost += _lost_by_schedule(value, copy)
     if lost:
         raise InputError(_not_copied(value, where, f"a copy has another {lost[0]!r}"))
     _carry_exclusions(value, copy)
@@ -223,15 +226,6 @@ def excluded_from_weight_decay(model: keras.Model) -> list[str]:
     )
 
 
-def _lost_by_schedule(value: Any, copy: Any) -> list[str]:
-    """Return what a user's learning rate schedule does not tell in its config, and a copy has otherwise."""
-    ours, theirs = (vars(one).get("_learning_rate") for one in (value, copy))
-    if type(ours) is not type(theirs) or not hasattr(ours, "get_config") or is_from_keras(type(ours)):
-        return []
-    plain = {name: setting for name, setting in vars(ours).items() if isinstance(setting, _PLAIN)}
-    return [f"learning_rate.{name}" for name, setting in plain.items() if vars(theirs).get(name) != setting]
-
-
 def _not_copied(value: Any, where: str, why: str) -> str:
     return (
         f"{where} is an instance of {type(value).__name__} that cannot be copied from its get_config(): "
@@ -245,7 +239,7 @@ def _plain(value: Any) -> dict[str, Any]:
     An optimizer of the user's own may also act on what was set after it was made.
     """
     names = [*inspect.signature(type(value)).parameters, "_fn_kwargs"]
-    if isinstance(value, keras.optimizers.Optimizer) and not is_from_keras(type(value)):
+    if isinstance(value, keras.optimizers.Optimizer) and not is_keras(type(value)):
         names += [name for name in vars(value) if not name.startswith("_") and name not in {"built", "name"}]
     return {name: vars(value)[name] for name in names if isinstance(vars(value).get(name), _PLAIN)}
 
@@ -257,11 +251,6 @@ def custom_objects(thing: Any) -> dict[str, Any]:
     for part in parts:
         for value in (part, *vars(part).values()):
             target = value if isinstance(value, FunctionType) else type(value)
-            if (target is value or hasattr(value, "get_config")) and not is_from_keras(target):
+            if (target is value or hasattr(value, "get_config")) and not is_keras(target):
                 found.setdefault(target.__name__, target)
     return found
-
-
-def is_from_keras(thing: Any) -> bool:
-    """Whether a class or function is one of Keras's own."""
-    return str(thing.__module__).startswith("keras.")

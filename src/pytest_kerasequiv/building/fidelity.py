@@ -13,7 +13,7 @@ from pytest_kerasequiv.building.sameness import Copies, copied, is_data, same_da
 from pytest_kerasequiv.building.steering import is_own_name, steering_attributes, steers_building
 from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.keras_access.functional import calls_in, function_within, graph_of
-from pytest_kerasequiv.layers.fingerprints import is_keras
+from pytest_kerasequiv.keras_access.origin import is_keras
 from pytest_kerasequiv.weights.variables import variables_of
 
 REMEDY = "pass a builder, a function that makes the model, instead of the model"

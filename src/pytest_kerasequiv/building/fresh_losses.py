@@ -10,7 +10,7 @@ from typing import Any
 
 import keras
 
-from pytest_kerasequiv.layers.fingerprints import is_keras
+from pytest_kerasequiv.keras_access.origin import is_keras
 
 _STATELESS = frozenset({"name", "reduction", "_dtype", "_dtype_policy"})
 """Attributes of every loss, which no call changes."""

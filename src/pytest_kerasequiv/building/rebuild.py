@@ -15,7 +15,6 @@ from pytest_kerasequiv.building.compiling import (
     compile_fresh,
     compile_settings,
     custom_objects,
-    is_from_keras,
 )
 from pytest_kerasequiv.building.fidelity import (
     Pair,
@@ -27,6 +26,7 @@ from pytest_kerasequiv.building.fidelity import (
 )
 from pytest_kerasequiv.building.specs import build_from, input_specs, is_built
 from pytest_kerasequiv.errors import InputError, said
+from pytest_kerasequiv.keras_access.origin import is_keras
 from pytest_kerasequiv.weights.adapted import adapt_like, adapted_of
 from pytest_kerasequiv.weights.variables import assign, values_of, variables_of
 
@@ -128,7 +128,7 @@ def _live_config(layer: keras.Layer) -> dict[str, Any]:
         config: dict[str, Any] = layer.get_config()
     for name in config:
         value = getattr(layer, name, None)
-        if isinstance(value, FunctionType) and not is_from_keras(value):
+        if isinstance(value, FunctionType) and not is_keras(value):
             config[name] = value
     return config
 

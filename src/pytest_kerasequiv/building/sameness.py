@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from pytest_kerasequiv.building.reached import LIBRARIES, cells_of, is_state, reached_from
 from pytest_kerasequiv.layers.configs import fields_of
-from pytest_kerasequiv.layers.fingerprints import digest, is_opaque
+from pytest_kerasequiv.layers.own_code import digest, is_opaque
 
 _DATA = (bool, int, float, complex, str, bytes, type, slice, range, types.EllipsisType, types.ModuleType)
 _FLOATS = frozenset({"float16", "bfloat16", "float32", "float64"})

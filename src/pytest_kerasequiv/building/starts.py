@@ -19,8 +19,8 @@ from pytest_kerasequiv.keras_access.initialising import (
     initialisations,
 )
 from pytest_kerasequiv.keras_access.layers import state_within
+from pytest_kerasequiv.keras_access.origin import is_keras
 from pytest_kerasequiv.layers.configs import canonical
-from pytest_kerasequiv.layers.fingerprints import is_keras
 from pytest_kerasequiv.weights.variables import buffer_view, peek, same_buffer, variables_of, write
 
 Origin = Literal["drawn", "seeded", "fixed", "other"]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
-from pytest_kerasequiv.layers.fingerprints import function_label
+from pytest_kerasequiv.keras_access.origin import is_library
+from pytest_kerasequiv.layers.own_code import differences_in_words, function_label, own_label
+from pytest_kerasequiv.layers.plain_values import array_label, is_array, number, shown
 
 IGNORED = frozenset(
     {"name", "build_config", "shared_object_id", "registered_name", "module", "compile_config"}
@@ -57,7 +56,7 @@ def canonical(value: Any) -> Any:
     if value is None or isinstance(value, bool | str):
         return value
     if isinstance(value, int | float):
-        return _number(value)
+        return number(value)
     if isinstance(value, Mapping):
         return _canonical_mapping(value)
     if isinstance(value, list | tuple):
@@ -84,14 +83,22 @@ def class_label(serialised: Mapping[str, Any]) -> str:
     return str(serialised.get("registered_name") or serialised["class_name"])
 
 
-def shown(value: Any) -> str:
-    """Return a canonical value as a reader expects it: ``L2(l2=0.01)``, ``'relu'``, ``[3, 3]``."""
-    if isinstance(value, Mapping) and "class" in value:
-        inside = ", ".join(f"{key}={shown(item)}" for key, item in value.items() if key != "class")
-        return f"{value['class']}({inside})"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(shown, value)) + "]"
-    return repr(value)
+def value_in_words(reference: Any, candidate: Any) -> str:
+    """Say how a canonical value differs: both values, and of own code the lines and values that differ."""
+    texts = [shown(value) for value in (reference, candidate)]
+    both = f"{texts[0]} in the reference and {texts[1]} in the candidate"
+    if not all(isinstance(value, Mapping) and "class" in value for value in (reference, candidate)):
+        return both
+    inner = [
+        {name: value for name, value in side.items() if name not in {"class", "of"}}
+        for side in (reference, candidate)
+    ]
+    own = any(name.rpartition(".")[2] == "code" for side in inner for name in side)
+    words = differences_in_words(*inner) if own and reference["class"] == candidate["class"] else []
+    if not words:
+        return both
+    name = texts[0] if texts[0] == texts[1] else f"{texts[0]} / {texts[1]}"
+    return f"{name}, where {'; '.join(words)}"
 
 
 def _canonical_mapping(value: Mapping[Any, Any]) -> Any:
@@ -123,26 +130,12 @@ def _keep_seed(seeds: dict[str, Any], key: str, value: Any) -> None:
         seeds[key] = seed
 
 
-def _number(value: float) -> Any:
-    """Return equal numbers as equal values: 3.0 is 3; NaN and infinities are texts."""
-    if value != value or value in (float("inf"), float("-inf")):  # noqa: PLR0124 - NaN is the one that differs from itself
-        return repr(float(value))
-    return int(value) if float(value).is_integer() and abs(value) < 2**53 else float(value)
-
-
 def _canonical_object(value: Any) -> Any:
-    if hasattr(value, "dtype") and hasattr(value, "shape"):
-        return _canonical_array(value)
+    if is_array(value):
+        return array_label(value)
     if hasattr(value, "get_config"):
-        return {"class": type(value).__name__, **fields_of(value.get_config())[0]}
+        own = {} if is_library(type(value)) else {"code": own_label(value)}
+        return {"class": type(value).__name__, **fields_of(value.get_config())[0], **own}
     if callable(value):
         return function_label(value)
     return repr(value)
-
-
-def _canonical_array(value: Any) -> Any:
-    array = value.numpy() if hasattr(value, "numpy") else np.asarray(value)
-    if array.ndim == 0 and array.dtype.kind in "biuf":
-        return _number(array.item()) if array.dtype.kind != "b" else bool(array)
-    digest = hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()[:16]
-    return {"class": "array", "shape": list(array.shape), "dtype": str(array.dtype), "sha256": digest}

@@ -9,8 +9,9 @@ from functools import cached_property
 from typing import Any
 
 from pytest_kerasequiv.layers.colours import consumers_of
-from pytest_kerasequiv.layers.configs import shown
+from pytest_kerasequiv.layers.configs import value_in_words
 from pytest_kerasequiv.layers.layer_graph import Edge, LayerGraph, LayerNode
+from pytest_kerasequiv.layers.plain_values import shown
 
 
 @dataclass(frozen=True)
@@ -88,8 +89,8 @@ def field_edit(paired: Paired, mine: LayerNode, its: LayerNode, change: tuple[st
     if called != "class" and as_read[0] != as_read[1]:
         ours, theirs = as_read
     what = "is a" if called == "class" else f"({paired.read(mine, 0).kind}): {called} is"
-    values = (ours, theirs) if called == "class" else (shown(ours), shown(theirs))
-    message = f"{both(mine, its)} {what} {values[0]} in the reference and {values[1]} in the candidate"
+    told = f"{ours} in the reference and {theirs} in the candidate"
+    message = f"{both(mine, its)} {what} {told if called == 'class' else value_in_words(ours, theirs)}"
     return Edit(mine.path, its.path, called, ours, theirs, message, mine.home, its.home)
 
 

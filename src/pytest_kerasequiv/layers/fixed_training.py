@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from pytest_kerasequiv.layers.fingerprints import is_keras
+from pytest_kerasequiv.keras_access.origin import is_keras
 
 
 def called_in_training_mode(model: keras.Model) -> tuple[str, ...]:

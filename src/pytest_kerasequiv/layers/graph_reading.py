@@ -11,11 +11,12 @@ from typing import Any
 import keras
 
 from pytest_kerasequiv.keras_access.functional import calls_in, function_within, given_to, graph_of, is_layer
+from pytest_kerasequiv.keras_access.origin import is_keras
 from pytest_kerasequiv.keras_access.random_state import fresh_names
 from pytest_kerasequiv.layers.configs import canonical, fields_of
-from pytest_kerasequiv.layers.fingerprints import class_digest, digest, function_label, is_keras, is_opaque
 from pytest_kerasequiv.layers.layer_graph import INPUT_KIND, Edge, LayerGraph, LayerNode, NoLayerGraph
 from pytest_kerasequiv.layers.masks import Masks
+from pytest_kerasequiv.layers.own_code import function_label, is_opaque, own_label
 from pytest_kerasequiv.layers.roles import roles_of
 from pytest_kerasequiv.weights.variables import variables_of
 
@@ -295,7 +296,7 @@ def _describe_operation(operation: Any) -> dict[str, Any]:
     attributes = {k: v for k, v in vars(operation).items() if not k.startswith("_") and k != "name"}
     config = {name: canonical(value) for name, value in attributes.items()}
     if not is_keras(type(operation)):
-        config["code"] = class_digest(type(operation))
+        config["code"] = own_label(type(operation))
     return {
         "kind": f"ops.{type(operation).__name__}",
         "config": config,
@@ -309,11 +310,11 @@ def _user_code(layer: Any, fields: Mapping[str, Any]) -> dict[str, Any]:
     custom = not is_keras(type(layer))
     found = named_functions(layer, fields)
     if custom:
-        found |= {"code": class_digest(type(layer)), **_attributes(layer, fields)}
+        found |= {"code": own_label(type(layer)), **_attributes(layer, fields)}
         if function_within(layer) is not None:
             found["graph"] = _graph_digest(layer)
     if "call" in vars(layer) and not is_keras(layer.call):
-        found["call.code"] = digest(layer.call)
+        found["call.code"] = own_label(layer.call)
     for place, inner in enumerate(getattr(layer, "_layers", ())):
         prefix = f"{type(inner).__name__}[{place}]"
         if graph_of(inner) is not None:
@@ -336,7 +337,7 @@ def named_functions(layer: Any, fields: Mapping[str, Any]) -> dict[str, Any]:
         if is_layer(value) or isinstance(value, type) or is_keras(value) or is_keras(type(value)):
             continue
         if hasattr(value, "get_config"):
-            found[f"{name}.code"] = class_digest(type(value))
+            found[f"{name}.code"] = own_label(value)
         elif callable(value):
             found[name] = function_label(value)
     return found

@@ -9,8 +9,8 @@ import keras
 from keras import tree
 from keras.src.utils import python_utils
 
+from pytest_kerasequiv.keras_access.origin import is_keras
 from pytest_kerasequiv.keras_access.random_state import fresh_names
-from pytest_kerasequiv.layers.fingerprints import is_keras
 
 Tensor = tuple[int, int]
 """A tensor of the layer graph: node and output."""

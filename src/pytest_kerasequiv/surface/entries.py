@@ -17,7 +17,7 @@ from typing import Any
 import keras
 
 from pytest_kerasequiv.building.specs import input_specs, show
-from pytest_kerasequiv.layers.fingerprints import is_keras
+from pytest_kerasequiv.keras_access.origin import is_keras
 from pytest_kerasequiv.layers.fixed_training import called_in_training_mode
 from pytest_kerasequiv.surface.lengths import lengths_in_code, own_layers
 

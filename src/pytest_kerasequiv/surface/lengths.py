@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from pytest_kerasequiv.layers.fingerprints import is_keras
+from pytest_kerasequiv.keras_access.origin import is_keras
 
 LONGEST = 4096
 """The largest number that is taken for a length."""

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from pytest_kerasequiv.layers.fingerprints import is_keras
+from pytest_kerasequiv.keras_access.origin import is_keras
 from pytest_kerasequiv.running.layer_calls import Recording
 
 

@@ -1,6 +1,7 @@
 """Compile settings per output: spelled in several ways, compared by position."""
 
 import keras
+import numpy as np
 import pytest
 from keras import layers
 
@@ -120,10 +121,13 @@ def test_differences_per_output_are_named_and_readable(ours, theirs, field, mess
     assert "(" not in messages[0]
 
 
-def test_several_losses_of_one_output_add_up_and_are_not_one():
+def test_of_several_losses_of_one_output_those_count_that_keras_computes():
     assert compared(one(loss=["mse", "mae"]), one(loss=("mse", "mae")))[0] == []
-    assert differences(one(loss=["mse", "mse"]), one(loss="mse")) == ["loss"]
-    assert differences(one(loss=["mse", "mae"]), one(loss=["mse", "huber"])) == ["loss"]
+    assert differences(one(loss=["mse", "mae"]), one(loss=["huber", "mae"])) == ["loss"]
+    models = [one(loss=given) for given in (["mse", "mae"], "mse")]
+    x, y = np.ones((2, 3)), np.zeros((2, 2))
+    values = [float(model.compute_loss(y=y, y_pred=model(x) * 0 + 3)) for model in models]
+    assert (differences(*models) == []) == (values[0] == values[1])
 
 
 def test_settings_in_the_structure_of_nested_outputs():
@@ -135,10 +139,12 @@ def test_settings_in_the_structure_of_nested_outputs():
         return model
 
     same = nested(loss={"x": ["mse", "mse"], "y": "mae"}, metrics={"x": [["mae"], []], "y": ["mse"]})
-    again = nested(loss={"y": "mae", "x": "mse"}, metrics={"y": ["mse"], "x": (["mae"], [])})
-    other = nested(loss={"y": "mse", "x": "mse"}, metrics={"y": ["mse"], "x": ([], ["mae"])})
+    again = nested(loss={"y": "mae", "x": ["mse", "mse"]}, metrics={"y": ["mse"], "x": (["mae"], [])})
+    other = nested(loss={"y": "mse", "x": ["mse", "mse"]}, metrics={"y": ["mse"], "x": ([], ["mae"])})
     assert compared(same, again)[0] == []
     assert differences(same, other) == ["loss", "metrics"]
+    stacked = nested(loss={"y": "mae", "x": "mse"})  # one loss, of the list of two outputs
+    assert differences(nested(loss={"y": "mae", "x": ["mse", "mse"]}), stacked) == ["loss"]
 
 
 class TwoHeads(keras.Model):
@@ -152,10 +158,11 @@ class TwoHeads(keras.Model):
         return [head(inputs) for head in self.heads]
 
 
-def test_outputs_that_are_not_known_yet():
+def test_outputs_that_only_a_call_tells():
     def heads(**settings):
         model = TwoHeads()
         model.compile("sgd", **settings)
+        model(np.ones((2, 3)))
         return model
 
     assert compared(heads(loss="mse"), heads(loss=["mse", "mse"]))[0] == []

@@ -9,8 +9,8 @@ import keras
 import numpy as np
 
 from pytest_kerasequiv.checks.blame.layer_pairs import CallPair, Calls
-from pytest_kerasequiv.layers.configs import shown
 from pytest_kerasequiv.layers.graph_reading import describe
+from pytest_kerasequiv.layers.plain_values import shown
 from pytest_kerasequiv.verdict import Finding
 
 ONLY_TRAINING = ("regularizer", "constraint", "momentum", "trainable")

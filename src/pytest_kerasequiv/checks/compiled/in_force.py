@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
 
 from pytest_kerasequiv.building.compiling import compile_settings, excluded_from_weight_decay
+from pytest_kerasequiv.checks.compiled.built import METRICS, built_settings
+from pytest_kerasequiv.checks.compiled.effects import effects_of, last_activations, same_effect, values_differ
 from pytest_kerasequiv.checks.compiled.losses_and_metrics import described_loss, described_metric, logged_name
-from pytest_kerasequiv.checks.compiled.optimizers import CODE, OPTIMIZERS, optimizer_settings, without_effect
-from pytest_kerasequiv.checks.compiled.per_output import (
-    Outputs,
-    Weighted,
-    losses_per_output,
-    metrics_per_output,
-    outputs_of,
-)
-from pytest_kerasequiv.layers.configs import canonical, shown
+from pytest_kerasequiv.checks.compiled.optimizers import OPTIMIZERS, optimizer_settings, without_effect
+from pytest_kerasequiv.layers.configs import canonical
+from pytest_kerasequiv.layers.own_code import OWN, differences_in_words, is_opaque
+from pytest_kerasequiv.layers.plain_values import shown
 from pytest_kerasequiv.verdict import Finding
 
 ONLY_SPEED = ("run_eagerly", "steps_per_execution", "jit_compile", "auto_scale_loss")
@@ -25,6 +22,14 @@ ONLY_SPEED = ("run_eagerly", "steps_per_execution", "jit_compile", "auto_scale_l
 
 NAMES = ".names"
 """Ends the name of the setting that holds the names that metrics are logged under."""
+
+CODE = ".code"
+"""Ends the name of a setting that describes code of the user's."""
+
+EFFECTS = "effects"
+"""The setting that holds what losses and metrics compute, see `effects`."""
+
+Settings = Mapping[str, Any]
 
 
 def settings_of(model: keras.Model) -> dict[str, Any] | None:
@@ -34,7 +39,7 @@ def settings_of(model: keras.Model) -> dict[str, Any] | None:
     ``"loss"``, ``"loss.delta"``, ``"loss_weights"``, ``"metrics"``, ``"metrics.names"``,
     ``"weighted_metrics"`` and those of `ONLY_SPEED`. What is set per output is a list in the order of the
     outputs, or one value where it is the same for all; metrics are a list, of lists where there are several
-    outputs.
+    outputs. ``"effects"`` holds what losses and metrics compute.
     """
     raw = compile_settings(model)
     if raw is None:
@@ -43,30 +48,34 @@ def settings_of(model: keras.Model) -> dict[str, Any] | None:
     excluded = excluded_from_weight_decay(model)
     if excluded:
         found["optimizer.exclude_from_weight_decay"] = excluded
-    outputs = outputs_of(model)
-    found |= _losses(raw.get("loss"), raw.get("loss_weights"), outputs)
-    for name in ("metrics", "weighted_metrics"):
-        metrics = metrics_per_output(raw.get(name), outputs)
-        found[name] = _for_outputs(metrics, described_metric)
-        found[f"{name}{NAMES}"] = _for_outputs(metrics, logged_name)
+    found |= _built_fields(model, raw)
     return found | {name: canonical(raw.get(name)) for name in ONLY_SPEED}
 
 
-def _losses(loss: Any, weights: Any, outputs: Outputs) -> dict[str, Any]:
-    try:
-        losses = losses_per_output(loss, weights, outputs)
-    except ValueError:  # weights that Keras refuses at the first batch
-        losses = losses_per_output(loss, None, outputs)
-        return _loss_fields(losses) | {"loss_weights": canonical(weights)}
-    given = [[1 if one.weight is None else canonical(one.weight) for one in several] for several in losses]
-    plain = all(weight == 1 for several in given for weight in several)
-    values = [_only(several) if several else 1 for several in given]
-    return _loss_fields(losses) | {"loss_weights": None if plain else _joined(values)}
+def _built_fields(model: keras.Model, raw: Settings) -> dict[str, Any]:
+    """Return the fields of losses and metrics; as they were given where Keras cannot build them."""
+    built = built_settings(model)
+    if built is None:
+        leaves = {n: [x for x in keras.tree.flatten(raw.get(n)) if x is not None] for n in ("loss", *METRICS)}
+        found = _loss_fields([[described_loss(loss)] for loss in leaves["loss"]])
+        found["loss_weights"] = canonical(raw.get("loss_weights"))
+        return found | {name: list(map(described_metric, leaves[name])) for name in METRICS}
+    found = _loss_fields([[described_loss(loss) for loss, _ in several] for several in built.losses])
+    weights = [[1 if w is None else canonical(w) for _, w in several] for several in built.losses]
+    plain = all(weight == 1 for several in weights for weight in several)
+    found["loss_weights"] = (
+        None if plain else _joined([_only(several) if several else 1 for several in weights])
+    )
+    for name in METRICS:
+        metrics = getattr(built, name)
+        found[name] = _for_outputs(metrics, described_metric)
+        found[f"{name}{NAMES}"] = _for_outputs(metrics, logged_name)
+    found[EFFECTS] = effects_of(built, last_activations(model, len(built.losses)))
+    return found
 
 
-def _loss_fields(losses: Sequence[Sequence[Weighted]]) -> dict[str, Any]:
-    """Return the names of the losses and, dotted, their settings."""
-    described = [[described_loss(one.loss) for one in several] for several in losses]
+def _loss_fields(described: Sequence[Sequence[tuple[str, Settings]]]) -> dict[str, Any]:
+    """Return the names of the losses of each output and, dotted, their settings."""
     fields: dict[str, Any] = {"loss": _joined([_only([name for name, _ in each]) for each in described])}
     for key in sorted({key for each in described for _, settings in each for key in settings}):
         values = [[s.get(key) for _, s in each] for each in described if any(key in s for _, s in each)]
@@ -86,17 +95,18 @@ def _joined(values: list[Any]) -> Any:
     return values[0] if values and all(value == values[0] for value in values) else values
 
 
-def _for_outputs(metrics: list[list[Any]], read: Any) -> list[Any]:
+def _for_outputs(metrics: Sequence[Sequence[Any]], read: Any) -> list[Any]:
     if not any(metrics):
         return []
     found = [[read(metric) for metric in several] for several in metrics]
     return found[0] if len(found) == 1 else found
 
 
-def compare_settings(
-    check: str, reference: Mapping[str, Any] | None, candidate: Mapping[str, Any] | None
-) -> list[Finding]:
-    """Return a finding for every compile setting that differs.
+def compare_settings(check: str, reference: Settings | None, candidate: Settings | None) -> list[Finding]:
+    """Return a finding for every compile setting that differs and has an effect.
+
+    Losses and metrics that compute the same, by their traced programs, are the same whatever they are
+    called; where they were rewritten and agree on every batch tried, that is a note.
 
     Args:
         check: name of the check on whose behalf.
@@ -110,29 +120,113 @@ def compare_settings(
         message = f"the {side} is not compiled, the other twin is; pass compile=... to compile both alike"
         compiled = reference is not None, candidate is not None
         return [Finding(check, None, None, "compile", *compiled, message, "note")]
-    names = [
-        name
-        for name in sorted({*reference, *candidate})
-        if reference.get(name) != candidate.get(name) and _comparable(name, reference, candidate)
+    return [
+        *_loss_findings(check, reference, candidate),
+        *_optimizer_findings(check, reference, candidate),
+        *(finding for name in METRICS for finding in _metric_findings(check, name, reference, candidate)),
+        *_speed_findings(check, reference, candidate),
     ]
-    return [_finding(check, name, reference, candidate, names) for name in names]
 
 
-def _comparable(name: str, reference: Mapping[str, Any], candidate: Mapping[str, Any]) -> bool:
-    """Tell whether a setting means the same on both sides."""
-    one_sided = (name in reference) != (name in candidate)
-    if name.endswith(NAMES):  # other metrics have other names
-        metrics = name.removesuffix(NAMES)
-        return not one_sided and reference.get(metrics) == candidate.get(metrics)
-    if name.startswith("loss.") and reference.get("loss") != candidate.get("loss"):
-        return not one_sided
-    if not name.startswith("optimizer."):
-        return True
+def _loss_findings(check: str, reference: Settings, candidate: Settings) -> Iterator[Finding]:
+    names = _differing("loss", reference, candidate)
+    ours, theirs = ((side.get(EFFECTS) or {}).get("loss") for side in (reference, candidate))
+    opaque = is_opaque([side.get(f"loss{CODE}") for side in (reference, candidate)])
+    same = same_effect(ours, theirs)
+    if same == "program" or not (names or opaque):
+        return
+    if same == "values":
+        yield _rewritten(check, "loss", _pair(reference, candidate, "loss"))
+    elif not names:
+        yield _unknown(check, "loss", reference.get("loss"), differ=values_differ(ours, theirs))
+    renamed = same is None and reference.get("loss") != candidate.get("loss")
+    for name in names if same is None else ():
+        if (
+            not renamed
+            or "." not in name
+            or (name in reference and name in candidate and name != f"loss{CODE}")
+        ):
+            yield _finding(check, name, reference, candidate)
+
+
+def _metric_findings(check: str, kind: str, reference: Settings, candidate: Settings) -> Iterator[Finding]:
+    sides = [_per_output(side.get(kind)) for side in (reference, candidate)]
+    if [len(several) for several in sides[0]] != [len(several) for several in sides[1]]:
+        yield _finding(check, kind, reference, candidate)
+        return
+    effects = [(side.get(EFFECTS) or {}).get(kind) or [] for side in (reference, candidate)]
+    known = [list(map(len, effects[i])) == list(map(len, sides[i])) for i in (0, 1)]
+    different = False
+    for place, (ours, theirs) in enumerate(zip(*sides, strict=True)):
+        for index, pair in enumerate(zip(ours, theirs, strict=True)):
+            both = [effects[i][place][index] if known[i] else None for i in (0, 1)]
+            found = _metric_finding(check, kind, pair, both)
+            different |= found is not None and found.severity == "difference"
+            yield from () if found is None else (found,)
+    mine, its = (side.get(f"{kind}{NAMES}") for side in (reference, candidate))
+    if mine != its and None not in (mine, its) and not different:
+        yield Finding(check, None, None, f"{kind}{NAMES}", mine, its, _renamed(kind, mine, its), "note")
+
+
+def _metric_finding(check: str, kind: str, pair: tuple[Any, Any], effects: Sequence[Any]) -> Finding | None:
+    """Compare one metric of each side."""
+    ours, theirs = pair
+    same = same_effect(*effects)
+    if same == "program" or (ours == theirs and not is_opaque(pair)):
+        return None
+    if same == "values":
+        return _rewritten(
+            check, kind, f"{_called(ours)} in the reference and {_called(theirs)} in the candidate"
+        )
+    if ours == theirs:
+        return _unknown(check, kind, _called(ours), differ=values_differ(*effects))
+    message = f"compiled with another {kind}: {_in_words(ours, theirs)}"
+    return Finding(check, None, None, kind, ours, theirs, message)
+
+
+def _per_output(metrics: Any) -> list[list[Any]]:
+    found = metrics if isinstance(metrics, list) else [metrics]
+    return found if found and all(isinstance(one, list) for one in found) else [found]
+
+
+def _rewritten(check: str, name: str, both: str) -> Finding:
+    message = (
+        f"another {name}, {both}, whose values are the same on every batch tried, of several scales and with "
+        "and without sample weights; only the code differs"
+    )
+    return Finding(check, None, None, name, None, None, message, "note")
+
+
+def _unknown(check: str, name: str, called: Any, *, differ: bool) -> Finding:
+    if differ:
+        message = (
+            f"the {name} {called!r} reads alike on both sides, but returns other values for the same batch"
+        )
+        return Finding(check, None, None, name, called, called, message)
+    message = f"the {name} {called!r} depends on an object that cannot be compared; what it computed was"
+    return Finding(check, None, None, name, called, called, message, "note")
+
+
+def _optimizer_findings(check: str, reference: Settings, candidate: Settings) -> Iterator[Finding]:
+    names = [n for n in _differing("optimizer", reference, candidate) if _comparable(n, reference, candidate)]
+    for name in names:
+        ours, theirs = reference.get(name), candidate.get(name)
+        alone = not any(other.startswith(f"{name}.") for other in names)
+        if name in OPTIMIZERS and _kind(ours) == _kind(theirs) and alone:
+            equal = "AdamW is Adam with a weight decay, and all their settings are equal"
+            message = f"{_another(name, ours, theirs)}; {equal}"
+            yield Finding(check, None, None, name, ours, theirs, message, "note")
+        else:
+            yield _finding(check, name, reference, candidate)
+
+
+def _comparable(name: str, reference: Settings, candidate: Settings) -> bool:
+    """Tell whether a setting of the optimizer means the same on both sides."""
     for owner in OPTIMIZERS:  # the settings of two kinds of optimizer are not comparable one by one
         other = _kind(reference.get(owner)) != _kind(candidate.get(owner))
         if other and name.startswith(f"{owner}.") and name != f"{owner}.learning_rate":
             return False
-    return not (one_sided and without_effect(name))
+    return not ((name in reference) != (name in candidate) and without_effect(name))
 
 
 def _kind(optimizer: Any) -> Any:
@@ -140,45 +234,68 @@ def _kind(optimizer: Any) -> Any:
     return "Adam" if optimizer == "AdamW" else optimizer
 
 
-def _finding(
-    check: str, name: str, reference: Mapping[str, Any], candidate: Mapping[str, Any], differing: list[str]
-) -> Finding:
+def _speed_findings(check: str, reference: Settings, candidate: Settings) -> Iterator[Finding]:
+    for name in ONLY_SPEED:
+        ours, theirs = reference.get(name), candidate.get(name)
+        if ours != theirs:
+            message = f"{_another(name, ours, theirs)}; it changes how a step is run, not what it computes"
+            yield Finding(check, None, None, name, ours, theirs, message, "note")
+
+
+def _differing(prefix: str, reference: Settings, candidate: Settings) -> list[str]:
+    names = sorted({*reference, *candidate})
+    mine = [name for name in names if name == prefix or name.startswith((f"{prefix}.", f"{prefix}_"))]
+    return [name for name in mine if reference.get(name) != candidate.get(name)]
+
+
+def _finding(check: str, name: str, reference: Settings, candidate: Settings) -> Finding:
     ours, theirs = reference.get(name), candidate.get(name)
-    message = (
-        f"compiled with another {name}: {shown(ours)} in the reference, {shown(theirs)} in the candidate"
-    )
-    if name in ONLY_SPEED:
-        note = f"{message}; it changes how a step is run, not what it computes"
-        return Finding(check, None, None, name, ours, theirs, note, "note")
-    if name.endswith(NAMES):
-        return Finding(check, None, None, name, ours, theirs, _renamed(name, ours, theirs), "note")
-    alone = not any(other.startswith(f"{name}.") for other in differing)
-    if name in OPTIMIZERS and _kind(ours) == _kind(theirs) and alone:
-        note = f"{message}; AdamW is Adam with a weight decay, and all their settings are equal"
-        return Finding(check, None, None, name, ours, theirs, note, "note")
+    message = _another(name, ours, theirs)
     if name.endswith(CODE):
-        message = _rewritten(name, reference, candidate)
+        owner = name.removesuffix(CODE)
+        label = next((_called(side[owner]) for side in (reference, candidate) if owner in side), "it")
+        message = f"compiled with another {owner}: {label}: {_own_in_words(ours, theirs)}"
     return Finding(check, None, None, name, ours, theirs, message)
 
 
-def _renamed(name: str, ours: Any, theirs: Any) -> str:
+def _another(name: str, ours: Any, theirs: Any) -> str:
+    return f"compiled with another {name}: {_in_words(ours, theirs)}"
+
+
+def _pair(reference: Settings, candidate: Settings, name: str) -> str:
+    return f"{shown(reference.get(name))} in the reference and {shown(candidate.get(name))} in the candidate"
+
+
+def _called(value: Any) -> str:
+    return str(value["class"]) if isinstance(value, Mapping) and "class" in value else str(value)
+
+
+def _in_words(ours: Any, theirs: Any) -> str:
+    """Say how two values differ; of two of one class of the user's, in what."""
+    if all(isinstance(value, Mapping) and value.get("class") == OWN for value in (ours, theirs)):
+        return _own_in_words(ours, theirs)
+    own = [value.get("code") if isinstance(value, Mapping) else None for value in (ours, theirs)]
+    if None not in own and ours["class"] == theirs["class"] and own[0] != own[1]:
+        return f"{ours['class']}: {_own_in_words(*own)}"
+    return f"{shown(ours)} in the reference, {shown(theirs)} in the candidate"
+
+
+def _own_in_words(ours: Any, theirs: Any) -> str:
+    """Say how two descriptions of own code differ, or the first two of several that do."""
+    if isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
+        return next(_own_in_words(*pair) for pair in zip(ours, theirs, strict=True) if pair[0] != pair[1])
+    if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
+        return "; ".join(differences_in_words(ours, theirs))
+    if isinstance(ours, list) or isinstance(theirs, list):
+        return "not the same for all outputs"
+    own, other = ("reference", "candidate") if ours is not None else ("candidate", "reference")
+    return f"your own code in the {own} and Keras's in the {other}"
+
+
+def _renamed(kind: str, ours: Any, theirs: Any) -> str:
     flat = zip(keras.tree.flatten(ours), keras.tree.flatten(theirs), strict=True)
     pairs = [f"{one!r} in the reference is {other!r} in the candidate" for one, other in flat if one != other]
     return (
-        f"the same {name.removesuffix(NAMES)} are logged under other names: {', '.join(pairs)}; a callback "
-        "that monitors such a name works with one twin only"
-    )
-
-
-def _rewritten(name: str, reference: Mapping[str, Any], candidate: Mapping[str, Any]) -> str:
-    """Return what to say of a user's code that differs."""
-    owner = name.removesuffix(CODE)
-    label = shown(reference[owner]) if owner in reference else "it"
-    why = "has other code, or uses other values, on each side"
-    if name not in reference or name not in candidate:
-        own, other = ("reference", "candidate") if name in reference else ("candidate", "reference")
-        why = f"is your own code in the {own} and Keras's in the {other}"
-    return (
-        f"compiled with another {owner}: {label} {why}; the difference may act only after more steps than "
-        "are compared here"
+        f"the same {kind} are logged under other names: {', '.join(pairs)}; a callback that monitors such a "
+        "name works with one twin only"
     )

@@ -7,7 +7,8 @@ from typing import Any
 
 import keras
 
-from pytest_kerasequiv.layers.fingerprints import digest, is_keras, is_opaque
+from pytest_kerasequiv.keras_access.origin import is_keras
+from pytest_kerasequiv.layers.own_code import digest, is_opaque
 from pytest_kerasequiv.surface.entries import LOOPS
 from pytest_kerasequiv.verdict import Finding
 

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_kerasequiv.building.starts import Start
-from pytest_kerasequiv.layers.configs import fields_of, shown
-from pytest_kerasequiv.layers.fingerprints import is_keras
+from pytest_kerasequiv.keras_access.origin import is_keras
+from pytest_kerasequiv.layers.configs import fields_of
 from pytest_kerasequiv.layers.graph_reading import describe, named_functions
+from pytest_kerasequiv.layers.plain_values import shown
 from pytest_kerasequiv.layers.rewrites.initialiser_form import form_of
 from pytest_kerasequiv.verdict import Finding
 from pytest_kerasequiv.weights.variables import is_seed, variables_of

@@ -23,7 +23,7 @@ from pytest_kerasequiv.checks.tables.initial_values import (
     initialiser_findings,
     without_draws,
 )
-from pytest_kerasequiv.layers.configs import shown
+from pytest_kerasequiv.layers.plain_values import shown
 from pytest_kerasequiv.layers.rewrites.initialiser_form import form_of
 from pytest_kerasequiv.verdict import Finding
 

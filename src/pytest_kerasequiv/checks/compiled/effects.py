@@ -1,0 +1,266 @@
+"""What losses and metrics compute: their traced programs, and their values on fixed batches."""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from pytest_kerasequiv.checks.compiled.built import METRICS, Built
+from pytest_kerasequiv.keras_access.random_state import preserved_state
+from pytest_kerasequiv.program.assembling import Assembly, Traced
+from pytest_kerasequiv.program.nodes import Node, Program
+
+Array = NDArray[Any]
+
+Effect = dict[str, Any]
+"""``program``: its fingerprint; ``operations``: how often each occurs; ``constants``: their texts;
+``numbers``: the single numbers among these; ``values``: name of a batch -> results on it."""
+
+SIZE, LENGTH = 8, 5
+"""Of a batch, and of an axis that is free."""
+
+COUNTED = frozenset({*range(-1, 21), -100, -99, -999, 99, 100, 127, 128, 255, 999})
+"""Whole numbers that some batch holds as targets: labels that a loss may ignore are among them."""
+
+LARGEST = 1e5
+"""Thresholds up to this size are crossed by some batch."""
+
+RTOL = 2e-5
+
+
+def effects_of(built: Built, activations: Sequence[Callable[[Any], Any]]) -> dict[str, Any]:
+    """Trace losses and metrics; ``None`` stands for what cannot be traced.
+
+    Args:
+        built: losses and metrics.
+        activations: for each output, what the model applies last: a loss may undo it.
+
+    Returns:
+        ``"loss"``: the `Effect` of the whole loss, without and with sample weights; ``"metrics"`` and
+        ``"weighted_metrics"``: for each output one for each metric.
+    """
+    found: dict[str, Any] = {"loss": None}
+    with preserved_state():
+        if built.loss is not None:
+            found["loss"] = _effect(_loss_run(built, activations), _specs(built))
+        for name in METRICS:
+            found[name] = [
+                [_metric_effect(metric, built, place, activations[place], name) for metric in several]
+                for place, several in enumerate(getattr(built, name))
+            ]
+    return found
+
+
+def last_activations(model: keras.Model, count: int) -> list[Callable[[Any], Any]]:
+    """Return, for each output of a model, the softmax or sigmoid that makes it, else what changes nothing."""
+    outputs = getattr(getattr(model, "_functional", None) or model, "outputs", None) or [None] * count
+    return [
+        _activation(getattr(output, "_keras_history", (None,))[0]) for output in keras.tree.flatten(outputs)
+    ]
+
+
+def _activation(operation: Any) -> Callable[[Any], Any]:
+    found: Callable[[Any], Any] = getattr(operation, "activation", None) or _unchanged
+    return found if found in (keras.activations.softmax, keras.activations.sigmoid) else _unchanged
+
+
+def _unchanged(value: Any) -> Any:
+    return value
+
+
+def same_effect(reference: Effect | None, candidate: Effect | None) -> str | None:
+    """Say why two effects are the same: ``"program"`` or ``"values"``; ``None`` where they may not be.
+
+    Values decide only between programs of other operations (one was rewritten), and only where every whole
+    number in either was tried: programs that part over a constant alone are not the same, whatever was tried.
+    """
+    if reference is None or candidate is None:
+        return None
+    if reference["program"] == candidate["program"]:
+        return "program"
+    constants: list[Counter[str]] = [Counter(side["constants"]) for side in (reference, candidate)]
+    if reference["operations"] == candidate["operations"] and constants[0] != constants[1]:
+        return None
+    common = reference["values"].keys() & candidate["values"].keys()
+    tried = {float(name) for name in common if name[0] in "-0123456789"} | COUNTED
+    numbers = {*reference["numbers"]} ^ {*candidate["numbers"]}
+    if any(abs(n) > LARGEST or (float(n).is_integer() and n not in tried) for n in numbers):
+        return None
+    return None if values_differ(reference, candidate) else "values"
+
+
+def values_differ(reference: Effect | None, candidate: Effect | None) -> bool:
+    """Tell whether two effects are known to give other values for one batch."""
+    if reference is None or candidate is None:
+        return False
+    common = reference["values"].keys() & candidate["values"].keys()
+    return not all(_agree(reference["values"][name], candidate["values"][name]) for name in common)
+
+
+def _agree(reference: Sequence[float], candidate: Sequence[float]) -> bool:
+    ours, theirs = np.asarray(reference, float), np.asarray(candidate, float)
+    if ours.shape != theirs.shape:
+        return False
+    scale = float(np.abs(ours[np.isfinite(ours)]).max(initial=0))
+    return bool(np.allclose(ours, theirs, rtol=RTOL, atol=RTOL * scale, equal_nan=True))
+
+
+Specs = Mapping[str, Any]
+Run = Callable[..., list[Any]]
+
+
+def _specs(built: Built) -> Specs:
+    return {
+        "y": keras.tree.map_structure(_spec, built.targets),
+        "p": keras.tree.map_structure(_spec, built.outputs),
+        "w": keras.tree.map_structure(lambda one: tf.TensorSpec(one.shape[:1]), built.outputs),
+    }
+
+
+def _spec(one: Any) -> Any:
+    return tf.TensorSpec(one.shape, one.dtype)
+
+
+def _loss_run(built: Built, activations: Sequence[Callable[[Any], Any]]) -> Run:
+    def run(y: Any, p: Any, w: Any) -> list[Any]:
+        flat = [last(one) for last, one in zip(activations, keras.tree.flatten(p), strict=True)]
+        given = keras.tree.pack_sequence_as(p, flat)
+        return [built.loss(y, given), built.loss(y, given, w)]
+
+    return run
+
+
+def _metric_effect(
+    metric: Any, built: Built, place: int, last: Callable[[Any], Any], name: str
+) -> Effect | None:
+    """Return the effect of two batches on a metric, from its start to its result."""
+    if not built.fresh:
+        return None
+    one = {group: [keras.tree.flatten(structure)[place]] for group, structure in _specs(built).items()}
+
+    def run(given_y: Any, given_p: Any, given_w: Any) -> list[Any]:
+        y, p, w = given_y[0], last(given_p[0]), given_w[0]
+        weights = [w] if name == METRICS[1] else []
+        state = list(map(tf.convert_to_tensor, start))
+        for part in (slice(None, None, 2), slice(1, None, 2)):
+            batch = [y[part], p[part], *(w[part] for w in weights)]
+            state = metric.stateless_update_state(state, *batch)
+        return list(keras.tree.flatten(metric.stateless_result(state)))
+
+    drawn = _drawn(one, np.random.default_rng(0), _probability)
+    y, p = (tf.constant(drawn[group][0]) for group in ("y", "p"))
+    try:
+        metric.update_state(y, last(p))  # some make their variables at the first batch
+        metric.reset_state()
+        start = [variable.numpy() for variable in metric.variables]
+    except Exception:  # a user's code may raise anything
+        return None
+    return _effect(run, one)
+
+
+def _effect(run: Run, specs: Specs) -> Effect | None:
+    leaves = keras.tree.flatten(specs)
+
+    def flat(*tensors: Any) -> list[Any]:
+        given = keras.tree.pack_sequence_as(specs, list(tensors))
+        return run(given["y"], given["p"], given["w"])
+
+    try:
+        traced = tf.function(flat, autograph=False).get_concrete_function(*leaves)
+        program = _program(traced.graph, len(leaves))
+        if program.fingerprint is None:
+            return None
+        numbers = _numbers(program.nodes)
+        values = {
+            name: [float(x) for out in traced(*map(tf.constant, batch)) for x in np.ravel(out)]
+            for name, batch in _batches(specs, numbers)
+        }
+    except Exception:  # a user's code may raise anything while it is traced or run
+        return None
+    constants = [
+        text
+        for node in program.nodes
+        if node.op == "Const"
+        for key, text in node.attributes
+        if key == "value"
+    ]
+    operations = Counter(node.op for node in program.nodes)
+    return {
+        "program": program.fingerprint,
+        "operations": dict(sorted(operations.items())),
+        "constants": sorted(constants),
+        "numbers": numbers,
+        "values": values,
+    }
+
+
+def _program(graph: Any, arguments: int) -> Program:
+    """Return the canonical program of a traced function that uses no variables."""
+    assembly = Assembly(keras.Sequential())
+    labels = [(f"result {index}", None) for index in range(len(graph.outputs))]
+    assembly.take("settings", Traced(graph, [f"Input {index}" for index in range(arguments)], labels))
+    return assembly.program(None)
+
+
+def _numbers(nodes: Sequence[Node]) -> list[float]:
+    """Return the single numbers among the constants of a program."""
+    found: set[float] = set()
+    for node in nodes:
+        text = dict(node.attributes).get("value", "") if node.op == "Const" else ""
+        if "[] " in text:
+            try:
+                found.add(float(text.partition("[] ")[2].partition(" #")[0]))
+            except ValueError:  # a text or a truth value
+                continue
+    return sorted(number for number in found if np.isfinite(number))
+
+
+def _batches(specs: Specs, numbers: Sequence[float]) -> Iterator[tuple[str, list[Array]]]:
+    """Yield batches by name: of several scales, of probabilities, of counts, and around each number."""
+    rng = np.random.default_rng(0)
+    for scale in (1.0, 30.0, 1e3, 1e5):
+        yield f"scale {scale:g}", _flat(_drawn(specs, rng, functools.partial(rng.normal, 0.0, scale)))
+    yield "probabilities", _flat(_drawn(specs, rng, _probability))
+    counted = np.array(sorted(COUNTED), float)
+    for place in range(3):
+        yield f"counts {place}", _flat(_drawn(specs, rng, lambda shape: rng.choice(counted, shape)))
+    for number in numbers:
+        near = functools.partial(rng.choice, np.array([number, number, number - 1, number + 1, 0.5]))
+        yield repr(number), _flat(_drawn(specs, rng, near))
+
+
+def _probability(shape: Sequence[int]) -> Any:
+    rng = np.random.default_rng(sum(shape))
+    drawn = rng.random(shape) * rng.choice([0.0, 1.0, 1.0, 1.0], shape)
+    return drawn / np.maximum(drawn.sum(-1, keepdims=True), 1e-3) if shape and shape[-1] > 1 else drawn
+
+
+def _drawn(specs: Specs, rng: np.random.Generator, draw: Callable[..., Any]) -> dict[str, Any]:
+    """Return a batch: targets and outputs as drawn, integer targets as classes, weights from 0 to 2."""
+
+    def one(group: str, spec: Any, classes: int) -> Array:
+        shape = [SIZE, *(LENGTH if length is None else length for length in spec.shape[1:])]
+        if group == "w":
+            return rng.uniform(0, 2, shape).astype("float32")
+        if spec.dtype.is_integer:
+            return rng.integers(0, classes, shape).astype(spec.dtype.as_numpy_dtype)
+        return np.asarray(draw(shape)).astype(spec.dtype.as_numpy_dtype)
+
+    sizes = [spec.shape[-1] or LENGTH if spec.shape.rank else 1 for spec in keras.tree.flatten(specs["p"])]
+    return {
+        group: keras.tree.pack_sequence_as(
+            structure, [one(group, s, n) for s, n in zip(keras.tree.flatten(structure), sizes, strict=True)]
+        )
+        for group, structure in specs.items()
+    }
+
+
+def _flat(batch: Mapping[str, Any]) -> list[Array]:
+    return list(keras.tree.flatten(dict(batch)))
