@@ -68,8 +68,8 @@ def fresh_metrics(model: keras.Model) -> Any:
     compiled = getattr(model, "_compile_metrics", None)
     if compiled is None:
         return None
-    metrics = _fresh(compiled._user_metrics, "compile['metrics']")
-    weighted = _fresh(compiled._user_weighted_metrics, "compile['weighted_metrics']")
+    metrics = fresh_settings(compiled._user_metrics, "compile['metrics']")
+    weighted = fresh_settings(compiled._user_weighted_metrics, "compile['weighted_metrics']")
     return type(compiled)(metrics, weighted, output_names=compiled.output_names)
 
 

@@ -206,7 +206,7 @@ def _program(graph: Any, arguments: int) -> Program:
     assembly = Assembly(keras.Sequential())
     labels = [(f"result {index}", None) for index in range(len(graph.outputs))]
     assembly.take("settings", Traced(graph, [f"Input {index}" for index in range(arguments)], labels))
-    return assembly.program(None)
+    return assembly.program()
 
 
 def _numbers(nodes: Sequence[Node]) -> list[float]:
