@@ -71,7 +71,7 @@ class _Recorder:
         self.muted += loops
         entered = (
             _to_arrays(args),
-            _to_arrays(kwargs),
+            _to_arrays({**kwargs, **_inherited(layer, args, kwargs)}),
             masks((args, kwargs)),
             self._sources((args, kwargs)),
         )
@@ -183,6 +183,15 @@ def _calls_go_through(recorder: _Recorder) -> Iterator[None]:
         yield
     finally:
         keras.layers.Layer.__call__, keras.Operation.__call__ = layer_call, operation_call
+
+
+def _inherited(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Return the ``training`` argument that a call inherits from the calls around it, if it does."""
+    if not getattr(layer, "_call_has_training_arg", False) or kwargs.get("training") is not None:
+        return {}
+    place = layer.call_signature_parameters.index("training")
+    inherited = layer._get_call_context().get_value("training")
+    return {} if inherited is None or len(args) > place else {"training": inherited}
 
 
 def _calls_its_parts_in_a_loop(layer: Any) -> bool:

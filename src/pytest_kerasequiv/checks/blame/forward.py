@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pytest_kerasequiv.checks.blame.handed import Handed, handed_otherwise
 from pytest_kerasequiv.checks.blame.layer_pairs import CallPair, Calls, call_pairs, with_outputs
 from pytest_kerasequiv.checks.blame.wording import at_fault, both_paths, training_settings, without_partner
 from pytest_kerasequiv.checks.numeric.views import views_of
@@ -195,17 +196,14 @@ class Suspects:
         for pair in self.pairs:
             if not self._differs(pair, self._outcome(pair.candidate)):
                 continue
+            if self._differs(pair, self._directly(pair)):
+                found += self._descend(pair)
+                continue
             extra = [
                 c for c in self._region(self.candidate, pair.candidate, self.partner) if c not in self.partner
             ]
             missing = [r for r in self._region(self.reference, pair.reference, back) if r not in back]
-            direct = self._differs(pair, self._directly(pair))
-            if (extra or missing) and not direct:
-                found += self._between(pair, missing, extra)
-            elif direct:
-                found += self._descend(pair)
-            else:
-                found += without_partner(self, pair, [], [])
+            found += self._handed(pair, self._tensors(pair.candidate)) or self._between(pair, missing, extra)
         return list({str(finding): finding for finding in found}.values())
 
     def _between(self, pair: CallPair, missing: list[int], extra: list[int]) -> list[Finding]:
@@ -215,25 +213,41 @@ class Suspects:
             return at_fault(self, CallPair(missing[0], extra[0]))
         return without_partner(self, pair, missing, extra)
 
+    def _handed(self, pair: CallPair, tensors: Sequence[Given] | None = None) -> list[Finding]:
+        """Return what a pair of calls is handed otherwise, if it is not the values of tensors."""
+        ours = Handed.of(self.reference, pair.reference)
+        theirs = Handed.of(self.candidate, pair.candidate, tensors)
+        if len(ours.values) != len(theirs.values) or not self._near(ours.values, theirs.values):
+            return []
+        return handed_otherwise(self.check, self.reference, self.candidate, pair, (ours, theirs))
+
     def _both(self, missing: list[int], extra: list[int]) -> list[tuple[Calls, list[int]]]:
         return [(self.reference, missing), (self.candidate, extra)]
 
     def _differs(self, pair: CallPair, outputs: tuple[Given, ...] | None) -> bool:
         if outputs is None:
             return False
-        ours = self.reference.calls[pair.reference].outputs
-        distance = apart(ours, [given.value for given in outputs])
+        return not self._near(
+            self.reference.calls[pair.reference].outputs, [given.value for given in outputs]
+        )
+
+    def _near(self, ours: Sequence[Array | None], theirs: Sequence[Array | None]) -> bool:
+        distance = apart(ours, theirs)
         allowed = ROUNDOFFS[self.dtype] * UNIT_ROUNDOFF[self.dtype] * _largest(ours)
-        return distance is not None and not distance <= allowed
+        return distance is None or distance <= allowed
 
     def _outcome(self, index: int) -> tuple[Given, ...] | None:
         """Run a candidate call on the reference's tensors where those correspond, else on replayed ones."""
         if index not in self.replayed:
-            call = self.candidate.calls[index]
-            own = given_to(call)
-            tensors = [self._tensor(source, given) for source, given in zip(call.sources, own, strict=True)]
-            self.replayed[index] = self._run(index, tensors)
+            self.replayed[index] = self._run(index, self._tensors(index))
         return self.replayed[index] or None
+
+    def _tensors(self, index: int) -> list[Given]:
+        """Return what a candidate call is given when what comes before it is as in the reference."""
+        call = self.candidate.calls[index]
+        return [
+            self._tensor(source, given) for source, given in zip(call.sources, given_to(call), strict=True)
+        ]
 
     def _tensor(self, source: tuple[int, int], own: Given) -> Given:
         call, position = source
@@ -282,6 +296,10 @@ class Suspects:
         for child in inner:
             if self._differs(child, self._directly(child)):
                 found += self._descend(child)
+            elif not self._near(
+                self.reference.calls[child.reference].outputs, self.candidate.calls[child.candidate].outputs
+            ):
+                found += self._handed(child)
         return found or at_fault(self, pair)
 
 
