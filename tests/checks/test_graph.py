@@ -7,7 +7,9 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import keras
 import pytest
+from keras import layers
 
 from pytest_kerasequiv.building.twins import Twins
 from pytest_kerasequiv.checks import graph
@@ -619,3 +621,17 @@ def test_names_that_agree_by_chance_are_told_so() -> None:
 
     [message] = [f.message for f in compared(subtracted(False), subtracted(True)).differences]
     assert "on both sides, but these layers correspond to others than their names say" in message
+
+
+def test_a_lost_mask_is_called_a_mask() -> None:
+    def build(*between: Any) -> keras.Model:
+        tokens = keras.Input((5,), dtype="int32")
+        x = layers.Embedding(9, 3, mask_zero=True)(tokens)
+        for layer in between:
+            x = layer(x)
+        return keras.Model(tokens, layers.LSTM(4, name="rnn")(x), name="net")
+
+    found = graph.compare(graph.observe(build()), graph.observe(build(layers.Reshape((5, 3)))))
+    (finding,) = found.differences
+    assert (finding.reference_layer, finding.field) == ("net/rnn", "mask")
+    assert finding.message == "net/rnn (LSTM) reads a mask in the reference and no mask in the candidate"

@@ -46,7 +46,7 @@ def run(pair: Pair, *, rtol: float | None = None, atol: float | None = None) -> 
     try:
         candidate = observe(views[1], plan.for_candidate(reference.why_no_oracle))
     except Exception as error:
-        return _candidate_fails(error)
+        return other_shapes(pair, NAME, plan) or _candidate_fails(error)
     return explain(pair, compare(reference, candidate, pair.variable_map, rtol=rtol, atol=atol), plan)
 
 
@@ -77,6 +77,23 @@ def prepared(
     except NoProbes as error:
         finding = Finding(check, None, None, "inputs", None, None, f"not compared: {error}")
         return CheckResult(check, Verdict.INCONCLUSIVE, None, (finding,))
+
+
+def other_shapes(pair: Pair, check: str, plan: Plan) -> CheckResult | None:
+    """Return DIFFERENT where the outputs have other shapes, so that no targets fit both; else ``None``.
+
+    Args:
+        pair: the twins.
+        check: name of the check on whose behalf.
+        plan: what failed for the candidate.
+    """
+    batch = plan.probes[0].inputs
+    ours, theirs = (view.runner().output_shapes(batch) for view in views_of(pair))
+    if ours == theirs:
+        return None
+    message = f"not trained: the outputs have other shapes, {ours} against {theirs}, so no targets fit both"
+    finding = Finding(check, None, None, "shape", ours, theirs, message)
+    return CheckResult(check, Verdict.DIFFERENT, Evidence.MEASURED, (finding,))
 
 
 def _candidate_fails(error: Exception) -> CheckResult:

@@ -9,7 +9,7 @@ from typing import Any
 from pytest_kerasequiv.checks.blame.forward import blame
 from pytest_kerasequiv.checks.blame.wording import explaining
 from pytest_kerasequiv.checks.compiled.in_force import compare_settings, settings_of
-from pytest_kerasequiv.checks.gradients import prepared
+from pytest_kerasequiv.checks.gradients import other_shapes, prepared
 from pytest_kerasequiv.checks.numeric.judging import Judged, judge, tolerance_figures
 from pytest_kerasequiv.checks.numeric.observing import Views, no_answer
 from pytest_kerasequiv.checks.numeric.plans import Plan
@@ -54,7 +54,7 @@ def run(pair: Pair, *, steps: int = 5, rtol: float | None = None, atol: float | 
     except InputError:
         raise
     except Exception as error:  # steps that cannot be run must not hide settings that differ
-        result = _with_settings(pair, _stopped(error))
+        result = _with_settings(pair, other_shapes(pair, NAME, plan) or _stopped(error))
         if result.verdict is not Verdict.DIFFERENT:
             raise
         return result

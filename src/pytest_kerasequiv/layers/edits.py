@@ -94,9 +94,9 @@ def field_edit(paired: Paired, mine: LayerNode, its: LayerNode, change: tuple[st
     return Edit(mine.path, its.path, called, ours, theirs, message, mine.home, its.home)
 
 
-def sources(graph: LayerGraph, node: LayerNode) -> list[str]:
-    """Return the paths of the layers that a node reads."""
-    return [graph.nodes[edge.source].path for edge in node.inputs]
+def sources(graph: LayerGraph, node: LayerNode, *, masks: bool = False) -> list[str]:
+    """Return the paths of the layers that a node reads; what computes its masks only where ``masks``."""
+    return [graph.nodes[edge.source].path for edge in node.inputs if masks or not _is_mask(edge.slot)]
 
 
 def both(mine: LayerNode, its: LayerNode) -> str:
@@ -217,7 +217,14 @@ def _translated(paired: Paired, tensor: tuple[int, int]) -> tuple[int, int]:
 
 
 def _input_edit(paired: Paired, mine: LayerNode, its: LayerNode, reordered: bool) -> Edit:
-    ours, theirs = sources(paired.reference, mine), sources(paired.candidate, its)
+    masked = _reads_mask(mine), _reads_mask(its)
+    if masked[0] != masked[1]:
+        told = ["a mask" if one else "no mask" for one in masked]
+        message = (
+            f"{both(mine, its)} ({paired.read(mine, 0).kind}) reads {told[0]} in the reference and {told[1]}"
+        )
+        return Edit(mine.path, its.path, "mask", *masked, f"{message} in the candidate", mine.home, its.home)
+    ours, theirs = sources(paired.reference, mine, masks=True), sources(paired.candidate, its, masks=True)
     message = f"{both(mine, its)} ({paired.read(mine, 0).kind}) reads "
     if [path.partition("/")[2] for path in ours] == [path.partition("/")[2] for path in theirs]:
         # names that agree by chance
@@ -226,6 +233,14 @@ def _input_edit(paired: Paired, mine: LayerNode, its: LayerNode, reordered: bool
         message += f"{ours} in the reference and {theirs} in the candidate"
     message += ": the same tensors in another order" if reordered else ""
     return Edit(mine.path, its.path, "inputs", ours, theirs, message, mine.home, its.home)
+
+
+def _reads_mask(node: LayerNode) -> bool:
+    return any(_is_mask(edge.slot) for edge in node.inputs)
+
+
+def _is_mask(slot: str) -> bool:
+    return slot.startswith("mask of ") or slot.split(".", maxsplit=1)[0].endswith("mask")
 
 
 def _output_edits(paired: Paired) -> Iterator[Edit]:
@@ -289,6 +304,10 @@ def _without_partner(paired: Paired, indices: Sequence[int], side: int) -> Itera
     told: set[int] = set()
     for index in indices:
         node = graph.nodes[index]
+        readers = [graph.nodes[reader] for reader, _, _ in consumers_of(graph)[index]]
+        slots = [edge.slot for reader in readers for edge in reader.inputs if edge.source == index]
+        if node.kind.startswith("ops.") and slots and all(map(_is_mask, slots)):
+            continue  # what computes a mask is told where the mask is read
         partner = wholes.get(node.home)
         if node.part and partner is not None:
             yield _part_edit(paired, index, partner, side)

@@ -59,7 +59,8 @@ def culprit(report: Report) -> Finding | None:
     """Return the difference to read first.
 
     A changed setting of a layer that a deciding check accuses explains that check, so it comes first; else
-    what the first deciding check found; else the first difference.
+    what the first deciding check found; else the first difference. Rows of summaries explain nothing, and of
+    a mask the deciding check says who drops it.
     """
     differences = [f for f in report.findings if f.severity == "difference"]
     accusing = [f for f in differences if report[f.check].kind.decides]
@@ -67,8 +68,12 @@ def culprit(report: Report) -> Finding | None:
     causes = [
         f
         for f in differences
-        if report[f.check].kind is Kind.INFORMING and (f.candidate_layer or f.reference_layer) in accused
+        if report[f.check].kind is Kind.INFORMING
+        and f.check != "summary"
+        and (f.candidate_layer or f.reference_layer) in accused
     ]
+    if accusing and accusing[0].field == "mask":
+        return accusing[0]
     return next(iter([*causes, *accusing, *differences]), None)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from pytest_kerasequiv.keras_access.functional import function_within
 from pytest_kerasequiv.layers.fixed_training import phase
 
 
@@ -83,7 +84,7 @@ class _Recorder:
             self.stack.pop()
             self.parents.pop()
         if slot >= 0:
-            self._adopt(slot, tensors((args, kwargs)), tensors(outputs))
+            self._adopt(slot, layer, tensors((args, kwargs)), tensors(outputs))
             self._close(slot, path, entered, outputs)
         return outputs
 
@@ -99,12 +100,15 @@ class _Recorder:
     def _sources(self, structure: Any) -> tuple[tuple[int, int], ...]:
         return tuple(self.makers.get(id(leaf), (-1, 0)) for leaf in tensors(structure))
 
-    def _adopt(self, slot: int, given: list[Any], made: list[Any]) -> None:
-        """Note which call made a tensor: the innermost, but a call that hands on what it was given counts."""
+    def _adopt(self, slot: int, layer: Any, given: list[Any], made: list[Any]) -> None:
+        """Note which call made a tensor, for who reads it next: the outermost that is left by then.
+
+        Of a nested functional model it is the layer inside; a call that hands on what it was given counts.
+        """
         self.alive.extend(made)  # an id may be used again once its tensor is gone
         passed = {id(tensor) for tensor in given}  # a Dropout at rest
         for position, tensor in enumerate(made):
-            if id(tensor) in passed or id(tensor) not in self.makers:
+            if id(tensor) in passed or id(tensor) not in self.makers or not function_within(layer):
                 self.makers[id(tensor)] = slot, position
 
     def _close(self, slot: int, path: str, entered: tuple[Any, ...], outputs: Any) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import keras
 import numpy as np
 from numpy.typing import NDArray
 
@@ -167,10 +169,12 @@ def _first_divergence(check: str, rows: Sequence[LayerRow | None]) -> list[Findi
     first = next((row for row in known if row.diverges), None)
     if first is None:
         return []
-    message = (
-        f"the passes first differ at {both_paths(first.reference, first.candidate)}: "
-        f"by {first.difference:.3g}, where rounding explains {first.allowed:.3g}"
-    )
+    where = both_paths(first.reference, first.candidate)
+    if not math.isfinite(first.difference):
+        message = f"the passes first differ at {where}, in shape or in what is finite"
+    else:
+        rounding = f"where rounding explains {first.allowed:.3g}"
+        message = f"the passes first differ at {where}: by {first.difference:.3g}, {rounding}"
     return [Finding(check, first.reference, first.candidate, "value", None, None, message, "note")]
 
 
@@ -189,11 +193,26 @@ class Suspects:
     replayed: dict[int, tuple[Given, ...]] = field(default_factory=dict)
 
     def culprits(self) -> list[Finding]:
-        """Return a finding for every layer at fault, in the order of the candidate."""
-        found: list[Finding] = []
+        """Return a finding for every layer at fault, in the order of the candidate.
+
+        Where every layer computes the same numbers, one makes another mask or another shape of them.
+        """
         self.partner.update({p.candidate: p.reference for p in self.pairs})
+        found = (
+            self._computing_otherwise(masks=False)
+            or self._masking_otherwise()
+            or self._computing_otherwise(masks=True)
+            or self._shaping_otherwise()
+        )
+        return list({str(finding): finding for finding in found}.values())
+
+    def _computing_otherwise(self, *, masks: bool) -> list[Finding]:
+        """Return the layers, or the operations that compute masks, that compute other numbers."""
+        found: list[Finding] = []
         back = {p.reference: p.candidate for p in self.pairs}
         for pair in self.pairs:
+            if self._makes_masks(self.reference, pair.reference) is not masks:
+                continue
             if not self._differs(pair, self._outcome(pair.candidate)):
                 continue
             if self._differs(pair, self._directly(pair)):
@@ -204,7 +223,36 @@ class Suspects:
             ]
             missing = [r for r in self._region(self.reference, pair.reference, back) if r not in back]
             found += self._handed(pair, self._tensors(pair.candidate)) or self._between(pair, missing, extra)
-        return list({str(finding): finding for finding in found}.values())
+        return found
+
+    def _masking_otherwise(self) -> list[Finding]:
+        """Return the layers that make another mask from the same inputs."""
+        found: list[Finding] = []
+        for pair in self.pairs:
+            made = self._directly(pair) or ()
+            ours = [mask for mask in self.reference.calls[pair.reference].output_masks if mask is not None]
+            theirs = [given.mask for given in made if given.mask is not None]
+            if made and not (len(ours) == len(theirs) and all(map(np.array_equal, ours, theirs))):
+                found += at_fault(self, pair, "makes another mask")
+        return found
+
+    def _shaping_otherwise(self) -> list[Finding]:
+        """Return the layers that make another shape from the same inputs."""
+        found: list[Finding] = []
+        for pair in self.pairs:
+            ours = self.reference.calls[pair.reference].outputs
+            made = self._directly(pair) or ()
+            shapes = [one.shape for one in ours if one is not None], [given.value.shape for given in made]
+            if made and shapes[0] != shapes[1]:
+                found += at_fault(self, pair, "makes another shape")
+        return found
+
+    @staticmethod
+    def _makes_masks(calls: Calls, index: int) -> bool:
+        """Tell whether a call is an operation that computes a mask, as functional models do beside layers."""
+        outputs = calls.calls[index].outputs
+        made = [output is not None and output.dtype.kind == "b" for output in outputs]
+        return bool(made) and all(made) and not isinstance(calls.layers[index], keras.layers.Layer)
 
     def _between(self, pair: CallPair, missing: list[int], extra: list[int]) -> list[Finding]:
         """Blame what stands before a pair that agrees on its own; two of one class are one changed layer."""
@@ -284,7 +332,7 @@ class Suspects:
         queue = [source for source, _ in calls.calls[index].sources]
         while queue:
             call = queue.pop()
-            if call >= 0 and call not in paired and call not in found:
+            if call >= 0 and call not in paired and call not in found and not self._makes_masks(calls, call):
                 found.append(call)
                 queue += [source for source, _ in calls.calls[call].sources]
         return sorted(found)

@@ -20,14 +20,16 @@ WITHOUT_EFFECT = ("initializer", "dtype", "unroll", *ONLY_TRAINING)
 """Settings whose difference does not change what a layer computes."""
 
 
-def at_fault(court: Any, pair: CallPair) -> list[Finding]:
-    """Return what is wrong with a pair of layers that compute different things from the same inputs."""
-    ours, theirs = court.reference.calls[pair.reference], court.candidate.calls[pair.candidate]
-    layers = court.reference.layers[pair.reference], court.candidate.layers[pair.candidate]
+def at_fault(suspects: Any, pair: CallPair, does: str = "computes other numbers") -> list[Finding]:
+    """Return what is wrong with a pair of layers that make different things of the same inputs."""
+    ours, theirs = suspects.reference.calls[pair.reference], suspects.candidate.calls[pair.candidate]
+    layers = suspects.reference.layers[pair.reference], suspects.candidate.layers[pair.candidate]
     fields = changed_fields(*layers)
     if not fields:
         fields = changed_weights(*layers) or [("value", None, None)]
-    return [_finding(court.check, (ours.path, theirs.path), name, a, b) for name, a, b in fields]
+    paths = ours.path, theirs.path
+    what = f"layer {both_paths(*paths)} {does} from the same inputs"
+    return [_finding(suspects.check, what, paths, change) for change in fields]
 
 
 def changed_fields(reference: keras.Layer, candidate: keras.Layer) -> list[tuple[str, Any, Any]]:
@@ -77,23 +79,23 @@ def changed_weights(reference: keras.Layer, candidate: keras.Layer) -> list[tupl
 
 
 def without_partner(
-    court: Any, pair: CallPair, missing: Sequence[int], extra: Sequence[int]
+    suspects: Any, pair: CallPair, missing: Sequence[int], extra: Sequence[int]
 ) -> list[Finding]:
     """Return what stands between a pair that agrees on its own: layers one side lacks, or other inputs."""
-    ours, theirs = court.reference.calls[pair.reference], court.candidate.calls[pair.candidate]
+    ours, theirs = suspects.reference.calls[pair.reference], suspects.candidate.calls[pair.candidate]
     found = []
     for calls, indices, side in (
-        (court.reference, missing, "reference"),
-        (court.candidate, extra, "candidate"),
+        (suspects.reference, missing, "reference"),
+        (suspects.candidate, extra, "candidate"),
     ):
         for index in indices:
-            found.append(_alone(court.check, calls, index, side))
+            found.append(_alone(suspects.check, calls, index, side))
     if not found:
         message = (
             f"layer {both_paths(ours.path, theirs.path)} computes the same from the same inputs, "
             "but gets other inputs: it is wired differently"
         )
-        found.append(Finding(court.check, ours.path, theirs.path, "inputs", None, None, message))
+        found.append(Finding(suspects.check, ours.path, theirs.path, "inputs", None, None, message))
     return found
 
 
@@ -105,12 +107,11 @@ def _alone(check: str, calls: Calls, index: int, side: str) -> Finding:
     return Finding(check, None, call.path, "layer", None, call.kind, message)
 
 
-def _finding(check: str, paths: tuple[str, str], field: str, ours: Any, theirs: Any) -> Finding:
-    reference, candidate = paths
-    message = f"layer {both_paths(reference, candidate)} computes other numbers from the same inputs"
+def _finding(check: str, what: str, paths: tuple[str, str], change: tuple[str, Any, Any]) -> Finding:
+    field, ours, theirs = change
     if field != "value":
-        message += f": {field} is {shown(ours)} in the reference, {shown(theirs)} in the candidate"
-    return Finding(check, reference, candidate, field, ours, theirs, message)
+        what += f": {field} is {shown(ours)} in the reference, {shown(theirs)} in the candidate"
+    return Finding(check, *paths, field, ours, theirs, what)
 
 
 def both_paths(reference: str | None, candidate: str | None) -> str:
