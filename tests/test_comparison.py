@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -11,6 +12,9 @@ from pytest_kerasequiv import InputError, Report, Training, Twins, Verdict, asse
 from pytest_kerasequiv.checks.ladder import LADDER
 from pytest_kerasequiv.checks.registry import Check
 from pytest_kerasequiv.comparison import Comparison, asked_checks
+from pytest_kerasequiv.program import match_programs
+from pytest_kerasequiv.reporting import markdown
+from pytest_kerasequiv.reporting.session import of_reports
 from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Kind
 
 
@@ -28,7 +32,7 @@ def functional(units: int = 3):
 
 
 def test_by_default_the_seven_cheap_checks_run() -> None:
-    assert asked_checks(None, None) == LADDER.names[:-1]
+    assert asked_checks(None, None) == asked_checks("all", None) == LADDER.names[:-1]
 
 
 def test_checks_run_in_the_order_of_the_ladder() -> None:
@@ -65,6 +69,12 @@ def test_the_same_model_twice_is_proved() -> None:
     assert report.evidence is not None
     assert report.evidence.value == "PROVED"
     assert report.context["versions"]["keras"]
+    assert {one.name for one in report.checks.values() if one.figures.get("follows") == "program"} == {
+        "outputs",
+        "gradients",
+        "updates",
+    }
+    assert "  gradients  EQUIVALENT    proved       follows from program" in str(report).splitlines()
 
 
 def test_a_difference_fails_with_the_report_as_message() -> None:
@@ -161,3 +171,133 @@ def test_one_object_adds_a_check_from_outside() -> None:
 def test_a_check_has_two_halves_or_is_whole(parts) -> None:
     with pytest.raises(InputError, match="'size' needs observe= and compare=, or run="):
         Check("size", Kind.NUMERIC, **parts)
+
+
+def dropped(rate: float):
+    import keras
+
+    def build():
+        layers = [keras.Input((4,)), keras.layers.Dense(3), keras.layers.Dropout(rate, name="drop")]
+        return keras.Sequential([*layers, keras.layers.Dense(2)])
+
+    return build
+
+
+def test_asked_for_by_name_or_all_a_check_runs_in_full() -> None:
+    for checks in ("all", ["program", "weights", "outputs"]):
+        report = compare(sequential, functional, checks=checks)
+        assert report["outputs"].figures["probes"]
+        assert report.evidence is not None
+        assert report.evidence.value == "PROVED"
+
+
+def test_what_a_difference_leaves_open_is_not_run() -> None:
+    report = compare(dropped(0.2), dropped(0.5), name="pair")
+    assert report.verdict is Verdict.DIFFERENT
+    assert list(report.checks)[-2:] == ["outputs", "gradients"]
+    assert report.not_run == {"updates": "gradients already differ"}
+    assert "  updates    not run: gradients already differ" in str(report).splitlines()
+    assert "not run: gradients already differ" in report._repr_html_()
+    with pytest.raises(KeyError, match="'updates' was not run: gradients already differ"):
+        report["updates"]
+    read = Report.from_dict(json.loads(json.dumps(report.to_dict())))
+    assert str(read) == str(report)
+    assert "- Not run: updates (gradients already differ)" in markdown.render(of_reports([report]))
+    everything = compare(dropped(0.2), dropped(0.5), checks="all")
+    assert everything.not_run == {}
+    assert everything["updates"].verdict is Verdict.DIFFERENT
+
+
+def test_settings_that_no_program_tells_are_looked_at_behind_a_proof() -> None:
+    import keras
+
+    def compiled(rate: float):
+        def build():
+            model = sequential()
+            model.compile(optimizer=keras.optimizers.SGD(rate), loss="mse")
+            return model
+
+        return build
+
+    report = compare(compiled(0.1), compiled(0.2))
+    assert report["program"].verdict is Verdict.EQUIVALENT
+    assert report["gradients"].figures == {"follows": "program"}
+    assert report["updates"].verdict is Verdict.DIFFERENT
+    assert report.verdict is Verdict.DIFFERENT
+
+
+def test_a_proof_that_numbers_contradict_is_inconclusive(monkeypatch) -> None:
+    def blind(reference, candidate):
+        return match_programs(reference, reference)
+
+    monkeypatch.setattr("pytest_kerasequiv.checks.pair.match_programs", blind)
+    report = compare(dropped(0.2), dropped(0.5))
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert report.evidence is None
+    lines = str(report).splitlines()
+    assert "the programs are proved to be the same, but outputs in training differ" in lines[1]
+    assert "report it" in lines[2]
+    assert compare(dropped(0.2), dropped(0.2)).verdict is Verdict.EQUIVALENT
+
+
+def test_what_is_accepted_becomes_a_note() -> None:
+    report = compare(dropped(0.2), dropped(0.5), checks=["summary", "graph"], accept=["drop.rate"])
+    assert report.verdict is Verdict.EQUIVALENT
+    assert report["graph"].verdict is Verdict.EQUIVALENT
+    assert [(f.field, f.severity) for f in report.findings] == [("rate", "note")]
+    assert report.findings[0].message.startswith("accepted: ")
+    assert report.context["accept"] == ["drop.rate"]
+    kept = compare(dropped(0.2), dropped(0.5), checks=["graph"])
+    assert kept.verdict is Verdict.DIFFERENT
+
+
+def test_accepting_goes_on_to_what_else_differs() -> None:
+    report = compare(dropped(0.2), dropped(0.5), accept=["drop.*"])
+    assert report.verdict is Verdict.DIFFERENT, "the numbers that follow from the rate were not accepted"
+
+
+@pytest.mark.parametrize(
+    ("accept", "message"),
+    [
+        (["clip.*"], r"accept holds 'clip\.\*', which meets nothing: found were drop\.rate; take it out"),
+        ("drop.*", r"accept='drop\.\*' is one string; pass a list"),
+        ([3], r"accept holds 3; each entry must be a pattern"),
+    ],
+)
+def test_an_entry_of_accept_that_cannot_be_meant_is_refused(accept, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        compare(dropped(0.2), dropped(0.5), checks=["graph"], accept=accept)
+
+
+def test_several_threads_get_right_answers_and_leave_keras_as_it_was() -> None:
+    import keras
+
+    before = keras.config.floatx(), keras.random.uniform, keras.random.normal
+    answers: dict[int, Verdict] = {}
+
+    def work(number: int) -> None:
+        answers[number] = compare(dropped(0.2), dropped(0.2 + 0.1 * (number % 2)), checks="all").verdict
+
+    threads = [Thread(target=work, args=(number,)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == {0: Verdict.EQUIVALENT, 1: Verdict.DIFFERENT, 2: Verdict.EQUIVALENT}
+    assert (keras.config.floatx(), keras.random.uniform, keras.random.normal) == before
+
+
+def test_where_nothing_is_run_nothing_is_compared() -> None:
+    import tensorflow as tf
+
+    @tf.function
+    def traced():
+        compare(sequential, functional)
+
+    with pytest.raises(InputError, match=r"inside a tf\.function or a tf\.Graph.*call it outside"):
+        traced()
+    with tf.Graph().as_default(), pytest.raises(InputError, match=r"inside a tf\.function or a tf\.Graph"):
+        compare(sequential, functional)
+    refused = pytest.raises(InputError, match=r"inside the scope of a tf\.distribute strategy")
+    with tf.distribute.OneDeviceStrategy("/cpu:0").scope(), refused:
+        compare(sequential, functional)

@@ -3,24 +3,46 @@
 from __future__ import annotations
 
 import platform
-import reprlib
 import time
 import traceback
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from importlib import metadata
-from typing import Any
+from itertools import count
+from typing import Any, Literal
 
+import tensorflow as tf
+
+from pytest_kerasequiv import arguments
 from pytest_kerasequiv.building.twins import Twins
+from pytest_kerasequiv.checks import witness
+from pytest_kerasequiv.checks.accepting import accepted, refuse_idle
 from pytest_kerasequiv.checks.ladder import LADDER
 from pytest_kerasequiv.checks.pair import Pair
 from pytest_kerasequiv.errors import InputError
+from pytest_kerasequiv.keras_access.exclusive import EXCLUSIVE
 from pytest_kerasequiv.training.plan import Training
-from pytest_kerasequiv.verdict import CheckResult, Finding, Kind, Report, Verdict, overall
+from pytest_kerasequiv.verdict import CONTRADICTED, CheckResult, Finding, Kind, Report, Verdict, overall
 
-_RECORDED: ContextVar[list[Comparison] | None] = ContextVar("recorded", default=None)
+
+@dataclass
+class Recording:
+    """The comparisons that `compare` made meanwhile, and how they are made.
+
+    Attributes:
+        comparisons: they, in order.
+        everything: whether every check is run even where the answer is known.
+    """
+
+    comparisons: list[Comparison] = field(default_factory=list)
+    everything: bool = False
+
+
+_NUMBERS = count()
+_RECORDING: ContextVar[Recording | None] = ContextVar("recording", default=None)
 
 
 class Comparison:
@@ -32,7 +54,12 @@ class Comparison:
         inputs: the user's own inputs, a batch as ``Model.predict`` takes it; generated probes are added.
         rtol: relative tolerance of the numeric checks; by default it is derived.
         atol: absolute tolerance of the numeric checks.
+        accept: patterns of findings that are meant, see `checks.accepting`.
 
+    Attributes:
+        results: check name -> result, as the check found it.
+        not_run: check name -> why it was not run.
+        number: no other comparison of the process has it.
     """
 
     def __init__(
@@ -43,13 +70,18 @@ class Comparison:
         inputs: Any = None,
         rtol: float | None = None,
         atol: float | None = None,
+        accept: Iterable[str] = (),
     ) -> None:
+        _refuse_context()
         self.twins = twins
         self.pair: Pair = Pair(twins, seed=seed, inputs=inputs, rtol=rtol, atol=atol)
+        self.accept = arguments.accept(accept)
+        self.number = next(_NUMBERS)
         self.results: dict[str, CheckResult] = {}
+        self.not_run: dict[str, str] = {}
 
     def check(self, name: str, **options: Any) -> CheckResult:
-        """Run one check and keep its result.
+        """Run one check in full and keep its result.
 
         Bad input, an unknown check or option among it, raises `InputError`. Any other exception makes the
         check INCONCLUSIVE with the error as its finding: a check that could not run is not a pass, and what
@@ -58,83 +90,189 @@ class Comparison:
         asked_checks([name], options.get("training"))
         check = LADDER[name]
         check.refuse_unknown(options)
-        # Outside the guard and the clock: what goes wrong in a builder is the user's to see.
-        self.pair.build(traced=_needs_program(name))
-        started = time.perf_counter()
-        try:
-            result = check(self.pair, **options)
-        except InputError:
-            raise
-        except Exception as error:
-            result = _crashed(name, error)
-        seconds = time.perf_counter() - started
-        result = replace(result, seconds=seconds, kind=check.kind, next_step=check.next_step)
-        self.results[name] = result
-        return result
+        with EXCLUSIVE:
+            # Outside the guard and the clock: what goes wrong in a builder is the user's to see.
+            self.pair.build(traced=_needs_program(name))
+            started = time.perf_counter()
+            try:
+                result = check(self.pair, **options)
+            except InputError:
+                raise
+            except Exception as error:
+                result = _crashed(name, error)
+            return self._keep(result, time.perf_counter() - started)
 
-    def report(self) -> Report:
-        """Return the report over the checks that have run."""
-        ordered = [self.results[name] for name in LADDER.names if name in self.results]
+    def advance(self, name: str, **options: Any) -> CheckResult | None:
+        """Run the next check of the ladder, unless the answer is known.
+
+        A numeric check of proved twins follows from the program. Where a check has found a difference, those
+        that run the models are not run: the result is ``None``, and the report says so.
+        """
+        kind = LADDER[name].kind
+        found = self.different_by(name) if kind.runs else None
+        if found is not None:
+            self.not_run[name] = f"{found} already differ{'' if found.endswith('s') else 's'}"
+            self.results.pop(name, None)
+            return None
+        with EXCLUSIVE:
+            self.pair.build()
+            follows = LADDER[name].follows(self.pair) if kind is Kind.NUMERIC and self.proved else None
+        return self.check(name, **options) if follows is None else self._keep(follows, 0.0)
+
+    def different_by(self, name: str) -> str | None:
+        """Return which check, other than the one named, has found a difference that decides."""
+        return next((r.name for r in self._standing() if r.name != name and _settles(r)), None)
+
+    @cached_property
+    def proved(self) -> bool:
+        """Whether the twins are proved to be one program with one start, and a batch does not contradict."""
+        grounds = [check.name for check in LADDER if check.kind in {Kind.PROVING, Kind.START}]
+        found = [self.results[name] if name in self.results else self.check(name) for name in grounds]
+        proofs = [result for result in found if result.kind is Kind.PROVING]
+        if not proofs or any(result.verdict is not Verdict.EQUIVALENT for result in found):
+            return False
+        with EXCLUSIVE:
+            doubt = witness.contradiction(self.pair)
+        if not doubt or not self._differ():
+            return True
+        for result in proofs:
+            self.results[result.name] = _contradicted(result, doubt)
+        return False
+
+    def accepting(self, patterns: Iterable[str]) -> None:
+        """Say that more findings are meant."""
+        self.accept = (*self.accept, *arguments.accept(patterns))
+
+    @property
+    def complete(self) -> bool:
+        """Whether all checks that need no plan have run."""
+        return all(name in self.results or needs_plan(name) for name in LADDER.names)
+
+    def refuse_idle_accept(self) -> None:
+        """Refuse a pattern of ``accept`` that meets no difference, unless what might find one was not run.
+
+        Raises:
+            InputError: there is one.
+        """
+        if not self.not_run:
+            refuse_idle(self.results.values(), self.accept)
+
+    def report(self, names: Iterable[str] | None = None) -> Report:
+        """Return the report over the checks that have run, or those of them that are named."""
+        named = set(LADDER.names if names is None else names)
+        ordered = [result for result in self._standing() if result.name in named]
         verdict, evidence, checks = overall(ordered)
+        left = {name: why for name, why in self.not_run.items() if name in named}
         return Report(
             name=self.twins.name,
             verdict=verdict,
             evidence=evidence,
             checks={result.name: result for result in checks},
-            context=_context(self.pair),
+            context=_context(self.pair, self.accept),
+            not_run={name: left[name] for name in LADDER.names if name in left},
         )
+
+    def _standing(self) -> list[CheckResult]:
+        """Return the results in the order of the ladder, with what is accepted as notes."""
+        return accepted([self.results[name] for name in LADDER.names if name in self.results], self.accept)
+
+    def _differ(self) -> bool:
+        """Run the numeric checks in full, and tell whether one finds a difference."""
+        numeric = [check.name for check in LADDER if check.kind is Kind.NUMERIC]
+        return any(self.check(name).verdict is Verdict.DIFFERENT for name in numeric)
+
+    def _keep(self, result: CheckResult, seconds: float) -> CheckResult:
+        check = LADDER[result.name]
+        result = replace(result, seconds=seconds, kind=check.kind, next_step=check.next_step)
+        self.results[result.name] = result
+        self.not_run.pop(result.name, None)
+        return next(one for one in self._standing() if one.name == result.name)
+
+
+def _settles(result: CheckResult) -> bool:
+    return result.kind.decides and result.verdict is Verdict.DIFFERENT
+
+
+def _contradicted(result: CheckResult, doubt: str) -> CheckResult:
+    message = (
+        f"the programs are proved to be the same, but {doubt} on one batch: one of the two is a fault of "
+        "pytest-kerasequiv. Please report it with both builders"
+    )
+    finding = Finding(result.name, None, None, CONTRADICTED, None, None, message)
+    return replace(result, verdict=Verdict.INCONCLUSIVE, evidence=None, findings=(finding, *result.findings))
 
 
 @contextmanager
-def recorded_comparisons() -> Iterator[list[Comparison]]:
-    """Gather the comparisons that `compare` makes meanwhile, for who counts what a test has compared."""
-    recorded: list[Comparison] = []
-    token = _RECORDED.set(recorded)
+def recorded_comparisons(*, everything: bool = False) -> Iterator[list[Comparison]]:
+    """Gather the comparisons that `compare` makes meanwhile, for who counts what a test has compared.
+
+    Args:
+        everything: whether they run every check even where the answer is known.
+    """
+    recording = Recording(everything=everything)
+    token = _RECORDING.set(recording)
     try:
-        yield recorded
+        yield recording.comparisons
     finally:
-        _RECORDED.reset(token)
+        _RECORDING.reset(token)
 
 
 def compare(
     reference: Any,
     candidate: Any = None,
     *,
-    checks: Iterable[str] | None = None,
+    checks: Iterable[str] | Literal["all"] | None = None,
     training: Training | None = None,
     inputs: Any = None,
     rtol: float | None = None,
     atol: float | None = None,
+    accept: Iterable[str] = (),
     seed: int = 0,
-    **twins: Any,
+    input_shape: Any = None,
+    compile: Any = None,  # noqa: A002 - named after Model.compile
+    weights: Literal["auto", "copy", "own"] = "auto",
+    name: str | None = None,
 ) -> Report:
     """Compare two models and return the report.
 
     Args:
         reference: a `Twins`, or its reference: a builder, a model, a file or an import string.
         candidate: the other twin; ``None`` derives the other-API twin of the reference.
-        checks: names from the ladder; by default the seven cheap ones, and ``training`` given a plan.
+        checks: names from the ladder, which run in full; ``"all"``; or ``None``: until the answer is known.
+            Proved twins then end with the proof, and others with the first check that finds a difference.
         training: the plan of the repeated training.
         inputs: the user's own inputs, as ``Model.predict`` takes them; generated probes are added.
         rtol: relative tolerance of the numeric checks; by default it is derived.
         atol: absolute tolerance of the numeric checks.
+        accept: patterns ``layer.field`` of differences that are meant, such as ``"clip.*"``; they become
+            notes.
         seed: seed of probes, targets and lock-step updates.
-        **twins: further arguments of `Twins`.
+        input_shape: as `Twins` takes it.
+        compile: as `Twins` takes it.
+        weights: as `Twins` takes it.
+        name: name of the pair in reports.
 
     Raises:
-        InputError: an argument cannot be used.
+        InputError: an argument cannot be used, or an entry of ``accept`` meets nothing.
 
     """
-    comparison = Comparison(
-        _as_twins(reference, candidate, twins), seed=seed, inputs=inputs, rtol=rtol, atol=atol
-    )
-    recorded = _RECORDED.get()
-    if recorded is not None:
-        recorded.append(comparison)
+    of_twins = {"input_shape": input_shape, "compile": compile, "name": name}
+    given = {key: value for key, value in of_twins.items() if value is not None}
+    if weights != "auto":
+        given["weights"] = weights
+    twins = _as_twins(reference, candidate, given)
+    comparison = Comparison(twins, seed=seed, inputs=inputs, rtol=rtol, atol=atol, accept=accept)
+    recording = _RECORDING.get()
+    if recording is not None:
+        recording.comparisons.append(comparison)
+    everything = checks is not None or (recording is not None and recording.everything)
     asked = asked_checks(checks, training)
-    comparison.pair.build(traced=any(_needs_program(name) for name in asked))
-    for name in asked:
-        comparison.check(name, **({"training": training} if needs_plan(name) else {}))
+    with EXCLUSIVE:
+        comparison.pair.build(traced=any(map(_needs_program, asked)))
+    for one in asked:
+        run = comparison.check if everything else comparison.advance
+        run(one, **({"training": training} if needs_plan(one) else {}))
+    comparison.refuse_idle_accept()
     return comparison.report()
 
 
@@ -142,13 +280,17 @@ def assert_equivalent(
     reference: Any,
     candidate: Any = None,
     *,
-    checks: Iterable[str] | None = None,
+    checks: Iterable[str] | Literal["all"] | None = None,
     training: Training | None = None,
     inputs: Any = None,
     rtol: float | None = None,
     atol: float | None = None,
+    accept: Iterable[str] = (),
     seed: int = 0,
-    **twins: Any,
+    input_shape: Any = None,
+    compile: Any = None,  # noqa: A002 - named after Model.compile
+    weights: Literal["auto", "copy", "own"] = "auto",
+    name: str | None = None,
 ) -> Report:
     """Compare two models as `compare` does, and return the report.
 
@@ -166,8 +308,12 @@ def assert_equivalent(
         inputs=inputs,
         rtol=rtol,
         atol=atol,
+        accept=accept,
         seed=seed,
-        **twins,
+        input_shape=input_shape,
+        compile=compile,
+        weights=weights,
+        name=name,
     )
     if report.verdict is not Verdict.EQUIVALENT:
         raise AssertionError(str(report))
@@ -181,32 +327,16 @@ def asked_checks(checks: Iterable[str] | None, training: Training | None) -> tup
         InputError: an unknown name, a bare string, no name at all, or ``training`` without a plan.
 
     """
-    _check_plan(training)
-    if checks is None:
+    arguments.training(training, Training)
+    asked = arguments.checks(checks, LADDER.names)
+    if asked is None or checks == "all":
         return tuple(name for name in LADDER.names if training is not None or not needs_plan(name))
-    if isinstance(checks, str):
-        raise InputError(
-            f"checks={checks!r} is one string; pass a list of names, for example checks=[{checks!r}]"
-        )
-    if not isinstance(checks, Iterable):
-        raise InputError(
-            f"checks={checks!r} is no list of names; choose from {', '.join(LADDER.names)}, or leave it out "
-            "for all"
-        )
-    asked = list(checks)
-    unknown = [name for name in asked if name not in LADDER]
-    if unknown:
-        raise InputError(
-            f"checks={asked!r} names {unknown[0]!r}, which is no check; choose from {', '.join(LADDER.names)}"
-        )
-    if not asked:
-        raise InputError("checks=[] asks for nothing, so nothing would be checked; name at least one check")
     for name in asked:
         if needs_plan(name) and training is None:
             raise InputError(
                 f"checks names {name!r} but training=None; pass training=Training(train, test, ...)"
             )
-    return tuple(name for name in LADDER.names if name in asked)
+    return asked
 
 
 def _needs_program(name: str) -> bool:
@@ -224,12 +354,21 @@ def trained_checks() -> tuple[str, ...]:
     return tuple(filter(needs_plan, LADDER.names))
 
 
-def _check_plan(training: Any) -> None:
-    if not isinstance(training, Training | None):
-        raise InputError(f"training={reprlib.repr(training)} is no plan; pass Training(train, test, ...)")
+def _refuse_context() -> None:
+    """Refuse to compare where nothing that is built or computed would be real."""
+    if not tf.executing_eagerly():
+        raise InputError(
+            "compare() was called inside a tf.function or a tf.Graph, where models are traced and not run; "
+            "call it outside"
+        )
+    if tf.distribute.has_strategy():
+        raise InputError(
+            "compare() was called inside the scope of a tf.distribute strategy, where both twins would be "
+            "spread over its devices; call it outside"
+        )
 
 
-def _as_twins(reference: Any, candidate: Any, options: Mapping[str, Any]) -> Twins:
+def _as_twins(reference: Any, candidate: Any, options: dict[str, Any]) -> Twins:
     if not isinstance(reference, Twins):
         return Twins(reference, candidate, **options)
     extra = [*(["candidate"] if candidate is not None else []), *options]
@@ -248,13 +387,14 @@ def _crashed(name: str, error: Exception) -> CheckResult:
     return CheckResult(name, Verdict.INCONCLUSIVE, None, (finding,), {"traceback": trace})
 
 
-def _context(pair: Pair) -> dict[str, Any]:
+def _context(pair: Pair, accept: Sequence[str]) -> dict[str, Any]:
     packages = ("pytest-kerasequiv", "keras", "tensorflow", "numpy", "scipy")
     return {
         "reference": pair.twins.reference_label,
         "candidate": pair.twins.candidate_label,
         "weights": pair.twins.weights,
         "seed": pair.seed,
+        **({"accept": list(accept)} if accept else {}),
         "versions": {"python": platform.python_version()}
         | {name: metadata.version(name) for name in packages},
     }

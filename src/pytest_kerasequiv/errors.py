@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 
 class InputError(ValueError):
     """An argument cannot be used: one paragraph names the argument, the value and the remedy."""
 
     __module__ = "pytest_kerasequiv"  # the name that a trace shows is the one to import it by
+    if not TYPE_CHECKING:
+        __init__ = Exception.__init__  # what tf.function asks for, to raise it as what it is
 
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")

@@ -60,6 +60,10 @@ class Kind(StrEnum):
         return self in {Kind.NUMERIC, Kind.STATISTICAL}
 
 
+CONTRADICTED = "contradicted"
+"""The field of the finding that numbers contradict a proof; such a pair is INCONCLUSIVE, whatever else."""
+
+
 @dataclass(frozen=True)
 class Finding:
     """One located difference, or a note.
@@ -175,6 +179,7 @@ class Report:
         evidence: the strongest evidence that the verdict rests on.
         checks: check name -> result, in the order of the ladder.
         context: what is needed to read and repeat it: seed, versions, how the twins were named.
+        not_run: check name -> why it was not run, such as ``"outputs already differ"``.
 
     """
 
@@ -183,11 +188,14 @@ class Report:
     evidence: Evidence | None
     checks: Mapping[str, CheckResult]
     context: Mapping[str, Any] = field(default_factory=dict)
+    not_run: Mapping[str, str] = field(default_factory=dict)
 
     def __getitem__(self, check: str) -> CheckResult:
         try:
             return self.checks[check]
         except KeyError:
+            if check in self.not_run:
+                raise KeyError(f"check {check!r} was not run: {self.not_run[check]}") from None
             ran = ", ".join(self.checks) or "none"
             raise KeyError(f"check {check!r} is not in this report; it has: {ran}") from None
 
@@ -211,6 +219,7 @@ class Report:
             "verdict": self.verdict.value,
             "evidence": self.evidence.value if self.evidence else None,
             "checks": {name: result.to_dict() for name, result in self.checks.items()},
+            "not_run": dict(self.not_run),
             "context": to_jsonable(self.context),
         }
 
@@ -240,7 +249,7 @@ class Report:
             for name, result in data["checks"].items()
         }
         evidence = Evidence(data["evidence"]) if data["evidence"] else None
-        return cls(data["name"], Verdict(data["verdict"]), evidence, checks, data["context"])
+        return cls(data["name"], Verdict(data["verdict"]), evidence, checks, data["context"], data["not_run"])
 
     def save(self, path: str | Path) -> Path:
         """Write the report to ``path`` as ``.json`` or ``.html``, by suffix, and return the path.
@@ -277,11 +286,14 @@ def _render(form: str, report: Report) -> str:
 def overall(checks: Iterable[CheckResult]) -> tuple[Verdict, Evidence | None, tuple[CheckResult, ...]]:
     """Decide over a pair from its checks, and return the checks as they stand in the report.
 
-    A check that decides (see `Kind`) and finds a difference makes it DIFFERENT. Else a proved program with
+    Numbers that contradict a proof make it INCONCLUSIVE. Else a check that decides (see `Kind`) and finds a
+    difference makes it DIFFERENT. Else a proved program with
     equal start decides EQUIVALENT. Else every check that runs the models must be EQUIVALENT, and what the
     informing checks found becomes notes. Where none of these was asked for, the others decide.
     """
     results = tuple(checks)
+    if any(finding.field == CONTRADICTED for result in results for finding in result.differences):
+        return Verdict.INCONCLUSIVE, None, results
     deciding = [result for result in results if result.kind.decides]
     different = [result for result in deciding if result.verdict is Verdict.DIFFERENT]
     if different:
@@ -291,11 +303,16 @@ def overall(checks: Iterable[CheckResult]) -> tuple[Verdict, Evidence | None, tu
     numeric = [result for result in results if result.kind.runs]
     if numeric:
         if all(result.verdict is Verdict.EQUIVALENT for result in deciding):
-            statistical = any(result.evidence is Evidence.STATISTICAL for result in numeric)
-            evidence = Evidence.STATISTICAL if statistical else Evidence.MEASURED
-            return Verdict.EQUIVALENT, evidence, _as_notes(results)
+            return Verdict.EQUIVALENT, _evidence(numeric), _as_notes(results)
         return Verdict.INCONCLUSIVE, None, results
     return (*_without_numbers(results), results)
+
+
+def _evidence(results: Sequence[CheckResult]) -> Evidence:
+    """Return what agreement of all these rests on: the weakest that each of them needs."""
+    found = {result.evidence for result in results}
+    weakest = (Evidence.STATISTICAL, Evidence.MEASURED, Evidence.PROVED)
+    return next((evidence for evidence in weakest if evidence in found), Evidence.MEASURED)
 
 
 def _alike(results: Sequence[CheckResult], kind: Kind) -> bool:

@@ -99,5 +99,12 @@ def result_of(name: str, kind: Kind, answer: str) -> CheckResult:
 
 
 LADDER.replace(
-    Check(one.name, one.kind, run=run_of(one.name, one.kind), next_step="look there.") for one in LADDER
+    Check(
+        one.name,
+        one.kind,
+        run=run_of(one.name, one.kind),
+        beyond_proof=one.beyond_proof,
+        next_step="look there.",
+    )
+    for one in LADDER
 )

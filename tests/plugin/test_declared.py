@@ -79,7 +79,7 @@ def test_the_plan_holds_data_and_settings(project: pytest.Pytester) -> None:
 def test_a_difference_fails_at_its_declaration(project: pytest.Pytester) -> None:
     project.makepyprojecttoml(PAIR.replace("good", "bad"))
     result = project.runpytest("--kerasequiv")
-    result.assert_outcomes(passed=5, failed=1, xfailed=1)
+    result.assert_outcomes(passed=3, failed=1, xfailed=1, skipped=2)
     result.stdout.fnmatch_lines(
         ["DIFFERENT (measured): forecaster*", "FAILED pyproject.toml::forecaster-outputs*"]
     )
@@ -278,7 +278,7 @@ def test_other_options(project: pytest.Pytester, options: list[str]) -> None:
 def test_last_failed_and_reruns(project: pytest.Pytester) -> None:
     pytest.importorskip("pytest_rerunfailures")
     project.makepyprojecttoml(PAIR.replace("good", "bad"))
-    project.runpytest("--kerasequiv", "--reruns=1").assert_outcomes(passed=5, failed=1, xfailed=1)
+    project.runpytest("--kerasequiv", "--reruns=1").assert_outcomes(passed=3, failed=1, xfailed=1, skipped=2)
     project.runpytest("--kerasequiv", "--lf").assert_outcomes(failed=1)
 
 
@@ -345,3 +345,21 @@ def test_twins_that_the_asked_paths_leave_out_are_told(project: pytest.Pytester)
     result.stdout.fnmatch_lines([told])
     for paths in ([], ["."], ["pyproject.toml", "checks"], ["pyproject.toml::forecaster-outputs"]):
         project.runpytest("--kerasequiv", *paths).stdout.no_fnmatch_line(told)
+
+
+def test_what_is_accepted_can_be_declared(project: pytest.Pytester) -> None:
+    bad = PAIR.replace("my_models:good", "my_models:bad")
+    project.makepyprojecttoml(f'{bad}accept = ["dropout.rate"]')
+    project.runpytest("--kerasequiv").assert_outcomes(passed=6, xfailed=1)
+    project.makepyprojecttoml(f'{bad}accept = ["clip.*"]')
+    result = project.runpytest("--kerasequiv")
+    result.assert_outcomes(passed=3, failed=1, xfailed=1, skipped=2)
+    project.makepyprojecttoml(f'{PAIR}accept = ["clip.*"]')
+    result = project.runpytest("--kerasequiv")
+    result.assert_outcomes(passed=5, failed=1, xfailed=1)
+    result.stdout.fnmatch_lines(["accept holds 'clip.[*]', which meets nothing: no difference was found*"])
+
+
+def test_all_checks_can_be_declared(project: pytest.Pytester) -> None:
+    project.makepyprojecttoml(PAIR.replace("my_models:good", "my_models:bad") + 'checks = "all"')
+    project.runpytest("--kerasequiv").assert_outcomes(passed=5, failed=1, xfailed=1)

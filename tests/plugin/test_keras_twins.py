@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_kerasequiv.checks.ladder import LADDER
+
 CHEAP = ("summary", "graph", "program", "weights", "outputs", "gradients", "updates")
 
 
@@ -218,3 +220,91 @@ def test_bad_input_is_one_paragraph_without_plugin_frames(scripted: pytest.Pytes
     result.stdout.fnmatch_lines(["E*InputError: inputs=3: pass an array"])
     assert "twins_under_test.py" not in result.stdout.str()
     assert "comparison.py" not in result.stdout.str()
+
+
+def test_what_is_meant_is_accepted_and_an_idle_entry_refused(scripted: pytest.Pytester) -> None:
+    scripted.makepyfile(
+        """
+        def test_good(keras_twins):
+            twins = keras_twins(script({"outputs": "DIFFERENT"})).accept("dropout.*")
+            twins.assert_same_outputs()
+            twins.assert_equivalent()
+            assert twins.report.findings[0].severity == "note"
+
+        def test_option(keras_twins):
+            keras_twins(script({"graph": "DIFFERENT"}), accept=["dropout.rate"]).assert_same_graph()
+
+        def test_idle(keras_twins):
+            keras_twins(script({})).accept("clip.*").assert_equivalent()
+        """
+    )
+    result = scripted.runpytest()
+    result.assert_outcomes(passed=2, failed=1)
+    result.stdout.fnmatch_lines(
+        ["*InputError: accept holds 'clip.[*]', which meets nothing: no difference *"]
+    )
+
+
+def test_assert_equivalent_stops_where_the_answer_is_known(scripted: pytest.Pytester) -> None:
+    scripted.makepyfile(
+        """
+        import pytest
+
+        def test_proved(keras_twins):
+            twins = keras_twins(script({"program": "EQUIVALENT"}))
+            twins.assert_equivalent()
+            assert [name for name, _, _ in CALLS] == ["summary", "graph", "program", "weights"]
+            assert twins.report.evidence == "PROVED"
+            twins.assert_same_outputs()
+            assert CALLS[-1][0] == "outputs"
+
+        def test_different(keras_twins):
+            CALLS.clear()
+            twins = keras_twins(script({"outputs": "DIFFERENT"}))
+            with pytest.raises(AssertionError, match="gradients  not run: outputs already differ"):
+                twins.assert_equivalent(plan())
+            assert CALLS[-1][0] == "outputs"
+            assert list(twins.report.not_run) == ["gradients", "updates", "training"]
+        """
+    )
+    scripted.runpytest("--kerasequiv").assert_outcomes(passed=2)
+
+
+def test_every_check_of_the_ladder_has_its_assertion() -> None:
+    from pytest_kerasequiv.plugin.twins_under_test import TwinsUnderTest
+
+    assert all(hasattr(TwinsUnderTest, f"assert_same_{check.name}") for check in LADDER)
+
+
+def test_what_stays_of_a_finished_test_is_its_report(scripted: pytest.Pytester) -> None:
+    scripted.makepyfile(
+        """
+        import gc, weakref
+        import keras
+        import pytest
+        from pytest_kerasequiv import parametrize_with_checks
+
+        LIVE = weakref.WeakSet()
+
+        @pytest.fixture(scope="module")
+        def report():
+            return compare(script({}), checks=["outputs"])
+
+        @pytest.mark.parametrize("number", range(4))
+        def test_many(keras_twins, number, report):
+            twins = keras_twins(script({"program": "EQUIVALENT"}))
+            twins.assert_equivalent()
+            LIVE.update([twins.reference, twins.candidate])
+            CALLS.clear()
+            gc.collect()
+            assert len(LIVE) == 2
+
+        def test_none_is_left(report):
+            gc.collect()
+            assert len(LIVE) == 0
+        """
+    )
+    result = scripted.runpytest("--kerasequiv")
+    result.assert_outcomes(passed=5)
+    assert result.stdout.str().count("EQUIVALENT (proved)") == 4
+    result.stdout.fnmatch_lines(["EQUIVALENT (measured)*1 check,*"])

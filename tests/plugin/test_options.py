@@ -131,3 +131,17 @@ def test_with_defaults_refuses_what_a_folder_cannot_set() -> None:
 
     with pytest.raises(InputError, match=r"inconclusive='warn'.*choose from seeds"):
         Settings().with_defaults(inconclusive="warn")
+
+
+def test_the_ini_file_runs_everything_too_also_in_plain_comparisons(scripted: pytest.Pytester) -> None:
+    scripted.makepyfile(
+        """
+        def test_it(keras_twins):
+            keras_twins(script({"program": "EQUIVALENT"})).assert_equivalent()
+            compare(script({"program": "EQUIVALENT"}))
+            print("RAN", len(CALLS))
+        """
+    )
+    scripted.runpytest("-s").stdout.fnmatch_lines(["*RAN 8*"])
+    scripted.makeini("[pytest]\nkerasequiv_all = true")
+    scripted.runpytest("-s").stdout.fnmatch_lines(["*RAN 14*"])

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_kerasequiv.reporting.session import SessionReport
+
 TWO_PAIRS = """
 from pytest_kerasequiv import parametrize_with_checks
 
@@ -240,3 +242,82 @@ def test_a_check_that_is_not_called_is_no_pass(scripted: pytest.Pytester) -> Non
     result = scripted.runpytest()
     result.assert_outcomes(failed=1, skipped=1)
     result.stdout.fnmatch_lines(["*the check mlp-outputs was not called, so nothing was compared*"])
+
+
+PROVED = {"program": "EQUIVALENT"}
+
+
+def test_what_a_proof_implies_passes_at_once(scripted: pytest.Pytester) -> None:
+    source = TWO_PAIRS % PROVED + "\n\ndef test_ran():\n    print('RAN', *[name for name, _, _ in CALLS])\n"
+    scripted.makepyfile(test_it=source)
+    result = scripted.runpytest("-s", "-k", "forecaster or ran", "--kerasequiv-report=out")
+    result.assert_outcomes(passed=8, skipped=1, deselected=7)
+    result.stdout.fnmatch_lines(["*RAN summary graph program weights"])
+    text = (scripted.path / "out" / "report.html").read_text()
+    assert text.count("follows from program") == 3
+    everything = scripted.runpytest("-s", "-k", "forecaster or ran", "--kerasequiv-all")
+    everything.stdout.fnmatch_lines(["*RAN summary graph program weights outputs gradients updates"])
+
+
+def test_a_numeric_check_alone_looks_for_the_proof_itself(scripted: pytest.Pytester) -> None:
+    source = TWO_PAIRS % PROVED + "\n\ndef test_ran():\n    print('RAN', *[name for name, _, _ in CALLS])\n"
+    scripted.makepyfile(test_it=source)
+    result = scripted.runpytest("-s", "-k", "forecaster-outputs or ran", "--kerasequiv")
+    result.assert_outcomes(passed=2, deselected=14)
+    result.stdout.fnmatch_lines(["*RAN program weights", "EQUIVALENT (proved)*forecaster *1 check, *"])
+
+
+def test_what_a_difference_leaves_open_is_skipped_and_told_everywhere(scripted: pytest.Pytester) -> None:
+    scripted.makepyfile(test_it=TWO_PAIRS % "{'outputs': 'DIFFERENT'}")
+    options = ["-k", "forecaster", "--kerasequiv", "--kerasequiv-report=out", "--junitxml=junit.xml", "-rs"]
+    result = scripted.runpytest(*options)
+    result.assert_outcomes(passed=3, failed=1, xfailed=1, skipped=3, deselected=7)
+    result.stdout.fnmatch_lines(
+        [
+            "    not run:      gradients updates training (outputs already differ)",
+            "SKIPPED *not run: outputs already differ",
+        ]
+    )
+    told = "not run: outputs already differ"
+    assert (scripted.path / "junit.xml").read_text().count(f'value="{told}"') == 3
+    assert (scripted.path / "out" / "report.html").read_text().count(told) == 3
+    summary = (scripted.path / "out" / "summary.md").read_text()
+    assert "- Not run: gradients, updates, training (outputs already differ)" in summary
+    read = SessionReport.from_json((scripted.path / "out" / "report.json").read_text())
+    assert list(read.pairs[0].not_run) == ["gradients", "updates", "training"]
+    everything = scripted.runpytest("-k", "forecaster", "--kerasequiv", "--kerasequiv-all")
+    everything.assert_outcomes(passed=6, failed=1, xfailed=1, deselected=7)
+
+
+@pytest.mark.parametrize("asked", ["checks='all'", "checks=['program', 'weights', 'outputs', 'gradients']"])
+def test_checks_that_are_named_run_in_full(scripted: pytest.Pytester, asked: str) -> None:
+    scripted.makepyfile(
+        f"""
+        from pytest_kerasequiv import parametrize_with_checks
+
+        answers = {{"program": "EQUIVALENT", "outputs": "DIFFERENT"}}
+        @parametrize_with_checks([Twins(script(answers), name="pair")], {asked})
+        def test_twins(twins, check):
+            check(twins)
+
+        def test_ran():
+            assert [name for name, _, _ in CALLS][-2:] in (["gradients", "updates"], ["outputs", "gradients"])
+        """
+    )
+    result = scripted.runpytest()
+    assert result.parseoutcomes()["failed"] == 1
+    assert "skipped" not in result.parseoutcomes()
+
+
+def test_pairs_share_what_is_accepted(scripted: pytest.Pytester) -> None:
+    scripted.makepyfile(
+        """
+        from pytest_kerasequiv import parametrize_with_checks
+
+        answers = {"graph": "DIFFERENT", "outputs": "DIFFERENT"}
+        @parametrize_with_checks([Twins(script(answers), name="pair")], accept=["dropout.rate"])
+        def test_twins(twins, check):
+            check(twins)
+        """
+    )
+    scripted.runpytest().assert_outcomes(passed=6, xfailed=1)

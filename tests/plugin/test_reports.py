@@ -28,7 +28,7 @@ def test_three_files_with_all_pairs(scripted: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines([f"written: {folder / name}" for name in names])
     session = SessionReport.from_json((folder / "report.json").read_text())
     assert [(pair.name, pair.verdict.value, len(pair.checks)) for pair in session.pairs] == [
-        ("b|<b>ad", "DIFFERENT", 7),
+        ("b|<b>ad", "DIFFERENT", 5),
         ("good", "EQUIVALENT", 8),
     ]
     assert session.outcome == "failed"

@@ -21,6 +21,7 @@ from pytest_kerasequiv.building.specs import (
     show,
 )
 from pytest_kerasequiv.errors import InputError
+from pytest_kerasequiv.keras_access.exclusive import EXCLUSIVE
 from pytest_kerasequiv.weights.adapted import adapt_like, lent
 
 BUILD_SEED = 0
@@ -103,22 +104,31 @@ class Twins:
     @property
     def reference(self) -> keras.Model:
         """The reference, built once: before the candidate, unless only that tells the shape."""
-        return self._reference_side[1]
+        with EXCLUSIVE:
+            return self._reference_side[1]
 
     @property
     def candidate(self) -> keras.Model:
         """The candidate, built once, under the same seed."""
-        return self._sides[1][1]
+        with EXCLUSIVE:
+            return self._sides[1][1]
 
     @property
     def reference_source(self) -> Source:
         """Makes fresh references; knows the input shape."""
-        return self._sides[0][0]
+        with EXCLUSIVE:
+            return self._sides[0][0]
 
     @property
     def candidate_source(self) -> Source:
         """Makes fresh candidates; knows the input shape."""
-        return self._sides[1][0]
+        with EXCLUSIVE:
+            return self._sides[1][0]
+
+    def release(self) -> None:
+        """Let go of the built models; they are built again when they are next needed."""
+        for name in ("_sides", "_reference_side", "_candidate_side", "_reference_alone", "_candidate_alone"):
+            self.__dict__.pop(name, None)
 
     @property
     def input_specs(self) -> Specs | None:

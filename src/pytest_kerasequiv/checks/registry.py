@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from pytest_kerasequiv.checks.pair import Correspondence, Pair, Twin
 from pytest_kerasequiv.errors import InputError
-from pytest_kerasequiv.verdict import CheckResult, Kind
+from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Kind, Verdict
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,8 @@ class Check:
         explain: adds to a result what only a look at both models tells, such as the layer at fault.
         run: the whole check, given the pair and its options, instead of `observe` and `compare`: for checks
             whose observation of a twin needs what both have in common.
+        beyond_proof: given by a check whose answer for proved twins follows from the program: finds what no
+            program tells, such as compile settings; a difference there makes the check run all the same.
         next_step: what a reader does about a difference.
         picture: ``"package.module:function"`` that draws the figures of a result into a file.
     """
@@ -35,6 +37,7 @@ class Check:
     compare: Callable[[Any, Any, Correspondence], CheckResult] | None = None
     explain: Callable[[Pair, CheckResult], CheckResult] | None = None
     run: Callable[..., CheckResult] | None = None
+    beyond_proof: Callable[[Pair], Sequence[Finding]] | None = None
     next_step: str = ""
     picture: str = ""
 
@@ -53,6 +56,15 @@ class Check:
             sides = self.observe(pair.reference_twin), self.observe(pair.candidate_twin)
             result = self.compare(*sides, pair.correspondence)
         return result if self.explain is None else self.explain(pair, result)
+
+    def follows(self, pair: Pair) -> CheckResult | None:
+        """Return the result that follows for a proved pair; ``None`` where the check has to run."""
+        if self.beyond_proof is None:
+            return None
+        found = tuple(self.beyond_proof(pair))
+        if any(one.severity == "difference" for one in found):
+            return None
+        return CheckResult(self.name, Verdict.EQUIVALENT, Evidence.PROVED, found, {"follows": "program"})
 
     def refuse_unknown(self, options: Iterable[str]) -> None:
         """Refuse a misspelt option: it would otherwise look like a check that could not run.

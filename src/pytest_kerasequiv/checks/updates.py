@@ -223,5 +223,8 @@ CHECK = Check(
     NAME,
     Kind.NUMERIC,
     run=run,
+    beyond_proof=lambda pair: compare_settings(
+        NAME, settings_of(pair.reference), settings_of(pair.candidate)
+    ),
     next_step="compare the compile settings and the trainability of the variable named above.",
 )

@@ -126,10 +126,12 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
-    """Let a test's results travel with its report."""
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
+    """Let a test's results travel with its report, and nothing else of them stay."""
     if item.stash.get(ENTRIES, []):
-        from pytest_kerasequiv.plugin.ledger import publish
+        from pytest_kerasequiv.plugin.ledger import close, publish
 
         publish(item)
+        if call.when == "teardown":
+            close(item)
     return (yield)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_kerasequiv import arguments
 from pytest_kerasequiv.errors import InputError
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ TYPES: Mapping[str, tuple[tuple[type, ...], str]] = {
     "input_shape": ((list, dict), "a list of sizes without the batch axis, or a list or table of these"),
     "compile": ((dict,), "a table of arguments for Model.compile"),
     "weights": ((str,), "'auto', 'copy' or 'own'"),
-    "checks": ((list,), "a list of names of checks"),
+    "checks": ((list, str), 'a list of names of checks, or "all"'),
+    "accept": ((list,), "a list of patterns of differences that are meant, such as 'clip.*'"),
     "data": ((str,), "a string 'package.module:function'"),
     "epochs": ((int,), "a whole number"),
     "batch_size": ((int,), "a whole number"),
@@ -51,6 +53,8 @@ class DeclaredPair:
         line: line of the declaration in its file, from 0.
         twins: the pair, not built yet.
         checks: names of the checks to run, cheap to dear.
+        full: whether they run even where the answer is known: the declaration names them.
+        accept: patterns of differences that are meant.
         plan: makes the plan of its repeated training, loading its data; ``None`` where there is none.
     """
 
@@ -58,6 +62,8 @@ class DeclaredPair:
     line: int
     twins: Twins
     checks: tuple[str, ...]
+    full: bool
+    accept: tuple[str, ...]
     plan: Callable[[], Training] | None
 
 
@@ -132,7 +138,9 @@ def _pair(entry: Mapping[str, Any], path: Path, line: int) -> DeclaredPair:
         sides = {side: _side(entry[side], side, path) for side in ("reference", "candidate") if side in entry}
         checked, make_plan = _plan(entry, path) or (None, None)
         checks = asked_checks(entry.get("checks"), checked)
-        return DeclaredPair(entry["name"], line, _twins(entry, sides), checks, make_plan)
+        accept = arguments.accept(entry.get("accept", ()))
+        twins = _twins(entry, sides)
+        return DeclaredPair(entry["name"], line, twins, checks, "checks" in entry, accept, make_plan)
     except InputError as error:
         raise InputError(f"{where}: {error}") from error
 

@@ -48,7 +48,10 @@ class DeclaredFile(pytest.Module):
     def collect(self) -> Iterator[DeclaredItem]:
         """Yield one test per pair and check; the cheap checks of all pairs come first."""
         cases = [(pair, name) for pair in read_pairs(self.path) for name in pair.checks]
-        checks = [(pair, pair_check(pair.name, name, pair.plan)) for pair, name in cases]
+        checks = [
+            (pair, pair_check(pair.name, name, pair.plan, full=pair.full, accept=pair.accept))
+            for pair, name in cases
+        ]
         checks.sort(key=lambda case: case[1].plan is not None)
         for pair, check in checks:
             item = DeclaredItem.from_parent(self, name=repr(check), callobj=_test(check, pair))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,34 +17,39 @@ if TYPE_CHECKING:
     from pytest_kerasequiv.comparison import Comparison
 
 
-@dataclass
 class Entry:
     """One pair of twins that a test looked at.
 
     Attributes:
         key: tells which results belong to one pair: those of one test, or of the items of one declared pair.
-        comparison: the pair with all results so far, by other tests too.
+        number: the number of the comparison.
         ran: names of the checks that this test ran, in order.
         informs: those of them whose differences are left to the numeric checks of the pair.
     """
 
-    key: str
-    comparison: Comparison
-    ran: list[str] = field(default_factory=list)
-    informs: list[str] = field(default_factory=list)
+    def __init__(self, key: str, comparison: Comparison, ran: Iterable[str] = ()) -> None:
+        self.key = key
+        self.number = comparison.number
+        self.ran = list(ran)
+        self.informs: list[str] = []
+        self._comparison: Comparison | None = comparison
+        self._report: Report | None = None
 
     @property
-    def results(self) -> list[CheckResult]:
-        """The results of the checks that this test ran; bad input leaves none."""
-        return [self.comparison.results[name] for name in self.ran if name in self.comparison.results]
+    def comparison(self) -> Comparison:
+        """The pair with all results so far, by other tests too; gone when its test is over."""
+        if self._comparison is None:
+            raise RuntimeError("the test that compared these twins is over; its report is what is left")
+        return self._comparison
 
     def report(self) -> Report:
         """Return the report over the checks that this test ran."""
-        whole = self.comparison.report()
-        verdict, evidence, checks = overall(self.results)
-        return Report(
-            whole.name, verdict, evidence, {result.name: result for result in checks}, whole.context
-        )
+        return self._report if self._report is not None else self.comparison.report(self.ran)
+
+    def close(self) -> None:
+        """Keep the report and let go of the twins: what stays of a finished test is its report."""
+        self._report = self.report()
+        self._comparison = None
 
 
 def enter(item: pytest.Item, comparisons: Iterable[Comparison]) -> None:
@@ -52,7 +57,7 @@ def enter(item: pytest.Item, comparisons: Iterable[Comparison]) -> None:
     entries = item.stash[ENTRIES]
     for comparison in comparisons:
         key = f"{item.nodeid}::{len(entries)}"
-        entries.append(Entry(key, comparison, ran=list(comparison.results)))
+        entries.append(Entry(key, comparison, ran=[*comparison.results, *comparison.not_run]))
 
 
 def could_not_run(result: CheckResult) -> bool:
@@ -62,11 +67,12 @@ def could_not_run(result: CheckResult) -> bool:
 
 def publish(item: pytest.Item) -> None:
     """Write what a test found so far into its properties, as plain text and numbers."""
-    entries = [entry for entry in item.stash.get(ENTRIES, []) if entry.results]
-    if not entries:
+    found = [(entry, entry.report()) for entry in item.stash.get(ENTRIES, [])]
+    told = [(entry, report) for entry, report in found if report.checks or report.not_run]
+    if not told:
         return
     kept = [entry for entry in item.user_properties if not entry[0].startswith(PREFIX)]
-    reports = [entry.report() for entry in entries]
+    reports = [report for _, report in told]
     readable: list[tuple[str, str | float]] = []
     for report in reports:
         readable += properties(report, f"[{report.name}]" if len(reports) > 1 else "")
@@ -74,9 +80,15 @@ def publish(item: pytest.Item) -> None:
 
     record = [
         {"key": entry.key, "informs": entry.informs, "ladder": LADDER.names, "report": report.to_dict()}
-        for entry, report in zip(entries, reports, strict=True)
+        for entry, report in told
     ]
     item.user_properties[:] = [*kept, *readable, (RECORD, json.dumps(record, allow_nan=False))]
+
+
+def close(item: pytest.Item) -> None:
+    """Let go of all twins of a test that is over."""
+    for entry in item.stash.get(ENTRIES, []):
+        entry.close()
 
 
 def properties(report: Report, suffix: str = "") -> list[tuple[str, str | float]]:
@@ -87,6 +99,7 @@ def properties(report: Report, suffix: str = "") -> list[tuple[str, str | float]
     ]
     for name, result in report.checks.items():
         shown.append((f"{PREFIX}{name}{suffix}", result.verdict.value))
+    shown += [(f"{PREFIX}{name}{suffix}", f"not run: {why}") for name, why in report.not_run.items()]
     for metric, figures in metrics(report).items():
         for name in ("difference", "ci90", "margin"):
             shown.append((f"{PREFIX}{metric}_{name}{suffix}", _plain(figures.get(name))))
@@ -180,4 +193,8 @@ def merged(records: Sequence[Record]) -> Report:
     results = {name: result for record in records for name, result in record.report.checks.items()}
     verdict, evidence, checks = overall(results[name] for name in records[0].ladder if name in results)
     first = records[0].report
-    return Report(first.name, verdict, evidence, {result.name: result for result in checks}, first.context)
+    left = {name: why for record in records for name, why in record.report.not_run.items()}
+    not_run = {name: left[name] for name in records[0].ladder if name in left and name not in results}
+    return Report(
+        first.name, verdict, evidence, {result.name: result for result in checks}, first.context, not_run
+    )

@@ -9,10 +9,10 @@ import pytest
 SKIP_REASON = "needs --kerasequiv (repeated training)"
 
 OPTIONS = {
-    "seeds": ("N", "seeded runs per twin of every Training that does not say itself"),
-    "margin": ("M", "equivalence margin, likewise: a number, 10% of the mean, 0.5sd"),
-    "alpha": ("A", "error rate of the decisions, likewise (default 0.05)"),
-    "engine": ("E", "auto, fit or vectorized, likewise"),
+    "seeds": ("N", "seeds per twin for a Training that sets none"),
+    "margin": ("M", "equivalence margin for a Training that sets none: a number, 10% of the mean, 0.5sd"),
+    "alpha": ("A", "error rate for a Training that sets none (default 0.05)"),
+    "engine": ("E", "engine for a Training that sets none: auto, fit or vectorized"),
     "inconclusive": ("DO", "what INCONCLUSIVE does: fail (default) or warn"),
     "report": ("DIR", "write report.html, report.json and summary.md there"),
     "workers": ("N|tcp://", "train in N processes, or on that Dask scheduler"),
@@ -34,6 +34,15 @@ def add_options(parser: pytest.Parser) -> None:
         group.addoption(option, default=None, metavar=metavar, help=meaning.replace("%", "%%"))
         parser.addini(f"kerasequiv_{name}", f"{meaning} ({option} wins)", default="")
     group.addoption(
+        "--kerasequiv-all",
+        action="store_true",
+        default=False,
+        help="run every check even where the answer is known, after a proof or a difference",
+    )
+    parser.addini(
+        "kerasequiv_all", "run every check even where the answer is known (--kerasequiv-all)", "bool", False
+    )
+    group.addoption(
         "--kerasequiv-no-cache",
         action="store_true",
         default=False,
@@ -44,6 +53,11 @@ def add_options(parser: pytest.Parser) -> None:
 def enabled(config: pytest.Config) -> bool:
     """Tell whether ``--kerasequiv`` was given."""
     return bool(config.option.kerasequiv)
+
+
+def everything(config: pytest.Config) -> bool:
+    """Tell whether every check runs even where the answer is known."""
+    return bool(config.option.kerasequiv_all or config.getini("kerasequiv_all"))
 
 
 def given(config: pytest.Config, name: str) -> tuple[Any, Any]:
@@ -57,5 +71,5 @@ def any_given(config: pytest.Config) -> bool:
 
 
 def records_plain_calls(config: pytest.Config) -> bool:
-    """Tell whether plain `compare` in a test counts too: for the gate, or for a report to be written."""
-    return enabled(config) or any(given(config, "report"))
+    """Tell whether plain `compare` in a test is noticed: for the gate, a report, or to run every check."""
+    return enabled(config) or everything(config) or any(given(config, "report"))

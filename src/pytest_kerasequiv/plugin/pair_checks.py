@@ -31,12 +31,16 @@ class PairCheck:
         name: name of the check.
         kind: what its answer counts for.
         plan: makes the `Training` of a check that trains repeatedly; ``None`` for the other checks.
+        full: whether it runs even where the answer is known: its name was asked for.
+        accept: patterns of findings of the pair that are meant.
     """
 
     pair: str
     name: str
     kind: Kind
     plan: Callable[[], Training] | None = None
+    full: bool = False
+    accept: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"{self.pair}-{self.name}"
@@ -46,12 +50,19 @@ class PairCheck:
         raise RuntimeError(f"check {self!r} runs only in the test that parametrize_with_checks decorates")
 
 
-def pair_check(pair: str, name: str, plan: Callable[[], Training] | None) -> PairCheck:
+def pair_check(
+    pair: str,
+    name: str,
+    plan: Callable[[], Training] | None,
+    *,
+    full: bool = False,
+    accept: tuple[str, ...] = (),
+) -> PairCheck:
     """Return a check of a pair; the plan goes with those that train repeatedly."""
     from pytest_kerasequiv.checks.ladder import LADDER
 
     kind = LADDER[name].kind
-    return PairCheck(pair, name, kind, plan if kind is Kind.STATISTICAL else None)
+    return PairCheck(pair, name, kind, plan if kind is Kind.STATISTICAL else None, full, accept)
 
 
 def pair_check_of(item: pytest.Item) -> PairCheck | None:
@@ -97,10 +108,14 @@ def _expect_failure(reason: str) -> None:
 def run_pair_check(item: pytest.Item, factory: TwinsFactory, check: PairCheck, twins: Twins) -> None:
     """Run a check in its test. A difference that only informs makes the test an expected failure."""
     __tracebackhide__ = True
-    under_test = factory.shared(key_of(item, check), twins)
+    under_test = factory.shared(key_of(item, check), twins, check.accept)
     options = {"training": check.plan()} if check.plan is not None else {}
     if not informs(item, check):
-        under_test.assert_check(check.name, **options)
+        run = under_test.check if check.full else under_test.advance
+        if run(check.name, **options) is None:
+            pytest.skip(f"not run: {under_test.report.not_run[check.name]}")
+        under_test.refuse_idle_accept()
+        under_test.demand(check.name)
     elif under_test.inform(check.name).verdict is not Verdict.EQUIVALENT:
         _expect_failure(f"{check.name} informs, the numeric checks of this pair decide\n{under_test.report}")
         under_test.demand(check.name)

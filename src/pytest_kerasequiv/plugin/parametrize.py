@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import pytest
 
+from pytest_kerasequiv import arguments
 from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.plugin.pair_checks import ARGUMENTS, PairCheck, pair_check
 
@@ -21,7 +22,8 @@ Test = TypeVar("Test", bound=Callable[..., Any])
 def parametrize_with_checks(
     pairs: Iterable[Twins | tuple[Twins, Training]],
     *,
-    checks: Iterable[str] | None = None,
+    checks: Iterable[str] | Literal["all"] | None = None,
+    accept: Iterable[str] = (),
     expected_failures: Mapping[str, str] | None = None,
 ) -> Callable[[Test], Test]:
     """Make one test per pair and check of a test function with the parameters ``twins`` and ``check``.
@@ -34,7 +36,10 @@ def parametrize_with_checks(
 
     Args:
         pairs: `Twins`, or ``(Twins, Training)`` for repeated training too.
-        checks: names of the checks, for all pairs; by default all that can run.
+        checks: names of the checks, for all pairs, which run in full, or ``"all"``. By default all that can
+            run, until the answer is known: what a proof of the pair implies passes at once, and what a
+            difference leaves open is skipped.
+        accept: patterns of differences that are meant, as `compare` takes them.
         expected_failures: reason by test id, ``{"forecaster-graph": "the layers were merged"}``: these tests
             are marked xfail.
 
@@ -52,7 +57,8 @@ def parametrize_with_checks(
         raise InputError(f"pairs={pairs!r} is no list; pass a list of Twins, for example [Twins(old, new)]")
     listed = [_pair(pair) for pair in pairs]
     _check_names([twins.name for twins, _ in listed])
-    cases = [case for pair in listed for case in _cases(*pair, checks)]
+    given = {"full": checks is not None, "accept": arguments.accept(accept)}
+    cases = [case for pair in listed for case in _cases(*pair, checks, given)]
     cases.sort(key=lambda case: case[1].plan is not None)
     _check_expected(expected_failures or {}, [repr(check) for _, check in cases])
     parameters = [_parameter(*case, expected_failures or {}) for case in cases]
@@ -82,12 +88,12 @@ def _check_names(names: list[str]) -> None:
 
 
 def _cases(
-    twins: Twins, training: Training | None, checks: Iterable[str] | None
+    twins: Twins, training: Training | None, checks: Iterable[str] | None, given: Mapping[str, Any]
 ) -> list[tuple[Twins, PairCheck]]:
     from pytest_kerasequiv.comparison import asked_checks
 
     plan = (lambda: training) if training is not None else None
-    return [(twins, pair_check(twins.name, name, plan)) for name in asked_checks(checks, training)]
+    return [(twins, pair_check(twins.name, name, plan, **given)) for name in asked_checks(checks, training)]
 
 
 def _check_expected(expected: Mapping[str, str], ids: list[str]) -> None:

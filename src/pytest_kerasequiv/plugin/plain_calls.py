@@ -9,6 +9,7 @@ import pytest
 
 from pytest_kerasequiv.comparison import recorded_comparisons
 from pytest_kerasequiv.plugin.ledger import Entry, enter
+from pytest_kerasequiv.plugin.options import everything
 from pytest_kerasequiv.plugin.records import ENTRIES
 
 if TYPE_CHECKING:
@@ -17,16 +18,16 @@ if TYPE_CHECKING:
 RECORDED = pytest.StashKey[list["Comparison"]]()
 """What the running phase of a test has compared so far."""
 
-BY_FIXTURE = pytest.StashKey[dict[str, list["Comparison"]]]()
-"""On the node of a fixture's scope: fixture name -> what its set-up compared."""
+BY_FIXTURE = pytest.StashKey[dict[str, list[int]]]()
+"""On the node of a fixture's scope: fixture name -> the numbers of what its set-up compared."""
 
 FIRST = pytest.StashKey[dict[int, "Entry"]]()
-"""On the session: a comparison's identity -> the entry of the test that made it."""
+"""On the session: a comparison's number -> the entry of the test that made it."""
 
 
 def recording_phase(item: pytest.Item) -> Generator[None, Any, Any]:
     """Enter what a phase of a test compares as that test's."""
-    with recorded_comparisons() as recorded:
+    with recorded_comparisons(everything=everything(item.config)) as recorded:
         item.config.stash[RECORDED] = recorded
         try:
             return (yield)
@@ -34,7 +35,7 @@ def recording_phase(item: pytest.Item) -> Generator[None, Any, Any]:
             enter(item, recorded)
             first = item.session.stash.setdefault(FIRST, {})
             for entry in item.stash[ENTRIES]:
-                first.setdefault(id(entry.comparison), entry)
+                first.setdefault(entry.number, entry)
 
 
 def recording_setup(item: pytest.Item) -> Generator[None, Any, Any]:
@@ -46,8 +47,8 @@ def recording_setup(item: pytest.Item) -> Generator[None, Any, Any]:
         return (yield from recording_phase(item))
     finally:
         first, entries = item.session.stash[FIRST], item.stash[ENTRIES]
-        known = {id(entry.comparison) for entry in entries}
-        entries += [first[new] for new in map(id, _of_fixtures(item)) if new not in known]
+        known = {entry.number for entry in entries}
+        entries += [first[new] for new in _of_fixtures(item) if new not in known]
 
 
 def recording_fixture(request: pytest.FixtureRequest, name: str) -> Generator[None, Any, Any]:
@@ -57,14 +58,14 @@ def recording_fixture(request: pytest.FixtureRequest, name: str) -> Generator[No
     try:
         return (yield)
     finally:
-        request.node.stash.setdefault(BY_FIXTURE, {})[name] = recorded[before:]
+        request.node.stash.setdefault(BY_FIXTURE, {})[name] = [one.number for one in recorded[before:]]
 
 
-def _of_fixtures(item: pytest.Item) -> list[Comparison]:
+def _of_fixtures(item: pytest.Item) -> list[int]:
     """Return what the fixtures of a test compared; of two with the same name the inner one is the test's."""
-    made: dict[str, list[Comparison]] = {}
+    made: dict[str, list[int]] = {}
     for node in item.listchain():
-        of_node: dict[str, list[Comparison]] = node.stash.get(BY_FIXTURE, {})
+        of_node: dict[str, list[int]] = node.stash.get(BY_FIXTURE, {})
         made |= of_node
     names: list[str] = getattr(item, "fixturenames", [])
-    return [comparison for name in names for comparison in made.get(name, [])]
+    return [number for name in names for number in made.get(name, [])]

@@ -204,6 +204,9 @@ def section(pairs: Iterable[Report], not_failed: Collection[Report] = ()) -> Ite
             names = [name for name, result in report.checks.items() if result.verdict is verdict]
             if names:
                 yield f"    {verdict.value + ':':<14}{' '.join(names)}"
+        if report.not_run:
+            why = ", ".join(dict.fromkeys(report.not_run.values()))
+            yield f"    {'not run:':<14}{' '.join(report.not_run)} ({why})"
         if report in not_failed:
             yield f"    {CONDONED}"
         yield from (f"    {line}" for line in metric_table(metrics(report), WIDTH - 4))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pytest_kerasequiv.errors import InputError
-from pytest_kerasequiv.plugin.options import enabled, given
+from pytest_kerasequiv.plugin.options import enabled, everything, given
 
 FOLDER_SETTINGS = ("seeds", "margin", "alpha", "engine", "rtol", "atol")
 """What `Settings.with_defaults` can set for the tests of a folder."""
@@ -23,14 +23,15 @@ class Settings:
 
     Attributes:
         enabled: ``--kerasequiv`` was given: repeated training runs, the section is printed, the gate is shut.
-        seeds: seeds of every `Training` that does not say itself; ``None`` leaves it to `Training`.
-        margin: likewise.
-        alpha: likewise.
-        engine: likewise.
+        seeds: seeds of a `Training` that sets none; ``None`` leaves it to `Training`.
+        margin: its margin, where it sets none.
+        alpha: its error rate, where it sets none.
+        engine: its engine, where it sets none.
         inconclusive: ``"fail"`` or ``"warn"``, what INCONCLUSIVE does to a test.
         report: folder of the written reports, ``None`` for none.
         workers: where trainings run: a number of processes or the address of a Dask scheduler.
         cache: whether finished runs are kept for the next session.
+        all: whether every check is run even where the answer is known.
         rtol: relative tolerance of the numeric checks; ``None`` derives it from the model.
         atol: absolute tolerance, likewise.
         given: names of the settings that the command line gave, which `with_defaults` leaves alone.
@@ -45,6 +46,7 @@ class Settings:
     report: Path | None = None
     workers: int | str | None = None
     cache: bool = True
+    all: bool = False
     rtol: float | None = None
     atol: float | None = None
     given: frozenset[str] = field(default=frozenset(), repr=False)
@@ -75,7 +77,7 @@ class Settings:
     @property
     def shown(self) -> dict[str, Any]:
         """What a report tells of the settings."""
-        names = ("enabled", "seeds", "margin", "alpha", "engine", "inconclusive", "workers", "cache")
+        names = ("enabled", "seeds", "margin", "alpha", "engine", "inconclusive", "workers", "cache", "all")
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
     @property
@@ -152,6 +154,7 @@ def read_settings(config: pytest.Config) -> Settings:
         pytest.UsageError: a value that cannot be used, with the option, the value and the remedy.
     """
     values: dict[str, Any] = {"enabled": enabled(config), "cache": not config.option.kerasequiv_no_cache}
+    values["all"] = everything(config)
     on_command_line = set()
     for name, read in READERS.items():
         typed, text = given(config, name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
     from pytest_kerasequiv.plugin.twins_under_test import TwinsUnderTest
 
 SHARED = pytest.StashKey[dict[str, "Comparison"]]()
-"""Pairs whose checks are tests of their own: their models are built once per session and process."""
+"""Pairs whose checks are tests of their own, the last used last: their models are built once, and kept."""
+
+KEPT = 8
+"""Most such pairs whose models are kept at a time; those of others are built again where they are needed."""
 
 RUNS = pytest.StashKey[Any]()
 """Finished runs of repeated training."""
@@ -40,7 +44,11 @@ class TwinsFactory:
         __tracebackhide__ = True
         from pytest_kerasequiv.building.twins import Twins
 
-        how = {name: options.pop(name) for name in ("inputs", "rtol", "atol", "seed") if name in options}
+        how = {
+            name: options.pop(name)
+            for name in ("inputs", "rtol", "atol", "accept", "seed")
+            if name in options
+        }
         count = len(self._entries)
         node = self._request.node
         if not isinstance(reference, Twins):
@@ -50,15 +58,19 @@ class TwinsFactory:
             raise _twins_given_already(candidate, options)
         return self._under_test(f"{node.nodeid} #{count}", self._comparison(reference, **how))
 
-    def shared(self, key: str, twins: Twins) -> TwinsUnderTest:
+    def shared(self, key: str, twins: Twins, accept: Sequence[str] = ()) -> TwinsUnderTest:
         """Return a pair that several tests look at; its models and what was found out about them are kept.
 
         Other twins under the same key, as a test makes them that does not pass on its own, are compared anew.
         """
         shared = self._request.session.stash.setdefault(SHARED, {})
-        if key not in shared or shared[key].twins is not twins:
-            shared[key] = self._comparison(twins)
-        return self._under_test(key, shared[key])
+        known = shared.pop(key, None)
+        if known is None or known.twins is not twins:
+            known = self._comparison(twins, accept=accept)
+        shared[key] = known
+        while len(shared) > KEPT:
+            shared.pop(next(iter(shared))).twins.release()
+        return self._under_test(key, known)
 
     @property
     def _entries(self) -> list[Entry]:

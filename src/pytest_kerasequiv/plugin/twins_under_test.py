@@ -129,8 +129,21 @@ class TwinsUnderTest:
         __tracebackhide__ = True
         self.assert_check("training", training=training)
 
+    def accept(self, *patterns: str) -> TwinsUnderTest:
+        """Say that differences are meant: what the patterns ``layer.field`` name becomes a note.
+
+        Args:
+            *patterns: as `compare` takes them: ``"clip.*"`` names every field of the layer ``clip``.
+
+        Returns:
+            The pair itself.
+        """
+        __tracebackhide__ = True
+        self.without_plugin_frames(lambda: self._entry.comparison.accepting(patterns))
+        return self
+
     def assert_equivalent(self, training: Training | None = None) -> None:
-        """Run the cheap checks, and repeated training where a plan is given; assert the overall verdict.
+        """Run the cheap checks until the answer is known, and training with a plan; assert the verdict.
 
         With a plan but without ``--kerasequiv`` a difference still fails; else the test is skipped.
         """
@@ -138,11 +151,28 @@ class TwinsUnderTest:
         from pytest_kerasequiv.comparison import asked_checks, trained_checks
 
         for name in asked_checks(None, None):
-            self.check(name)
-        if training is not None and self.report.verdict is not Verdict.DIFFERENT:
+            self.advance(name)
+        if training is not None:
             for name in trained_checks():
-                self.check(name, training=training)
+                self.advance(name, training=training)
+        self.refuse_idle_accept()
         self._demand(self.report)
+
+    def refuse_idle_accept(self) -> None:
+        """Refuse a pattern of ``accept`` that meets nothing, once every check that needs no plan has run."""
+        __tracebackhide__ = True
+        if self._entry.comparison.complete:
+            self.without_plugin_frames(self._entry.comparison.refuse_idle_accept)
+
+    def advance(self, name: str, **options: Any) -> CheckResult | None:
+        """Run the next check unless the answer is known; ``None`` where that is a difference."""
+        __tracebackhide__ = True
+        comparison = self._entry.comparison
+        trains_now = "training" in options and comparison.different_by(name) is None
+        if self._surroundings.settings.all or trains_now:
+            return self.check(name, **options)
+        self._note(name)
+        return self.without_plugin_frames(lambda: comparison.advance(name, **options))
 
     def inform(self, name: str) -> CheckResult:
         """Run one check that informs: where numeric checks of the pair run, they decide."""
@@ -159,8 +189,8 @@ class TwinsUnderTest:
     def demand(self, name: str) -> None:
         """Assert that a check that has run is EQUIVALENT."""
         __tracebackhide__ = True
-        result = self._entry.comparison.results[name]
         whole = self.report
+        result = whole[name]
         self._demand(Report(whole.name, result.verdict, result.evidence, {name: result}, whole.context))
 
     def _train(self, name: str, training: Training) -> CheckResult:
@@ -183,9 +213,12 @@ class TwinsUnderTest:
 
     def _run(self, name: str, **options: Any) -> CheckResult:
         __tracebackhide__ = True
+        self._note(name)
+        return self.without_plugin_frames(lambda: self._entry.comparison.check(name, **options))
+
+    def _note(self, name: str) -> None:
         if name not in self._entry.ran:
             self._entry.ran.append(name)
-        return self.without_plugin_frames(lambda: self._entry.comparison.check(name, **options))
 
     @staticmethod
     def without_plugin_frames(call: Callable[[], Made]) -> Made:

@@ -62,6 +62,9 @@ def _explained(pair: Report, *, not_failed: bool) -> Iterator[str]:
     first = culprit(pair)
     if first is not None:
         yield f"- {escaped(first.message)}"
+    if pair.not_run:
+        why = dict.fromkeys(pair.not_run.values())
+        yield f"- Not run: {escaped(', '.join(pair.not_run))} ({escaped(', '.join(why))})"
     if not_failed:
         yield f"- {CONDONED}"
     yield f"- Next: {escaped(next_step(pair))}"

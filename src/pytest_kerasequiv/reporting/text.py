@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pytest_kerasequiv.verdict import CheckResult, Finding, Kind, Report, Verdict
+from pytest_kerasequiv.verdict import CONTRADICTED, CheckResult, Finding, Kind, Report, Verdict
 
 WIDTH = 100
 SHOWN_FINDINGS = 5
@@ -23,7 +23,7 @@ def render(report: Report) -> str:
     blocks = [
         [headline(report)],
         list(_culprit_lines(report)),
-        list(_check_lines(report.checks.values())),
+        list(_check_lines(report)),
         list(_side_by_side_lines(report)),
         list(_other_lines(report)),
         metric_table(metrics(report)),
@@ -63,6 +63,7 @@ def culprit(report: Report) -> Finding | None:
     a mask the deciding check says who drops it.
     """
     differences = [f for f in report.findings if f.severity == "difference"]
+    contradicted = [f for f in differences if f.field == CONTRADICTED]
     accusing = [f for f in differences if report[f.check].kind.decides]
     accused = {f.candidate_layer or f.reference_layer for f in accusing} - {None}
     causes = [
@@ -72,9 +73,9 @@ def culprit(report: Report) -> Finding | None:
         and f.check != "summary"
         and (f.candidate_layer or f.reference_layer) in accused
     ]
-    if accusing and accusing[0].field == "mask":
+    if accusing and accusing[0].field == "mask" and not contradicted:
         return accusing[0]
-    return next(iter([*causes, *accusing, *differences]), None)
+    return next(iter([*contradicted, *causes, *accusing, *differences]), None)
 
 
 def _culprit_lines(report: Report) -> Iterator[str]:
@@ -95,10 +96,22 @@ def _finding_parts(finding: Finding, mark: str, width: int) -> Iterator[list[str
         yield textwrap.wrap(line, width, initial_indent=indent, subsequent_indent="    ")
 
 
-def _check_lines(results: Iterable[CheckResult]) -> Iterator[str]:
-    for result in results:
+def _check_lines(report: Report) -> Iterator[str]:
+    for result in report.checks.values():
         evidence = result.evidence.value.lower() if result.evidence else ""
-        yield f"  {result.name:<10} {result.verdict.value:<13} {evidence:<12} {result.seconds:>8.2f} s"
+        line = f"  {result.name:<10} {result.verdict.value:<13} {evidence:<12} "
+        yield line + (FOLLOWS if follows(result) else f"{result.seconds:>8.2f} s")
+    for name, why in report.not_run.items():
+        yield f"  {name:<10} not run: {why}"
+
+
+FOLLOWS = "follows from program"
+"""What is said of a numeric check of proved twins, which cost nothing."""
+
+
+def follows(result: CheckResult) -> bool:
+    """Tell whether the answer of a check follows from the proof of another."""
+    return "follows" in result.figures
 
 
 def _side_by_side_lines(report: Report) -> Iterator[str]:
