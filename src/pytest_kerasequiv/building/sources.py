@@ -24,8 +24,11 @@ from pytest_kerasequiv.building.specs import (
     flat_specs,
     input_specs,
     is_built,
+    parts_without_call,
     show,
     single,
+    tell_inputs,
+    with_dtypes,
 )
 from pytest_kerasequiv.building.starts import Brought, noted_build
 from pytest_kerasequiv.building.too_short import diagnose
@@ -51,6 +54,7 @@ class Source:
         make: makes a new model.
         specs: inputs to build an unbuilt model for.
         compile: arguments of ``Model.compile``; ``None`` keeps the compile settings the model comes with.
+        example: what the user's own inputs tell of dtypes that nothing else tells.
         learned: what preprocessing layers of the other side have learned by ``adapt``, and the numbers of the
             layers that take it on.
         brought: what its models share, made outside the builder.
@@ -62,6 +66,7 @@ class Source:
     make: Maker
     specs: Specs | None = None
     compile: Mapping[str, Any] | None = None
+    example: Specs | None = None
     learned: tuple[tuple[int, Adapted], ...] = ()
     brought: Brought = field(default_factory=Brought, compare=False, repr=False)
 
@@ -160,12 +165,26 @@ class Source:
     def _make_and_build(self, *, as_given: bool) -> keras.Model:
         __tracebackhide__ = True
         model = self.make(as_given=as_given)
+        parts = parts_without_call(model)
+        if parts is not None:
+            raise self._without_call(model, parts)
         if not is_built(model):
             specs = self.specs if self.specs is not None else input_specs(model)
-            if specs is None:
+            if specs is not None:
+                build_from(model, with_dtypes(specs, self.example))
+            elif not model.built:
                 raise self.missing_shape()
-            build_from(model, specs)
+        tell_inputs(model, self.example)
         return model
+
+    def _without_call(self, model: keras.Model, parts: list[str]) -> InputError:
+        first = parts[0] if parts else "part"
+        named = f" It holds {', '.join(parts)}: compare" if parts else " Compare"
+        return InputError(
+            f"{self.argument} {self.label!r} makes a {type(model).__name__} without call(), which computes "
+            f"nothing by itself.{named} the parts, with a builder for each (lambda: build().{first}), or "
+            "write call()"
+        )
 
     def missing_shape(self) -> MissingShapeError:
         """Return the error for a model that is not built where nothing tells the shape of its input."""

@@ -5,12 +5,16 @@ from __future__ import annotations
 import operator
 import reprlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
+import numpy as np
+import tensorflow as tf
 
 from pytest_kerasequiv.errors import InputError
+from pytest_kerasequiv.keras_access.functional import function_within
+from pytest_kerasequiv.keras_access.layers import layers_within, takes_training
 
 Dims = tuple[int | None, ...]
 
@@ -34,7 +38,10 @@ Specs = Any
 
 
 def parse_input_shape(input_shape: Any) -> Specs | None:
-    """Read ``Twins(input_shape=...)``: one shape without the batch axis, or a list or dict of shapes.
+    """Read ``Twins(input_shape=...)``: one input without the batch axis, or a list or dict of inputs.
+
+    An input is a shape, ``(60, 2)``, a shape with a dtype, ``((60,), "int32")``, or a ``keras.Input``, which
+    has both. Without a dtype it is floating-point, unless the model or ``inputs=`` tells.
 
     Raises:
         InputError: it is no such thing.
@@ -43,21 +50,56 @@ def parse_input_shape(input_shape: Any) -> Specs | None:
     if input_shape is None:
         return None
     if isinstance(input_shape, Mapping) and input_shape:
-        return {str(name): _one_shape(shape, input_shape) for name, shape in input_shape.items()}
-    if _is_list(input_shape) and input_shape and all(_is_list(item) for item in input_shape):
-        return [_one_shape(shape, input_shape) for shape in input_shape]
-    return _one_shape(input_shape, input_shape)
+        return {str(name): _one_input(given, input_shape) for name, given in input_shape.items()}
+    if _is_list(input_shape) and input_shape and all(map(_is_input, input_shape)):
+        return [_one_input(item, input_shape) for item in input_shape]
+    return _one_input(input_shape, input_shape)
 
 
-def _one_shape(shape: Any, whole: Any) -> Spec:
+def _is_input(given: Any) -> bool:
+    return _is_list(given) or _is_symbolic(given)
+
+
+def _one_input(given: Any, whole: Any) -> Spec:
     __tracebackhide__ = True
+    if _is_symbolic(given):
+        return Spec((None, *given.shape[1:]), str(getattr(given.dtype, "name", given.dtype)))
+    shape, dtype = given if _has_dtype(given) else (given, None)
     if not _is_list(shape) or not all(_is_length(length) for length in shape):
         raise InputError(
             f"input_shape={reprlib.repr(whole)} is no shape: pass the lengths of the axes without "
             "the batch axis, for example input_shape=(60, 2), or a list or dict of such tuples for several "
-            "inputs (None = any length)"
+            "inputs (None = any length); a dtype goes beside the shape: ((60,), 'int32')"
         )
-    return Spec((None, *(None if length is None else int(length) for length in shape)))
+    lengths = (None if length is None else int(length) for length in shape)
+    return Spec((None, *lengths), None if dtype is None else _dtype(dtype, whole))
+
+
+def _has_dtype(given: Any) -> bool:
+    """Whether an input is given as its shape and its dtype."""
+    return _is_list(given) and len(given) == 2 and _is_list(given[0]) and _names_dtype(given[1])
+
+
+def _names_dtype(value: Any) -> bool:
+    return isinstance(value, str | type | tf.DType | np.dtype)
+
+
+def _is_symbolic(value: Any) -> bool:
+    return (
+        isinstance(value, keras.KerasTensor | keras.layers.InputSpec | tf.TensorSpec)
+        and value.shape is not None
+    )
+
+
+def _dtype(dtype: Any, whole: Any) -> str:
+    __tracebackhide__ = True
+    try:
+        return str(keras.backend.standardize_dtype(dtype))
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"input_shape={reprlib.repr(whole)} names the dtype {dtype!r}, which Keras does not know; write "
+            "for example ((60,), 'int32')"
+        ) from error
 
 
 def _is_list(value: Any) -> bool:
@@ -71,6 +113,45 @@ def _is_length(length: Any) -> bool:
         return not isinstance(length, bool) and operator.index(length) > 0
     except TypeError:
         return False
+
+
+def specs_of_example(inputs: Any) -> Specs | None:
+    """Return the inputs that the user's own ``inputs=`` are an example of; ``None`` where they do not tell.
+
+    Floating-point arrays say nothing of the dtype: Keras casts them to that of the model.
+    """
+    if isinstance(inputs, Mapping):
+        parts = {str(name): specs_of_example(item) for name, item in inputs.items()}
+        return None if not parts or None in parts.values() else parts
+    if isinstance(inputs, list | tuple):
+        listed = [specs_of_example(item) for item in inputs]
+        return None if not listed or None in listed else listed
+    shape, dtype = getattr(inputs, "shape", None), getattr(inputs, "dtype", None)
+    if not shape or dtype is None:
+        return None
+    name = str(getattr(dtype, "name", dtype))
+    known = "string" if getattr(dtype, "kind", "") in "OSU" or name == "string" else name
+    return Spec((None, *map(int, shape[1:])), None if "float" in known else known)
+
+
+def with_dtypes(specs: Specs, example: Specs | None) -> Specs:
+    """Return inputs with the dtypes of an example where their own are not known."""
+    if isinstance(specs, Spec):
+        fits = isinstance(example, Spec) and compatible(specs.shape, example.shape)
+        return replace(specs, dtype=example.dtype) if fits and specs.dtype is None else specs
+    if isinstance(specs, Mapping):
+        named = example if isinstance(example, Mapping) else {}
+        return {name: with_dtypes(item, named.get(name)) for name, item in specs.items()}
+    listed = example if isinstance(example, list) and len(example) == len(specs) else [None] * len(specs)
+    return type(specs)(with_dtypes(item, other) for item, other in zip(specs, listed, strict=True))
+
+
+def tell_inputs(model: keras.Model, example: Specs | None) -> None:
+    """Let a built model know what an example tells of its inputs and its code does not."""
+    own = input_specs(model)
+    told = example if own is None else with_dtypes(own, example)
+    if told is not None and told != own:
+        setattr(model, _STASH, _Stash(told, output_count(model)))
 
 
 def input_specs(model: keras.Model) -> Specs | None:
@@ -127,9 +208,10 @@ def single(specs: Specs) -> Spec | None:
 
 
 def build_from(model: keras.Model, specs: Specs) -> None:
-    """Build an unbuilt model for the given inputs: a Sequential by ``build``, any other by a symbolic call.
+    """Build a model for the given inputs: a Sequential by ``build``, any other by symbolic calls.
 
-    A Sequential takes one bare tensor, whatever structure of one input is given.
+    A Sequential takes one bare tensor, whatever structure of one input is given. Layers that only training
+    uses are built too. Code that needs real arrays cannot be called symbolically and gets zeros.
 
     Raises:
         Exception: whatever Keras raises where the model does not take such inputs.
@@ -142,22 +224,32 @@ def build_from(model: keras.Model, specs: Specs) -> None:
             return
     try:
         outputs = model(_map(_symbolic, specs))
-        done = all(layer.built for layer in model._flatten_layers())
+        if not is_built(model) and takes_training(model):
+            model(_map(_symbolic, specs), training=True)
+        done = is_built(model)
     except (TypeError, NotImplementedError, AttributeError):
         done = False
     if not done:
-        outputs = model(_map(_zeros, specs))  # code that needs real arrays cannot be called symbolically
+        outputs = model(_map(_zeros, specs))
     setattr(model, _STASH, _Stash(specs, len(keras.tree.flatten(outputs))))
 
 
 def is_built(model: keras.Model) -> bool:
-    """Whether all variables of a model exist.
+    """Whether all variables of a model exist: it and all layers within are built.
 
-    A Sequential whose layers cannot infer their shapes says ``built`` although they are not.
+    A Sequential whose layers cannot infer their shapes says ``built`` although they are not, and so does a
+    model whose own ``build`` leaves that to its layers.
     """
-    if isinstance(model, keras.Sequential) and model._functional is None:
-        return bool(model.layers) and all(layer.built for layer in model.layers)
-    return bool(model.built)
+    if function_within(model) is not None:
+        return bool(model.built)
+    return bool(model.built) and all(layer.built for layer in layers_within(model))
+
+
+def parts_without_call(model: keras.Model) -> list[str] | None:
+    """Return the attributes that hold the layers of a model without ``call``; ``None`` where it has one."""
+    if type(model).call not in (keras.Model.call, keras.Layer.call):
+        return None
+    return [name for name, value in vars(model).items() if isinstance(value, keras.Layer)]
 
 
 @dataclass(frozen=True)
@@ -165,13 +257,13 @@ class _Stash:
     """What a symbolic call told; an object of its own, since Keras tracks (and changes) lists and dicts."""
 
     specs: Specs
-    outputs: int
+    outputs: int | None
 
 
 def output_count(model: keras.Model) -> int | None:
     """Return the number of output tensors of a built model; ``None`` where it cannot be told."""
     stash = getattr(model, _STASH, None)
-    if stash is not None:
+    if stash is not None and stash.outputs is not None:
         return int(stash.outputs)
     outputs = getattr(model, "outputs", None)
     return None if outputs is None else len(outputs)

@@ -19,6 +19,7 @@ from pytest_kerasequiv.building.specs import (
     output_count,
     parse_input_shape,
     show,
+    specs_of_example,
 )
 from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.keras_access.exclusive import EXCLUSIVE
@@ -43,7 +44,8 @@ class Twins:
         candidate: the same; ``None`` derives the other-API twin of the reference: functional from a
             Sequential, Sequential from a functional model that is one chain of layers.
         input_shape: shape of one input without the batch axis, or a list or dict of shapes; needed only where
-            neither side knows its shape.
+            neither side knows its shape. A dtype may go beside a shape, ``((60,), "int32")``, and a
+            ``keras.Input`` has both.
         compile: arguments for ``Model.compile``, applied to both sides with fresh optimizers, losses and
             metrics.
         weights: ``"copy"`` carries the reference's weights to the candidate, ``"own"`` compares both with the
@@ -76,6 +78,7 @@ class Twins:
         __tracebackhide__ = True
         settings = check_compile(compile)
         self._specs = parse_input_shape(input_shape)
+        self._example: Specs | None = None
         self._given_reference = source_of(reference, "reference", compile=settings)
         self._given_candidate = (
             derived_source(self._given_reference)
@@ -90,6 +93,10 @@ class Twins:
 
     def __repr__(self) -> str:
         return f"Twins({self.reference_label!r}, {self.candidate_label!r}, name={self.name!r})"
+
+    def tell_inputs(self, inputs: Any) -> None:
+        """Take from the user's own inputs what nothing else tells of shapes and dtypes of the inputs."""
+        self._example = specs_of_example(inputs)
 
     @property
     def reference_label(self) -> str:
@@ -155,11 +162,15 @@ class Twins:
         if model is not None:
             return source, model
         if self.derived:
-            raise source.missing_shape()
+            if self._example is None:
+                raise source.missing_shape()
+            return source.with_specs(self._example).built_as_given(BUILD_SEED)
         theirs, other = self._candidate_alone
-        if other is None:
+        if other is not None:
+            return _learned(source, other)
+        if self._example is None:
             raise _missing_shapes(source, theirs)
-        return _learned(source, other)
+        return source.with_specs(self._example).built_as_given(BUILD_SEED)
 
     @cached_property
     def _candidate_side(self) -> Side:
@@ -181,7 +192,7 @@ class Twins:
         return _built_or_none(self._with_shape(self._given_candidate))
 
     def _with_shape(self, source: Source) -> Source:
-        return source if self._specs is None else source.with_specs(self._specs)
+        return replace(source, specs=self._specs, example=self._example)
 
     def _default_name(self) -> str:
         if self.derived:
@@ -201,8 +212,8 @@ def _built_or_none(source: Source) -> tuple[Source, keras.Model | None]:
 def _missing_shapes(reference: Source, candidate: Source) -> InputError:
     return MissingShapeError(
         f"reference {reference.label!r} and candidate {candidate.label!r} both make models that are not "
-        "built, so nothing tells the shape of their input; pass input_shape=(...) without the batch axis, or "
-        "begin one of them with keras.Input"
+        "built, so nothing tells the shape of their input; pass input_shape=(...) without the batch axis or "
+        "inputs=, or begin one of them with keras.Input"
     )
 
 

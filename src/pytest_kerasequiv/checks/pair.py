@@ -91,6 +91,7 @@ class Pair:
         self.twins = twins
         self.seed = _checked_seed(seed)
         self.inputs = inputs
+        twins.tell_inputs(inputs)
         self.rtol = rtol
         self.atol = atol
 

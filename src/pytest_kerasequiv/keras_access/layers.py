@@ -20,3 +20,8 @@ def state_within(model: Any) -> set[int]:
     layers = layers_within(model, itself=True)
     weights = {id(variable) for layer in layers for variable in layer._trainable_variables}
     return {id(variable) for variable in model.variables if id(variable) not in weights}
+
+
+def takes_training(layer: Any) -> bool:
+    """Whether the ``call`` of a layer takes ``training``."""
+    return bool(layer._call_has_training_arg)

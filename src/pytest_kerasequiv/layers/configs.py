@@ -135,7 +135,10 @@ def _canonical_object(value: Any) -> Any:
         return array_label(value)
     if hasattr(value, "get_config"):
         own = {} if is_library(type(value)) else {"code": own_label(value)}
-        return {"class": type(value).__name__, **fields_of(value.get_config())[0], **own}
+        try:
+            return {"class": type(value).__name__, **fields_of(value.get_config())[0], **own}
+        except NotImplementedError:  # Keras has objects that keep none, and so may users
+            pass
     if callable(value):
         return function_label(value)
     return repr(value)

@@ -361,6 +361,8 @@ def _config(layer: Any) -> tuple[dict[str, Any], dict[str, Any], bool]:
 def _attributes(layer: Any, fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return the plain attributes of a user's layer: its config need not name all it computes with."""
     skipped = _plain_layer_attributes() | {"seed", *fields}
+    if isinstance(layer, keras.Model):
+        skipped |= _compiled_model_attributes()
     own = {k: v for k, v in vars(layer).items() if not k.startswith("_self_") and k not in skipped}
     return {
         f"attribute {name}": canonical(value)
@@ -375,6 +377,15 @@ def _plain_layer_attributes() -> frozenset[str]:
     with fresh_names():
         plain = vars(keras.layers.Layer())
     return frozenset(plain) | {"_build_shapes_dict", "_losses_override", "call", "output_names"}
+
+
+@functools.cache
+def _compiled_model_attributes() -> frozenset[str]:
+    """Return what every model has and what `compile` leaves on it: settings are compared by themselves."""
+    with fresh_names():
+        model = keras.Model()
+        model.compile("sgd", "mse", metrics=["mae"])
+    return frozenset(vars(model)) | {"history", "inputs", "outputs", "train_function", "test_function"}
 
 
 def _is_own_function(value: Any) -> bool:
