@@ -15,6 +15,8 @@ from pytest_kerasequiv.building.specs import (
     output_count,
     parse_input_shape,
     show,
+    specs_of_example,
+    with_dtypes,
 )
 
 
@@ -29,10 +31,45 @@ from pytest_kerasequiv.building.specs import (
         ((), Spec((None,))),
         ([(3,), [4, 5]], [Spec((None, 3)), Spec((None, 4, 5))]),
         ({"a": (3,), "b": [4]}, {"a": Spec((None, 3)), "b": Spec((None, 4))}),
+        (((5,), "int32"), Spec((None, 5), "int32")),
+        (((), "string"), Spec((None,), "string")),
+        ([((5,), int), (3,)], [Spec((None, 5), "int64"), Spec((None, 3))]),
+        ([((5,), np.dtype("uint8")), (3,)], [Spec((None, 5), "uint8"), Spec((None, 3))]),
+        ({"a": ((3,), "int64"), "b": [4]}, {"a": Spec((None, 3), "int64"), "b": Spec((None, 4))}),
+        (keras.Input((2, None), dtype="int8"), Spec((None, 2, None), "int8")),
+        ([keras.Input((2,)), (3,)], [Spec((None, 2), "float32"), Spec((None, 3))]),
     ],
 )
 def test_input_shapes(given, expected):
     assert parse_input_shape(given) == expected
+
+
+def test_a_dtype_that_keras_does_not_know():
+    with pytest.raises(InputError, match="names the dtype 'integer', which Keras does not know"):
+        parse_input_shape(((5,), "integer"))
+
+
+@pytest.mark.parametrize(
+    ("inputs", "expected"),
+    [
+        (np.zeros((6, 5), "int32"), Spec((None, 5), "int32")),
+        (np.zeros((6, 5), "float64"), Spec((None, 5))),
+        (np.array([["a"], ["b"]]), Spec((None, 1), "string")),
+        ([np.zeros((6, 5)), np.zeros((6,), bool)], [Spec((None, 5)), Spec((None,), "bool")]),
+        ({"a": np.zeros((6, 5), "uint8")}, {"a": Spec((None, 5), "uint8")}),
+        ([[1.0, 2.0], [3.0, 4.0]], None),
+        (None, None),
+    ],
+)
+def test_what_inputs_tell(inputs, expected):
+    assert specs_of_example(inputs) == expected
+
+
+def test_an_example_tells_only_dtypes_that_are_not_known():
+    example = {"a": Spec((None, 5), "int32"), "b": Spec((None, 3), "uint8")}
+    own = {"a": Spec((None, 5)), "b": Spec((None, 3), "float32"), "c": Spec((None, 2))}
+    assert with_dtypes(own, example) == {**own, "a": Spec((None, 5), "int32")}
+    assert with_dtypes(Spec((None, 4)), Spec((None, 5), "int32")) == Spec((None, 4))
 
 
 def test_flat_order_is_that_of_keras():

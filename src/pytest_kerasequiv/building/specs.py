@@ -137,8 +137,9 @@ def specs_of_example(inputs: Any) -> Specs | None:
 def with_dtypes(specs: Specs, example: Specs | None) -> Specs:
     """Return inputs with the dtypes of an example where their own are not known."""
     if isinstance(specs, Spec):
-        fits = isinstance(example, Spec) and compatible(specs.shape, example.shape)
-        return replace(specs, dtype=example.dtype) if fits and specs.dtype is None else specs
+        if specs.dtype is None and isinstance(example, Spec) and compatible(specs.shape, example.shape):
+            return replace(specs, dtype=example.dtype)
+        return specs
     if isinstance(specs, Mapping):
         named = example if isinstance(example, Mapping) else {}
         return {name: with_dtypes(item, named.get(name)) for name, item in specs.items()}
