@@ -1,18 +1,27 @@
 """Finished runs by content: what hits, what misses, and files that other processes touch."""
 
+import hashlib
 import json
+import os
+import socket
 import threading
+import time
+import tracemalloc
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from keras import layers
 
 from pytest_kerasequiv.building.twins import Twins
 from pytest_kerasequiv.checks import training
 from pytest_kerasequiv.checks.pair import Pair
+from pytest_kerasequiv.training import cache as cache_module
 from pytest_kerasequiv.training import keys
-from pytest_kerasequiv.training.cache import RunCache, as_cache
+from pytest_kerasequiv.training.cache import CachedArm, RunCache, as_cache
 from pytest_kerasequiv.training.keys import RunKeys
 from pytest_kerasequiv.training.plan import Training
 from pytest_kerasequiv.training.runs import Run
@@ -21,7 +30,7 @@ from pytest_kerasequiv.training.starts.drawing import Starts
 X = np.random.default_rng(0).normal(size=(24, 4)).astype("float32")
 Y = X.sum(axis=1, keepdims=True)
 DATA = ((X, Y), (X[:8], Y[:8]))
-RUN = Run(3, {"mae": 0.25, "loss": float("nan")}, "loss is nan", True, 1.5, "vectorized")
+RUN = Run(3, {"mae": 0.25, "loss": float("nan")}, "loss is nan", True, 1.5, "vectorized", start="ab")
 
 
 def same(left, right):
@@ -48,9 +57,14 @@ def test_within_a_session_runs_are_shared_in_memory():
         lambda text: "",
         lambda text: text[: len(text) // 2],
         lambda text: text.replace("0.25", "0.52"),
-        lambda text: text.replace('"format": 1', '"format": 0'),
+        lambda text: text.replace('"format": 2', '"format": 1'),
         lambda text: "[1, 2]",
         lambda text: "null",
+        lambda text: "[" * 200_000,
+        lambda text: text.replace(text[text.index('"run": ') :], '"run": null}'),
+        lambda text: text.replace(text[text.index('"run": ') :], '"run": {"seed": 3}}'),
+        lambda text: text.replace(text[text.index('"run": ') :], '"run": 7}'),
+        lambda text: "1" * 5000,
         lambda text: json.dumps({**json.loads(text), "key": "other"}),
     ],
 )
@@ -65,6 +79,166 @@ def test_bytes_that_are_no_text_are_a_miss(tmp_path):
     RunCache(tmp_path).put("ab12", RUN)
     (tmp_path / "ab" / "ab12.json").write_bytes(b"\xff\xfe\x00")
     assert RunCache(tmp_path).get("ab12") is None
+
+
+def entry(run, key="ab12"):
+    """The text of an entry that is whole but for what its run holds."""
+    content = json.dumps(run)
+    digest = hashlib.sha256(content.encode(errors="surrogatepass")).hexdigest()
+    return json.dumps({"format": cache_module.FORMAT, "key": key, "digest": digest, "run": content})
+
+
+def test_an_entry_is_written_as_this_file_writes_it(tmp_path):
+    RunCache(tmp_path).put("ab12", RUN)
+    assert json.loads((tmp_path / "ab" / "ab12.json").read_text()) == json.loads(entry(RUN.to_dict()))
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+WHOLE = Run(3, {"mae": 0.25}).to_dict()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    made = tmp_path_factory.mktemp("runs")
+    (made / "ab").mkdir()
+    return made
+
+
+@given(st.binary(max_size=400))
+def test_any_bytes_are_a_miss(folder, content):
+    (folder / "ab" / "ab12.json").write_bytes(content)
+    assert RunCache(folder).get("ab12") is None
+
+
+@given(anything | st.dictionaries(st.sampled_from([*WHOLE, "other"]), anything))
+def test_any_content_under_a_right_digest_is_a_miss_or_a_run(folder, run):
+    (folder / "ab" / "ab12.json").write_text(entry(run))
+    assert RunCache(folder).get("ab12") is None
+
+
+@given(st.sampled_from(sorted(WHOLE)), anything)
+def test_a_field_of_another_type_is_a_miss(folder, name, value):
+    (folder / "ab" / "ab12.json").write_text(entry(WHOLE | {name: value}))
+    found = RunCache(folder).get("ab12")
+    if found is None:
+        return
+    assert type(value) in {type(WHOLE[name]), str, int}
+    assert Run.from_dict(found[0].to_dict()).to_dict().keys() == WHOLE.keys()
+
+
+def test_metrics_that_are_no_numbers_are_a_miss(tmp_path):
+    for metrics in ({"mae": "low"}, {"mae": None}, {"mae": [1.0]}, {"mae": True}, {"mae": 10**400}, ["mae"]):
+        (tmp_path / "ab").mkdir(exist_ok=True)
+        (tmp_path / "ab" / "ab12.json").write_text(entry(WHOLE | {"metrics": metrics}))
+        assert RunCache(tmp_path).get("ab12") is None
+
+
+KINDS = {
+    "a folder": lambda path: path.mkdir(),
+    "a fifo": os.mkfifo,
+    "a link to an entry": lambda path: path.symlink_to(path.with_name("real")),
+    "a link to a device": lambda path: path.symlink_to("/dev/zero"),
+    "a link to itself": lambda path: path.symlink_to(path),
+    "a broken link": lambda path: path.symlink_to(path.with_name("nowhere")),
+    "a socket": lambda path: socket.socket(socket.AF_UNIX).bind(os.fspath(path)),
+    "400 MB": lambda path: (path.touch(), os.truncate(path, 400_000_000)),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_any_kind_of_file_is_a_miss_at_once(tmp_path, kind, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = Path("ab") / "ab12.json"  # a short path: that of a socket is limited
+    path.parent.mkdir()
+    path.with_name("real").write_text(entry(WHOLE))
+    KINDS[kind](path)
+    started = time.monotonic()
+    tracemalloc.start()
+    assert RunCache(".").get("ab12") is None
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert time.monotonic() - started < 2
+    assert peak < 5_000_000
+    RunCache(".").put("ab12", RUN)
+    assert path.with_name("real").read_text() == entry(WHOLE)
+
+
+def test_nothing_is_written_through_a_link_to_another_folder(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "ab").symlink_to(tmp_path / "elsewhere")
+    cache = RunCache(tmp_path / "runs")
+    cache.put("ab12", RUN)
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+    assert "is a link" in cache.why_unkept
+
+
+def test_what_killed_sessions_left_half_written_is_removed(tmp_path):
+    (tmp_path / "ab").mkdir()
+    old, new = tmp_path / "ab" / ".old.part", tmp_path / "ab" / ".new.part"
+    old.write_text("half")
+    new.write_text("half")
+    os.utime(old, (0, 0))
+    RunCache(tmp_path).put("ab12", RUN)
+    assert [old.exists(), new.exists()] == [False, True]
+
+
+class Echo:
+    """Trains in no time; its runs start where its test says."""
+
+    reason = "echo"
+
+    def __init__(self, start="of the key"):
+        self.start = start
+        self.trained = []
+
+    def train(self, seeds):
+        for seed in seeds:
+            self.trained.append(seed)
+            yield Run(seed, {"mae": float(seed)}, start=self.start)
+
+
+class Keys:
+    """One key a seed; a run fits it that started where it says."""
+
+    why_none = None
+
+    def of(self, seed):
+        return f"ab{seed}"
+
+    def fits(self, seed, start):
+        return start == "of the key"
+
+
+def test_an_entry_with_another_seed_is_a_miss(tmp_path):
+    RunCache(tmp_path).put("ab4", Run(5, {"mae": 99.0}))
+    [run] = CachedArm(Echo(), Keys(), RunCache(tmp_path)).train([4])
+    assert run.metrics == {"mae": 4.0}
+
+
+def test_a_run_that_started_elsewhere_is_not_kept(tmp_path):
+    list(CachedArm(Echo("elsewhere"), Keys(), RunCache(tmp_path)).train([4]))
+    assert RunCache(tmp_path).get("ab4") is None
+    list(CachedArm(Echo(), Keys(), RunCache(tmp_path)).train([4]))
+    assert RunCache(tmp_path).get("ab4")[0].metrics == {"mae": 4.0}
+
+
+def test_the_next_session_says_how_many_runs_it_found(tmp_path):
+    list(CachedArm(Echo(), Keys(), RunCache(tmp_path)).train([1, 2]))
+    arm = CachedArm(Echo(), Keys(), RunCache(tmp_path))
+    list(arm.train([1, 2, 3]))
+    assert "2 runs of an earlier session were found" in arm.reason
+
+
+def test_a_folder_that_takes_nothing_is_told(tmp_path):
+    (tmp_path / "file").write_text("")
+    arm = CachedArm(Echo(), Keys(), RunCache(tmp_path / "file"))
+    list(arm.train([1]))
+    assert "not kept for the next session: [Errno" in arm.reason
 
 
 def test_many_writers_of_one_entry_leave_one_whole_file(tmp_path):

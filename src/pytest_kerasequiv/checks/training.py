@@ -14,6 +14,7 @@ from pytest_kerasequiv.statistics.looks import default_looks
 from pytest_kerasequiv.statistics.result import EquivalenceTest
 from pytest_kerasequiv.training.arms import Arms, metric_names
 from pytest_kerasequiv.training.engines.choice import make_arm
+from pytest_kerasequiv.training.executors.lease import ending_tasks
 from pytest_kerasequiv.training.plan import Training
 from pytest_kerasequiv.training.runs import ProgressCallback, Runs, listed
 from pytest_kerasequiv.training.setup import make_arms
@@ -48,6 +49,8 @@ def compare(reference: Runs, candidate: Runs, plan: Training) -> CheckResult:
     Raises:
         InputError: the plan names a metric that the runs do not have, or the twins' metrics differ.
     """
+    if reference.missing or candidate.missing:
+        return _incomplete(reference, candidate, plan)
     names = metric_names(plan, reference, candidate)
     if not names:
         return _no_metrics(reference, candidate, plan)
@@ -99,19 +102,39 @@ def run(
         "reference": lambda: pair.reference_program,
         "candidate": lambda: pair.candidate_program,
     }
+
+    def say(text: str) -> None:
+        arms.say(text)
+
     arms = Arms(
-        *make_arms(pair.twins, training, programs=programs, coupled=coupled, executor=executor, cache=cache),
+        *make_arms(
+            pair.twins,
+            training,
+            programs=programs,
+            coupled=coupled,
+            executor=executor,
+            cache=cache,
+            say=None if progress is None else say,
+        ),
         training,
         progress,
     )
-    for n in (look.n for look in looks_of(training)):
-        arms.message = f"{arms.message}next look at {n} runs each"
-        result = compare(*arms.extend_to(n), training)
-        if result.verdict is not Verdict.INCONCLUSIVE:
-            break
-        arms.message = f"undecided after {n} runs each, "
+    with ending_tasks():
+        result = _decided(arms, training)
     notes = (*([_COUPLED] if coupled is not None else []), *_unused_findings(training))
     return replace(result, findings=(*result.findings, *notes))
+
+
+def _decided(arms: Arms, training: Training) -> CheckResult:
+    """Train up to each look in turn, until the decision stands or runs are missing."""
+    for n in (look.n for look in looks_of(training)):
+        arms.message = f"{arms.message}next look at {n} runs each"
+        reference, candidate = arms.extend_to(n)
+        result = compare(reference, candidate, training)
+        if result.verdict is not Verdict.INCONCLUSIVE or reference.missing or candidate.missing:
+            break
+        arms.message = f"undecided after {n} runs each, "
+    return result
 
 
 def _unused_findings(plan: Training) -> list[Finding]:
@@ -238,6 +261,10 @@ def _figures(reference: Runs, candidate: Runs, plan: Training, decision: Decisio
             side: {str(s): why for s, why in runs.failures.items()}
             for side, runs in _sides(reference, candidate)
         },
+        "missing": {
+            side: {str(s): why for s, why in runs.missing.items()}
+            for side, runs in _sides(reference, candidate)
+        },
         "constant": {
             side: [r.seed for r in runs.runs if r.constant] for side, runs in _sides(reference, candidate)
         },
@@ -259,6 +286,22 @@ def _joined(reference: str, candidate: str) -> str:
 def _counted(runs: Runs) -> dict[str, int]:
     origins = [run.origin for run in runs.runs]
     return {origin: origins.count(origin) for origin in sorted(set(origins))}
+
+
+def _incomplete(reference: Runs, candidate: Runs, plan: Training) -> CheckResult:
+    """Runs are missing that the machines did not finish: that says nothing about the twins."""
+    notes = [_side_note("missing", side, runs, _missing(runs)) for side, runs in _sides(reference, candidate)]
+    findings = (*(note for note in notes if note is not None), *_run_findings(reference, candidate))
+    return CheckResult(NAME, Verdict.INCONCLUSIVE, None, findings, _figures(reference, candidate, plan, None))
+
+
+def _missing(runs: Runs) -> tuple[int, str]:
+    missing = runs.missing
+    first = next(iter(missing.values()), "")
+    return len(missing), (
+        f"are missing (seed {listed(list(missing))}), which says nothing about the model: {first}. Mend that "
+        "and run again; finished runs that could be kept are not trained twice"
+    )
 
 
 def _no_metrics(reference: Runs, candidate: Runs, plan: Training) -> CheckResult:

@@ -259,6 +259,10 @@ def _settle(report: Report) -> str:
         return f"The check {broken[0]} could not run; its error is named above."
     statistical = of_kind(report, Kind.STATISTICAL)
     if any(result.verdict is Verdict.INCONCLUSIVE for result in statistical):
+        if any(any(result.figures.get("missing", {}).values()) for result in statistical):
+            return (
+                "Runs are missing that the machines did not finish: mend what is named above and run again."
+            )
         if any(_mostly_failed(m) for m in metrics(report).values()):
             return "Most runs of a twin failed, and more seeds will not change that; find out why they do."
         runs = [m.get("recommended_runs") for m in metrics(report).values()]

@@ -64,13 +64,17 @@ class Arms:
         )
         return reference, candidate
 
-    def _tell(self) -> None:
+    def say(self, text: str) -> None:
+        """Tell whoever watches the progress why there is none."""
+        self._tell(f"{self.message}; {text}" if self.message else text)
+
+    def _tell(self, message: str = "") -> None:
         if self._progress is None:
             return
         done = sum(len(known) for known in self._runs)
         total = 2 * len(self._plan.seed_values)
         seconds = time.perf_counter() - self._started
-        self._progress(Progress("both", done, total, seconds, self.message))
+        self._progress(Progress("both", done, total, seconds, message or self.message))
 
 
 def metric_names(plan: Training, reference: Runs, candidate: Runs) -> tuple[str, ...]:

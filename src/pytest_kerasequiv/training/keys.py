@@ -11,12 +11,14 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 from tensorflow.python.framework import config
 
 from pytest_kerasequiv.program import Program
 from pytest_kerasequiv.training.data import leaves
 from pytest_kerasequiv.training.engines.support import own_step
 from pytest_kerasequiv.training.plan import Training
+from pytest_kerasequiv.training.starts.digest import feed
 from pytest_kerasequiv.training.starts.drawing import Starts
 from pytest_kerasequiv.training.starts.reuse import blueprint, compiled_parts, is_keras
 
@@ -42,6 +44,7 @@ class RunKeys:
         self._model = model
         self._program = program
         self._plan = plan
+        self._starts = starts
         self._start = starts.of if keep else starts.take
         self._known: dict[int, str | None] = {}
 
@@ -67,6 +70,10 @@ class RunKeys:
             self._known[seed] = self._key(seed)
         return self._known[seed]
 
+    def fits(self, seed: int, start: str) -> bool:
+        """Tell whether a run with this digest of its start is the run that the key of ``seed`` stands for."""
+        return start == self._starts.digest(seed)
+
     def _key(self, seed: int) -> str | None:
         start = self._start(seed)
         if start.blueprint != self._blueprint or len(start.values) != len(self._program.numbering):
@@ -74,9 +81,9 @@ class RunKeys:
         digest = hashlib.sha256(self._common)
         digest.update(f"seed {seed}".encode())
         for index in self._program.numbering:
-            _feed(digest, start.values[index])
+            digest.update(start.digests[index])
         for order in start.orders:
-            _feed(digest, order)
+            feed(digest, order)
         return digest.hexdigest()
 
     @cached_property
@@ -99,7 +106,7 @@ class RunKeys:
         for name, data in (("train", plan.train), ("test", plan.test)):
             for place, array in leaves(tuple(data), name):
                 digest.update(place.encode())
-                _feed(digest, array)
+                feed(digest, array)
         return digest.digest()
 
     def _compiled(self) -> Any:
@@ -126,17 +133,12 @@ def _config(thing: Any) -> Any:
     }
 
 
-def _feed(digest: Any, array: Any) -> None:
-    array = np.ascontiguousarray(array)
-    digest.update(f"{array.dtype.str}{array.shape}".encode())
-    digest.update(array.tobytes())
-
-
 def _surroundings() -> dict[str, Any]:
     """Versions and settings that change results."""
-    packages = ("pytest-kerasequiv", "keras", "tensorflow", "numpy")
+    modules = {"keras": keras, "tensorflow": tf, "numpy": np}  # not the packages: tensorflow-cpu is another
     return {
-        "versions": {name: metadata.version(name) for name in packages},
+        "versions": {name: module.__version__ for name, module in modules.items()}
+        | {"pytest-kerasequiv": metadata.version("pytest-kerasequiv")},
         "python": platform.python_version(),
         "machine": [platform.machine(), platform.system()],
         "keras": [keras.config.floatx(), keras.config.epsilon(), keras.config.image_data_format()],

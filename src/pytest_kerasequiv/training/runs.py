@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from types import NoneType
 from typing import Any
 
 import keras
@@ -25,6 +26,8 @@ class Run:
         engine: what trained it, ``"fit"`` or ``"vectorized"``.
         origin: ``"trained"`` now, read from the ``"cache"`` or ``"shared"`` with the proved twin.
         untrained: whether the user's own ``fit`` left every weight as it was.
+        missing: why the machines did not finish it, ``None`` where they did.
+        start: digest of the values that it started from, see `starts.digest`.
     """
 
     seed: int
@@ -35,6 +38,8 @@ class Run:
     engine: str = "fit"
     origin: str = "trained"
     untrained: bool = False
+    missing: str | None = None
+    start: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the run as plain data; NaN stays NaN."""
@@ -42,8 +47,37 @@ class Run:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Run:
-        """Read what `to_dict` wrote."""
+        """Read what `to_dict` wrote.
+
+        Raises:
+            ValueError: it is something else.
+        """
+        names = {field.name for field in fields(cls)}
+        if not isinstance(data, dict) or set(data) != names or not all(map(_is_typed, data.items())):
+            raise ValueError("no run")
         return cls(**data)
+
+
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    "seed": (int,),
+    "metrics": (dict,),
+    "failure": (str, NoneType),
+    "constant": (bool,),
+    "seconds": (float, int),
+    "engine": (str,),
+    "origin": (str,),
+    "untrained": (bool,),
+    "missing": (str, NoneType),
+    "start": (str,),
+}
+
+
+def _is_typed(item: tuple[str, Any]) -> bool:
+    """Tell whether a field of a run that was read has its type, the metrics theirs."""
+    name, value = item
+    if name == "metrics" and isinstance(value, dict):
+        return all(isinstance(key, str) and type(one) is float for key, one in value.items())
+    return type(value) in _TYPES[name]
 
 
 @dataclass(frozen=True)
@@ -72,6 +106,11 @@ class Runs:
     def failures(self) -> dict[int, str]:
         """Seed -> reason of each failed run."""
         return {run.seed: run.failure for run in self.runs if run.failure is not None}
+
+    @property
+    def missing(self) -> dict[int, str]:
+        """Seed -> why the machines did not finish its run."""
+        return {run.seed: run.missing for run in self.runs if run.missing is not None}
 
     @property
     def metric_names(self) -> tuple[str, ...]:

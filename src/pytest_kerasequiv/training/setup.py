@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pytest_kerasequiv.building.sources import Source
 from pytest_kerasequiv.building.twins import Twins
 from pytest_kerasequiv.program import Program
 from pytest_kerasequiv.training.arms import Arm
@@ -28,6 +27,7 @@ def make_arms(
     coupled: Coupling | None = None,
     executor: Any = None,
     cache: Any = None,
+    say: Callable[[str], None] | None = None,
 ) -> tuple[Arm, Arm]:
     """Return what trains the reference and what the candidate: cached, on the executor where given.
 
@@ -38,6 +38,7 @@ def make_arms(
         coupled: gives the candidate the reference's starts.
         executor: a ``concurrent.futures.Executor`` or a Dask client; ``None`` trains in this process.
         cache: a `RunCache` or a directory; ``None`` shares runs between proved twins within this call only.
+        say: is told where the executor finishes nothing.
 
     Raises:
         InputError: a twin cannot be trained as planned, or cannot be shipped to the executor.
@@ -47,7 +48,12 @@ def make_arms(
     if coupled is not None:
         candidate = coupled.candidate, coupled.starts(plan)
     sides = {"reference": reference, "candidate": candidate}
-    arms = {side: _arm(source, plan, side, starts, executor) for side, (source, starts) in sides.items()}
+    arms: dict[str, Arm] = {
+        side: make_arm(source, plan, side, starts)
+        if executor is None
+        else RemoteArm(source, plan, side, executor, starts=starts, say=say)
+        for side, (source, starts) in sides.items()
+    }
     if plan.fit is None:
         runs = as_cache(cache)
         models = {"reference": twins.reference, "candidate": twins.candidate}
@@ -58,9 +64,3 @@ def make_arms(
             keys = RunKeys(models[side], programs[side](), plan, starts, keep=keep)
             arms[side] = CachedArm(arms[side], keys, runs)
     return arms["reference"], arms["candidate"]
-
-
-def _arm(source: Source, plan: Training, side: str, starts: Starts, executor: Any) -> Arm:
-    if executor is None:
-        return make_arm(source, plan, side, starts)
-    return RemoteArm(source, plan, side, executor)

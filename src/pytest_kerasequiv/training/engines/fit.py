@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 from keras.src.backend.common import global_state
 
@@ -17,6 +16,7 @@ from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.training.fitting import check_fits
 from pytest_kerasequiv.training.plan import Training
 from pytest_kerasequiv.training.runs import Run, failure_of, predicts_a_constant
+from pytest_kerasequiv.training.starts.digest import digests_of, start_digest
 from pytest_kerasequiv.training.starts.reuse import (
     CannotReuse,
     blueprint,
@@ -149,17 +149,34 @@ def train_fresh(source: Source, plan: Training, seed: int, side: str = "referenc
 def finish(
     model: keras.Model, plan: Training, seed: int, started: float, predict: Callable[..., Any] | None = None
 ) -> Run:
-    """Train and evaluate a model that stands at its start; what it raises makes a failed run."""
-    start = values_of(model) if plan.fit is not None else None
+    """Train and evaluate a model that stands at its start.
+
+    What its code raises makes a failed run; what the machine refuses, such as memory, a missing one.
+    """
+    digests = digests_of(values_of(model))
+    run = Run(seed, start=start_digest(digests))
     try:
         metrics = _train(model, plan, seed)
     except InputError:
         raise
-    except Exception as error:  # one crashed run must not cost the others
-        return Run(seed, failure=_in_short(error), seconds=time.perf_counter() - started)
-    constant = plan.fit is None and predicts_a_constant(predict or _plainly(model), plan.test.x)
-    run = Run(seed, metrics, failure_of(metrics), constant, time.perf_counter() - started)
-    return run if start is None else replace(run, untrained=_same(start, values_of(model)))
+    except _MACHINES_FAULT as error:
+        return replace(run, missing=in_short(error), seconds=time.perf_counter() - started)
+    except (Exception, SystemExit) as error:  # one crashed run must not cost the others
+        return replace(run, failure=in_short(error), seconds=time.perf_counter() - started)
+    if plan.fit is not None:
+        run = replace(run, untrained=digests == digests_of(values_of(model)))
+    else:
+        run = replace(run, constant=predicts_a_constant(predict or _plainly(model), plan.test.x))
+    seconds = time.perf_counter() - started
+    return replace(run, metrics=metrics, failure=failure_of(metrics), seconds=seconds)
+
+
+_MACHINES_FAULT = (
+    MemoryError,
+    tf.errors.ResourceExhaustedError,
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+)
 
 
 def _plainly(model: keras.Model) -> Callable[..., Any]:
@@ -183,10 +200,6 @@ def _train(model: keras.Model, plan: Training, seed: int) -> dict[str, float]:
     return {name: float(value) for name, value in found.items()}
 
 
-def _same(start: Sequence[Any], end: Sequence[Any]) -> bool:
-    return all(np.array_equal(a, b, equal_nan=True) for a, b in zip(start, end, strict=True))
-
-
 def numbers_of(metrics: Any) -> dict[str, float]:
     """Read what the user's own training loop returned.
 
@@ -206,7 +219,7 @@ def numbers_of(metrics: Any) -> dict[str, float]:
         ) from error
 
 
-def _in_short(error: Exception) -> str:
+def in_short(error: BaseException) -> str:
     """First line of an error, short enough for a report."""
     line = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
     return f"{type(error).__name__}: {line}"[:200].rstrip(": ")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -19,7 +20,6 @@ from pytest_kerasequiv.training.engines.fit import FitEngine
 from pytest_kerasequiv.training.engines.stacked import (
     NoGradient,
     Stacked,
-    Values,
     packed,
     replicated_weights,
     tensor,
@@ -28,9 +28,10 @@ from pytest_kerasequiv.training.engines.support import unsupported
 from pytest_kerasequiv.training.fitting import check_fits
 from pytest_kerasequiv.training.plan import Training
 from pytest_kerasequiv.training.runs import Run, failure_of
-from pytest_kerasequiv.training.starts.drawing import Starts
+from pytest_kerasequiv.training.starts.drawing import Start, Starts
 from pytest_kerasequiv.training.starts.reuse import blueprint, training_state
 
+SECONDS_OF_A_PORTION = 1.0
 CHECKED_STEPS = 3
 TOLERANCE = 1e-4
 """Largest relative difference of the losses of the first steps: float32 rounding, before chaos sets in."""
@@ -76,6 +77,7 @@ class VectorizedEngine:
         self._most = 0
         self._expected: tuple[int, list[float]] = (0, [])
         self._checked = ""
+        self._portion = 16
 
     @property
     def reason(self) -> str:
@@ -142,28 +144,38 @@ class VectorizedEngine:
     def _train_chunk(self, seeds: list[int]) -> list[Run]:
         started = time.perf_counter()
         replicas = max(len(seeds), self._stacked.replicas if self._stacked else 0)
-        starts, orders = self._starts(seeds, replicas)
+        found, orders = self._starts(seeds, replicas)
         stacked = self._program(replicas)
-        stacked.start(starts)
+        stacked.start([(start.weights, start.state) for start in found])
+        digests = [start.digest for start in found]
+        del found
         first = 0 if self._checked else self._check(stacked, orders[0], seeds)
         for order in orders:
-            stacked.advance(order, first, stacked.steps)
+            self._finish_epoch(stacked, order, first)
             first = 0
-        return self._evaluated(stacked, seeds, started)
+        runs = self._evaluated(stacked, seeds, started)
+        return [replace(run, start=digest) for run, digest in zip(runs, digests, strict=False)]
 
-    def _starts(
-        self, seeds: Sequence[int], replicas: int
-    ) -> tuple[list[tuple[Values, Values]], list[NDArray[np.int64]]]:
+    def _finish_epoch(self, stacked: Stacked, order: NDArray[np.int64], first: int) -> None:
+        """Train the steps from ``first`` on in portions of about a second, between which Ctrl-C is heard."""
+        while first < stacked.steps:
+            last = min(first + self._portion, stacked.steps)
+            started = time.perf_counter()
+            stacked.advance(order, first, last)
+            if time.perf_counter() - started < SECONDS_OF_A_PORTION / 2:
+                self._portion *= 2
+            first = last
+
+    def _starts(self, seeds: Sequence[int], replicas: int) -> tuple[list[Start], list[NDArray[np.int64]]]:
         """Return where the model starts under each seed, and the rows of each epoch, one order a replica."""
         found = [self._start_points.take(seed) for seed in seeds]
         if any(start.blueprint != self._blueprint for start in found):
             raise Unsupported("its settings differ between seeds")
         found += found[-1:] * (replicas - len(seeds))  # more were traced for: the last seed is trained again
-        starts = [(start.weights, start.state) for start in found]
         rows, epochs = self._plan.train.samples, self._plan.epochs
         if not self._plan.shuffle:
-            return starts, [np.arange(rows)] * epochs
-        return starts, [np.stack([start.orders[epoch] for start in found]) for epoch in range(epochs)]
+            return found, [np.arange(rows)] * epochs
+        return found, [np.stack([start.orders[epoch] for start in found]) for epoch in range(epochs)]
 
     def _program(self, replicas: int) -> Stacked:
         if self._stacked is None or self._stacked.replicas != replicas:

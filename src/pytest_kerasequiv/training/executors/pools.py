@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-from concurrent.futures import Future
+from concurrent.futures import BrokenExecutor, Future
 from typing import Any
 
 from loky import ProcessPoolExecutor
 
 from pytest_kerasequiv.errors import InputError
+from pytest_kerasequiv.training.executors.lease import end_with
 
 _THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 class LocalProcesses:
-    """N processes of loky, each with its share of the cores, renewed after one of them was killed.
+    """N processes of loky, each with its share of the cores; after one was killed, a task starts new ones.
 
     Args:
         workers: how many.
@@ -28,24 +29,25 @@ class LocalProcesses:
         """Run a task in one of the processes."""
         if self._pool is None:
             self._pool = self._start()
-        future: Future[Any] = self._pool.submit(task, *arguments)
+        try:
+            future: Future[Any] = self._pool.submit(task, *arguments)
+        except BrokenExecutor:
+            self._pool = self._start()
+            future = self._pool.submit(task, *arguments)
         return future
 
-    def renew(self) -> None:
-        """Replace a broken pool; a pool that works goes on."""
-        if self._pool is not None and self._pool._flags.broken is not None:
-            self._pool = None
-
-    def shutdown(self, wait: bool = True) -> None:
-        """End the processes."""
+    def shutdown(self) -> None:
+        """End the processes at once, whatever they do."""
         if self._pool is not None:
-            self._pool.shutdown(wait=wait)
+            self._pool.shutdown(kill_workers=True)
         self._pool = None
 
     def _start(self) -> Any:
         share = str(max((os.cpu_count() or 1) // self.workers, 1))
         environment = dict.fromkeys(_THREADS, share) | {"TF_CPP_MIN_LOG_LEVEL": "3"}
-        return ProcessPoolExecutor(max_workers=self.workers, env=environment)
+        return ProcessPoolExecutor(
+            max_workers=self.workers, env=environment, initializer=end_with, initargs=(os.getpid(), None)
+        )
 
 
 def executor_for(workers: str | int) -> Any:

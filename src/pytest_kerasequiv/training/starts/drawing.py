@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pytest_kerasequiv.building.sources import Source
 from pytest_kerasequiv.training.plan import Training
+from pytest_kerasequiv.training.starts.digest import digests_of, start_digest
 from pytest_kerasequiv.training.starts.replay import Replay, recorded_build
 from pytest_kerasequiv.training.starts.reuse import blueprint, training_state
 from pytest_kerasequiv.weights.variables import values_of, variables_of
@@ -41,6 +42,16 @@ class Start:
         return [self.values[index] for index in self.trainable]
 
     @cached_property
+    def digests(self) -> list[bytes]:
+        """A digest of each variable's value."""
+        return digests_of(self.values)
+
+    @property
+    def digest(self) -> str:
+        """A digest of all values."""
+        return start_digest(self.digests)
+
+    @cached_property
     def state(self) -> list[NDArray[np.generic]]:
         """The values of ``non_trainable_variables``."""
         return [self.values[index] for index in self.others]
@@ -58,15 +69,28 @@ class Starts:
         self._source = source
         self._plan = plan
         self._known: dict[int, Start] = {}
+        self._digests: dict[int, str] = {}
         self._first: Start | None = None
         self._replay: Replay | None = None
         self._trusted = False
+        self._shuffles = plan.shuffle and plan.fit is None
 
     def of(self, seed: int) -> Start:
         """Return the start under ``seed`` and keep it until it is taken."""
         if seed not in self._known:
             self._known[seed] = self._find(seed)
+            self._digests[seed] = self._known[seed].digest
         return self._known[seed]
+
+    def digest(self, seed: int) -> str:
+        """Return the digest of the start under ``seed``, known also after the start was taken."""
+        if seed not in self._digests:
+            self.take(seed)
+        return self._digests[seed]
+
+    def repeats(self, seed: int) -> bool:
+        """Tell whether building twice under ``seed`` gives one start, as all that compares runs assumes."""
+        return self._built(seed).digest == self._built(seed).digest
 
     def take(self, seed: int) -> Start:
         """Return the start under ``seed`` and forget it."""
@@ -116,7 +140,7 @@ class Starts:
         )
 
     def _orders(self) -> list[NDArray[np.int64]]:
-        return epoch_orders(self._plan.train.samples, self._plan.epochs) if self._plan.shuffle else []
+        return epoch_orders(self._plan.train.samples, self._plan.epochs) if self._shuffles else []
 
 
 def _same(built: Start, redrawn: Start) -> bool:
