@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
 
 import pytest
 
+from pytest_kerasequiv.reporting.files import NAMES
 from pytest_kerasequiv.reporting.session import SessionReport
 
 PAIRS = """
@@ -32,7 +36,7 @@ def test_three_files_with_all_pairs(scripted: pytest.Pytester) -> None:
         ("good", "EQUIVALENT", 8),
     ]
     assert session.outcome == "failed"
-    assert session.command.startswith("pytest ")
+    assert session.command.startswith("PYTEST_ADDOPTS='-p no:randomly -p no:hypothesispytest' pytest ")
     assert "--kerasequiv-report=out/deep" in session.command
     assert session.settings["enabled"] is True
     page = (folder / "report.html").read_text()
@@ -217,3 +221,114 @@ def test_a_session_stopped_early_has_what_it_had(scripted: pytest.Pytester) -> N
     assert session.outcome == "failed"
     assert [pair.name for pair in session.pairs] == ["b|<b>ad", "good"]
     assert "training" not in session.pairs[1].checks
+
+
+READS_ITS_REPORT = """
+def test_it():
+    for name in ("report.html", "report.json", "summary.md"):
+        assert "running" in open(f"out/{name}").read()
+    assert compare(script({})).verdict == "EQUIVALENT"
+"""
+
+
+def test_a_session_that_runs_has_replaced_the_report_of_an_earlier_one(scripted: pytest.Pytester) -> None:
+    scripted.makepyfile(READS_ITS_REPORT)
+    scripted.mkdir("out")
+    for name in NAMES:
+        (scripted.path / "out" / name).write_text("passed")
+    assert scripted.runpytest("--kerasequiv", "--kerasequiv-report=out").ret == 0
+    assert SessionReport.from_json((scripted.path / "out" / "report.json").read_text()).outcome == "passed"
+    assert sorted(path.name for path in (scripted.path / "out").iterdir()) == sorted(NAMES)
+
+
+def test_a_session_that_shows_something_leaves_the_report_alone(scripted: pytest.Pytester) -> None:
+    scripted.makepyfile(PAIRS)
+    scripted.mkdir("out")
+    (scripted.path / "out" / "report.json").write_text("passed")
+    scripted.runpytest("--kerasequiv", "--kerasequiv-report=out", "--collect-only")
+    assert (scripted.path / "out" / "report.json").read_text() == "passed"
+
+
+def test_a_killed_session_leaves_no_report_that_passed(scripted: pytest.Pytester) -> None:
+    scripted.makepyfile("def test_it():\n    import os, signal\n    os.kill(os.getpid(), signal.SIGKILL)")
+    scripted.mkdir("out")
+    (scripted.path / "out" / "report.json").write_text('{"outcome": "passed"}')
+    scripted.runpytest_subprocess("--kerasequiv", "--kerasequiv-report=out")
+    assert SessionReport.from_json((scripted.path / "out" / "report.json").read_text()).outcome == "running"
+    assert "where it stays, the session was killed" in (scripted.path / "out" / "summary.md").read_text()
+
+
+def test_a_full_disk_leaves_no_half_written_report_and_no_older_one(
+    scripted: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripted.makepyfile(PAIRS.replace("BAD]", "GOOD.__class__(script({}))]"))
+    scripted.mkdir("out")
+    for name in NAMES:
+        (scripted.path / "out" / name).write_text("passed")
+    write = Path.write_text
+
+    def full(path: Path, text: str, **options: Any) -> int:
+        if path.name.startswith(".report.json"):
+            write(path, text[:40], **options)
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(path, text, **options)
+
+    monkeypatch.setattr(Path, "write_text", full)
+    result = scripted.runpytest("--kerasequiv", "--kerasequiv-report=out")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["*--kerasequiv-report out: the report cannot be written:*No space left*"])
+    assert list((scripted.path / "out").iterdir()) == []
+
+
+def test_an_interrupted_session_is_told_in_all_three(scripted: pytest.Pytester) -> None:
+    scripted.makepyfile("def test_it():\n    compare(script({}))\n    raise KeyboardInterrupt")
+    assert scripted.runpytest_subprocess("--kerasequiv", "--kerasequiv-report=out").ret == 2
+    folder = scripted.path / "out"
+    assert SessionReport.from_json((folder / "report.json").read_text()).outcome == "interrupted"
+    assert "Session interrupted" in (folder / "summary.md").read_text()
+    assert "Session interrupted" in (folder / "report.html").read_text()
+
+
+STEERING = "a\x1b[2Jb\u202ec\nEQUIVALENT d\x07</script>|\x00\ud800\r"
+
+
+def test_names_of_users_steer_nothing(scripted: pytest.Pytester) -> None:
+    scripted.makepyfile(
+        "from pytest_kerasequiv import Finding, CheckResult, Verdict\n"
+        f"NAME = {STEERING!r}\n"
+        "FINDING = Finding('outputs', NAME, NAME, NAME, NAME, NAME, NAME)\n"
+        "RESULT = CheckResult('outputs', Verdict.DIFFERENT, None, (FINDING,))\n"
+        "def test_it(keras_twins):\n"
+        "    keras_twins(script({'outputs': RESULT}), name=NAME + 'x' * 10_000).assert_same_outputs()"
+    )
+    result = scripted.runpytest("--kerasequiv", "--kerasequiv-report=out", "--junitxml=out/junit.xml")
+    assert result.ret == 1
+    folder = scripted.path / "out"
+    shown = [result.stdout.str(), *((folder / name).read_text() for name in ("report.html", "summary.md"))]
+    for text in shown:
+        assert not [char for char in "\x1b\u202e\x07\x00\ud800\r" if char in text]
+        assert "\\x1b" in text.replace("\\\\", "\\")
+    assert "</script>" not in shown[1]
+    assert ET.parse(folder / "junit.xml").getroot().tag == "testsuites"
+    assert len(list(folder.iterdir())) == 4
+
+
+def test_secrets_of_the_command_line_are_in_no_report(
+    scripted: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripted.makeconftest(
+        "import scripted_checks\n"
+        "def pytest_addoption(parser):\n"
+        "    parser.addoption('--api-token')\n"
+        "    parser.addini('api_token', '')"
+    )
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:randomly --api-token=hush1")
+    scripted.makepyfile("def test_it():\n    compare(script({}))")
+    options = ["--kerasequiv", "--kerasequiv-report=out", "--api-token", "hush2", "-o", "api_token=hush3"]
+    assert scripted.runpytest(*options).ret == 0
+    texts = [path.read_text() for path in (scripted.path / "out").iterdir()]
+    assert len(texts) == 3
+    assert not [text for text in texts if "hush" in text]
+    command = SessionReport.from_json((scripted.path / "out" / "report.json").read_text()).command
+    assert command.startswith("PYTEST_ADDOPTS='-p no:randomly '")
+    assert "--api-token '***' -o 'api_token=***'" in command

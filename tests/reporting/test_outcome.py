@@ -4,7 +4,7 @@ import pytest
 
 from pytest_kerasequiv import Report
 from pytest_kerasequiv.plugin.session_end import section
-from pytest_kerasequiv.reporting.outcome import CONDONED, SHOWN_TESTS, EndedSession, Outcome
+from pytest_kerasequiv.reporting.outcome import CONDONED, RUNNING, SHOWN_TESTS, EndedSession, Outcome
 from pytest_kerasequiv.reporting.session import SessionReport
 
 
@@ -14,6 +14,10 @@ from pytest_kerasequiv.reporting.session import SessionReport
         (Outcome(), ""),
         (Outcome("passed"), ""),
         (Outcome("failed"), "Session failed"),
+        (
+            RUNNING,
+            "Session running: this is replaced when it ends; where it stays, the session was killed",
+        ),
         (Outcome("failed", ("a",), ("a",)), "Session failed: 1 test failed; it compared nothing"),
         (
             Outcome("failed", ("a", "b"), ("b",)),

@@ -42,6 +42,11 @@ class Controller:
             self._loaded = SessionEnd(settings_of(self._config))
         return self._loaded
 
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """Let the report say that the session runs."""
+        if self._ending is not None and not _runs_no_test(session.config):
+            self._ending.begin(session)
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take a test's results before other plugins read its properties."""

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_kerasequiv.reporting.printable import printable_line
+
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
     from rich.progress import TaskID
@@ -54,9 +56,9 @@ class ProgressBar:
         with past_capture(self._config):
             if self._bar is None:
                 self._bar = _new_bar()
-                self._task = self._bar.add_task(self._name)
+                self._task = self._bar.add_task(printable_line(self._name))
                 self._bar.start()
-            text = f"{self._name}: {progress.side}"
+            text = f"{printable_line(self._name)}: {progress.side}"
             shown = f"{text}, {progress.message}" if progress.message else text
             self._bar.update(self._task, completed=progress.done, total=progress.total, description=shown)
             self._bar.refresh()
@@ -98,9 +100,8 @@ class ProgressLines:
         if time.monotonic() < self._due:
             return
         self._due = time.monotonic() + SECONDS_BETWEEN_LINES
-        line = (
-            f"kerasequiv: {self._name}: {progress.done} of {progress.total} runs in {progress.seconds:.0f} s"
-        )
+        done = f"{progress.done} of {progress.total} runs in {progress.seconds:.0f} s"
+        line = f"kerasequiv: {printable_line(self._name)}: {done}"
         with past_capture(self._config):
             self._terminal.ensure_newline()
             self._terminal.write_line(f"{line}, {progress.message}" if progress.message else line)

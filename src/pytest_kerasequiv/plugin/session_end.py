@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_kerasequiv.plugin.command_line import repeatable, without_user
 from pytest_kerasequiv.plugin.ledger import Ledger
 from pytest_kerasequiv.plugin.records import carries_record
 from pytest_kerasequiv.plugin.settings import Settings
 from pytest_kerasequiv.reporting.outcome import CONDONED
+from pytest_kerasequiv.reporting.printable import printable, printable_line
 from pytest_kerasequiv.reporting.text import metric_table, metrics
 from pytest_kerasequiv.verdict import Report, Verdict
 
@@ -44,6 +45,16 @@ class SessionEnd:
         self._ledger = Ledger()
         self._failures = Failures()
         self._written: list[Path] = []
+
+    def begin(self, session: pytest.Session) -> None:
+        """Replace the report of an earlier session, so that one that is killed leaves none of these."""
+        if self._settings.report is None:
+            return
+        from pytest_kerasequiv.reporting.files import announce_session
+        from pytest_kerasequiv.reporting.outcome import RUNNING
+
+        report = self._session_report(session, "running", RUNNING)
+        announce_session(report, session.config.invocation_params.dir / self._settings.report)
 
     def absorb(self, report: pytest.TestReport) -> None:
         """Take the results off a test's report."""
@@ -82,11 +93,16 @@ class SessionEnd:
     def _write(self, session: pytest.Session, folder: Path, why: str) -> None:
         from pytest_kerasequiv.reporting.files import append_summary, write_session
 
-        report = self._ended(session, why)
+        ending = self._failures.outcome(session.exitstatus, why)
+        report = self._session_report(session, ending.how, ending)
         try:
             self._written = write_session(report, session.config.invocation_params.dir / folder)
         except OSError as error:
-            _fail(session, f"--kerasequiv-report {folder}: the report cannot be written: {error}")
+            _fail(
+                session,
+                f"--kerasequiv-report {folder}: the report cannot be written: {error}\n"
+                "What lies there is not the report of this session.",
+            )
         summary = os.environ.get("GITHUB_STEP_SUMMARY")
         if not summary:
             return
@@ -99,15 +115,18 @@ class SessionEnd:
                 "Make it writable, or unset the variable.",
             )
 
-    def _ended(self, session: pytest.Session, why: str) -> EndedSession:
+    def _session_report(self, session: pytest.Session, outcome: str, ending: Outcome) -> EndedSession:
         from pytest_kerasequiv.reporting.outcome import EndedSession
 
         return EndedSession(
             pairs=tuple(self._ledger.pairs()),
-            command=shlex.join(["pytest", *map(str, session.config.invocation_params.args)]),
-            outcome="passed" if session.exitstatus == pytest.ExitCode.OK else "failed",
-            settings=self._settings.shown,
-            ending=self._failures.outcome(session.exitstatus, why),
+            command=repeatable(session.config),
+            outcome=outcome,
+            settings={
+                name: without_user(value) if isinstance(value, str) else value
+                for name, value in self._settings.shown.items()
+            },
+            ending=ending,
             not_failed=tuple(self._ledger.not_failed()),
         )
 
@@ -209,7 +228,7 @@ def section(pairs: Iterable[Report], not_failed: Collection[Report] = ()) -> Ite
             yield f"    {'not run:':<14}{' '.join(report.not_run)} ({why})"
         if report in not_failed:
             yield f"    {CONDONED}"
-        yield from (f"    {line}" for line in metric_table(metrics(report), WIDTH - 4))
+        yield from (f"    {printable(line)}" for line in metric_table(metrics(report), WIDTH - 4))
 
 
 def _headline(report: Report) -> str:
@@ -219,5 +238,6 @@ def _headline(report: Report) -> str:
     right = f"{checks}, {seconds:.1f} s"
     left = f"{report.verdict.value}{evidence}"
     room = WIDTH - 26 - len(right) - 1
-    name = report.name if len(report.name) <= room else report.name[: room - 1] + "…"
+    name = printable_line(report.name)
+    name = name if len(name) <= room else name[: room - 1] + "…"
     return f"{left:<26}{name:<{room}} {right}"

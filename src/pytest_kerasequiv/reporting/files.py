@@ -1,31 +1,55 @@
-"""A session's report as files in a folder."""
+"""A session's report as files in a folder: each is whole, and none is older than its session."""
 
 from __future__ import annotations
 
+import contextlib
+import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from pytest_kerasequiv.reporting import html, markdown
 from pytest_kerasequiv.reporting.session import SessionReport
 
+NAMES = ("report.html", "report.json", "summary.md")
+
 
 def write_session(session: SessionReport, folder: Path) -> list[Path]:
     """Write ``report.html``, ``report.json`` and ``summary.md`` and return their paths.
 
+    They are written under other names and put in place when all of them are whole.
+
     Raises:
-        OSError: the folder cannot be made or written to.
+        OSError: the folder cannot be made or written to; what was in place stays there.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    texts = {
-        "report.html": html.render_session(session),
-        "report.json": session.to_json(),
-        "summary.md": markdown.render(session),
-    }
-    for name, text in texts.items():
-        (folder / name).write_text(text, encoding="utf-8")
-    return [folder / name for name in texts]
+    texts = (html.render_session(session), session.to_json(), markdown.render(session))
+    return _replace({folder / name: text for name, text in zip(NAMES, texts, strict=True)})
+
+
+def announce_session(session: SessionReport, folder: Path) -> None:
+    """Write the report of a session that begins; where that fails, no report of an earlier one stays."""
+    try:
+        write_session(session, folder)
+    except OSError:  # told at the end, if it is so still
+        for name in NAMES:
+            with contextlib.suppress(OSError):
+                (folder / name).unlink()
 
 
 def append_summary(session: SessionReport, path: Path) -> None:
     """Append the summary to a file, such as the one that GitHub shows on the page of a job."""
     with path.open("a", encoding="utf-8") as file:
         file.write(markdown.render(session) + "\n")
+
+
+def _replace(texts: Mapping[Path, str]) -> list[Path]:
+    parts = {path: path.with_name(f".{path.name}.{os.getpid()}.part") for path in texts}
+    try:
+        for path, text in texts.items():
+            parts[path].write_text(text, encoding="utf-8")
+        for path, part in parts.items():
+            part.replace(path)
+    finally:
+        for part in parts.values():
+            part.unlink(missing_ok=True)
+    return list(texts)

@@ -14,6 +14,7 @@ from pytest_kerasequiv.reporting.decision_plot import draw
 from pytest_kerasequiv.reporting.divergence import divergence_rows
 from pytest_kerasequiv.reporting.graph_picture import draw_from_figures
 from pytest_kerasequiv.reporting.outcome import CONDONED, ended
+from pytest_kerasequiv.reporting.printable import printable
 from pytest_kerasequiv.reporting.session import SessionReport, of_reports
 from pytest_kerasequiv.reporting.text import MEANING, culprit, metric_rows, metrics, next_step, number
 from pytest_kerasequiv.verdict import Report, Verdict
@@ -32,7 +33,11 @@ def render_session(session: SessionReport) -> str:
     All names and messages are escaped; pictures are embedded as images, so that text in them stays text.
     """
     environment = Environment(
-        loader=FileSystemLoader(FOLDER), autoescape=True, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(FOLDER),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: printable(value) if type(value) is str else value,
     )
     environment.filters |= {"number": number, "shapes": _shapes}
     template = environment.get_template("report.html.jinja")

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from pytest_kerasequiv.reporting.outcome import CONDONED, Outcome, ended
+from pytest_kerasequiv.reporting.printable import printable
 from pytest_kerasequiv.reporting.session import SessionReport
 from pytest_kerasequiv.reporting.text import culprit, metric_rows, metrics, next_step
 from pytest_kerasequiv.verdict import Report, Verdict
@@ -19,7 +20,8 @@ def render(session: SessionReport) -> str:
     whole = ended(session)
     lines = ["## Equivalence of Keras models", "", *_outcome(whole.ending)]
     if not session.pairs:
-        return "\n".join([*lines, "No equivalence check ran.", ""])
+        nothing = [] if whole.ending.how == "running" else ["No equivalence check ran.", ""]
+        return printable("\n".join([*lines, *nothing]))
     lines += ["| pair | verdict | evidence | checks | seconds |", "|---|---|---|---|---|"]
     lines += [_pair_row(pair) for pair in session.pairs]
     for pair in session.pairs:
@@ -28,7 +30,7 @@ def render(session: SessionReport) -> str:
         lines += _metrics(pair)
     if session.command:
         lines += ["", f"Repeat with `{session.command.replace('`', '')}`"]
-    return "\n".join([*lines, ""])
+    return printable("\n".join([*lines, ""]))
 
 
 def escaped(text: str) -> str:

@@ -19,7 +19,7 @@ class Outcome:
     """How a session came out.
 
     Attributes:
-        how: ``"passed"``, ``"failed"`` or ``"interrupted"``, ``""`` where that is not known.
+        how: ``"running"``, ``"passed"``, ``"failed"`` or ``"interrupted"``, ``""`` where that is not known.
         failed: node ids of the failed tests.
         uncompared: those of them that compared nothing.
         uncollected: node ids of what could not be collected.
@@ -57,6 +57,10 @@ class Outcome:
             "Could not be collected": self.uncollected,
         }
         return {title: _shortened(tests) for title, tests in titles.items() if tests}
+
+
+RUNNING = Outcome("running", reason="this is replaced when it ends; where it stays, the session was killed")
+"""How a session comes out that has only begun."""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ class SessionReport:
     Attributes:
         pairs: one report per pair.
         command: the command line that ran the session, ready to be run again; empty for a single report.
-        outcome: what the session came to: ``"passed"`` or ``"failed"``, ``""`` where that is not known.
+        outcome: what the session came to: ``"passed"``, ``"failed"`` or ``"interrupted"``; ``"running"``
+            where it has only begun or was killed, ``""`` where that is not known.
         settings: the settings of the session, name -> value.
     """
 

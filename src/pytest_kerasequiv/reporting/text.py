@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from pytest_kerasequiv.reporting.printable import printable
 from pytest_kerasequiv.verdict import CONTRADICTED, CheckResult, Finding, Kind, Report, Verdict
 
 WIDTH = 100
@@ -29,7 +30,7 @@ def render(report: Report) -> str:
         metric_table(metrics(report)),
         list(_next_step_lines(report)),
     ]
-    return "\n".join("\n".join(block) for block in blocks if block)
+    return printable("\n".join("\n".join(block) for block in blocks if block))
 
 
 def headline(report: Report) -> str:
