@@ -93,3 +93,41 @@ def test_the_map_is_in_the_figures_as_a_table() -> None:
     assert row["candidate"].endswith("turned/w")
     assert (row["reference_shape"], row["candidate_shape"]) == ([4, 5], [5, 4])
     assert "[1, 0]" in row["carried"]
+
+
+def attention(order: str, *, scale: float, out: Any) -> Callable[[], keras.Model]:
+    class Attention(keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.parts = {name: L.Dense(6) for name in order}
+
+        def call(self, x: Any) -> Any:
+            query, key, value = (self.parts[name](scale * x) for name in "qkv")
+            weights = ops.softmax(ops.matmul(query, ops.transpose(key, (0, 2, 1))))
+            return out(ops.matmul(weights, value))
+
+    return Attention
+
+
+def test_without_a_certain_map_numbers_that_differ_are_inconclusive() -> None:
+    reference = attention("qkv", scale=1.0, out=lambda x: x)
+    candidate = attention("vkq", scale=2.0, out=lambda x: ops.exp(ops.tanh(x)))
+    report = compare(reference, candidate, input_shape=(5, 6))
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert not report["weights"].figures["certain"]
+    (finding,) = report["outputs"].differences
+    assert finding.field == "map"
+    assert "maps were tried" in finding.message
+
+
+def test_one_branch_that_differs_among_equal_ones_is_found() -> None:
+    def ensemble(odd: str, scale: float) -> Callable[[], keras.Model]:
+        def body(inputs: Any) -> Any:
+            made = [L.Dense(4, activation="relu" if k else odd)(scale * inputs) for k in range(6)]
+            return L.Average()([L.Dense(3)(one) for one in made])
+
+        return net((4,), body)
+
+    report = compare(ensemble("relu", 1.0), ensemble("tanh", 1.0))
+    assert report.verdict is Verdict.DIFFERENT
+    assert compare(ensemble("tanh", 1.0), ensemble("tanh", 1.0)).verdict is Verdict.EQUIVALENT

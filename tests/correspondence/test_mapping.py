@@ -118,17 +118,24 @@ def test_parallel_layers_are_told_by_what_is_made_of_them() -> None:
     assert all(ours[i].path.split("/")[-2:] == theirs[j].path.split("/")[-2:] for i, j in found.pairs)
 
 
-def test_parallel_layers_that_nothing_tells_are_hypotheses() -> None:
-    def twice(scale: float) -> Build:
-        return net((4,), lambda i: scale * L.Average()([L.Dense(3)(scale * i), L.Dense(3)(scale * i)]))
+def parallel(scale: float, merge: Callable[[], Any], count: int, after: Callable[[Any], Any]) -> Build:
+    return net((4,), lambda i: after(merge()([L.Dense(3)(scale * i) for _ in range(count)])))
 
-    found, _, _ = maps_of(twice(2.0), twice(3.0))
+
+def test_parallel_layers_that_nothing_tells_are_hypotheses() -> None:
+    found, _, _ = maps_of(parallel(2.0, L.Subtract, 2, ops.tanh), parallel(3.0, L.Subtract, 2, ops.exp))
     assert {one.source for one in found} == {"hypothesis"}
     assert not any(one.certain for one in found)
+    assert found[0].rivals == len(found) - 1
     assert {one.pairs for one in found} >= {
         ((0, 0), (1, 1), (2, 2), (3, 3)),
         ((0, 2), (1, 3), (2, 0), (3, 1)),
     }
+
+
+def test_of_maps_that_exchange_equal_branches_one_is_enough() -> None:
+    (found,), _, _ = maps_of(parallel(2.0, L.Add, 8, ops.tanh), parallel(3.0, L.Add, 8, ops.exp))
+    assert found.certain
 
 
 def test_cells_in_one_loop_against_layers_in_a_row() -> None:

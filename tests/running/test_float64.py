@@ -85,3 +85,15 @@ def test_quantised_layers_and_configs_that_fail_have_no_twin():
     model.quantize("int8")
     with pytest.raises(Float64Unavailable, match="quantised"):
         build_float64(source_of(net, "reference", compile=None), 0, like=model)
+
+
+def functional():
+    inputs = keras.Input((5,))
+    return keras.Model(inputs, layers.Dense(2)(layers.Dense(8, activation="tanh")(inputs)))
+
+
+@pytest.mark.parametrize("given", [net(), functional()], ids=["sequential", "functional"])
+def test_a_twin_from_a_config_takes_inputs_in_float64(given):
+    """Narrower inputs would round the gradients that leave through them."""
+    wide = build_float64(source_of(given, "reference", compile=None), 0, like=given)
+    assert [tensor.dtype for tensor in wide.inputs] == ["float64"]

@@ -81,14 +81,23 @@ def _remade(model: keras.Model, make_layer: Callable[[Any], Any], made: dict[int
         return made[id(layer)]
 
     kind = keras.Sequential if isinstance(model, keras.Sequential) else Functional
-    if isinstance(model, kind) and not overridden(type(model), kind):
-        return keras.models.clone_model(model, clone_function=make)
-    if isinstance(model, Functional) and functional_like_constructor(type(model)):
-        return keras.models.clone_model(model, clone_function=make)
+    plain = isinstance(model, kind) and not overridden(type(model), kind)
+    if isinstance(model, Functional) and (plain or functional_like_constructor(type(model))):
+        return keras.models.clone_model(model, _inputs(model, make), make)
+    if plain:
+        first = next(iter(model._layers), None)
+        given = make(first).output if isinstance(first, keras.layers.InputLayer) else None
+        return keras.models.clone_model(model, given, make)
     if isinstance(model, keras.Sequential) and type(model).__init__ is keras.Sequential.__init__:
         return _remade_sequence(model, make)
     copy: keras.Model = make_layer(model)
     return copy
+
+
+def _inputs(model: Functional, make: Callable[[Any], Any]) -> Any:
+    """Make the input layers again too: ``clone_model`` would give each the dtype that it had."""
+    layers = {id(one.output): one for one in model.layers if isinstance(one, keras.layers.InputLayer)}
+    return keras.tree.map_structure(lambda tensor: make(layers[id(tensor)]).output, model.input)
 
 
 def _remade_sequence(model: Any, make: Callable[[Any], Any]) -> keras.Model:

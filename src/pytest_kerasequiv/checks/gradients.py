@@ -9,6 +9,7 @@ from pytest_kerasequiv.checks.blame.backward import blame_backward
 from pytest_kerasequiv.checks.blame.forward import blame, layer_table
 from pytest_kerasequiv.checks.blame.wording import explaining
 from pytest_kerasequiv.checks.compiled.in_force import compare_settings
+from pytest_kerasequiv.checks.numeric.doubts import doubted
 from pytest_kerasequiv.checks.numeric.judging import Judged, judge, tolerance_figures
 from pytest_kerasequiv.checks.numeric.observing import no_answer
 from pytest_kerasequiv.checks.numeric.plans import Plan, training_plan
@@ -127,7 +128,7 @@ def compare(
     judged: dict[str, list[Judged]] = {}
     where: dict[str, tuple[str | None, str | None, str]] = {}
     for index, probe in enumerate(reference.probes):
-        for tensor in pass_tensors(reference, candidate, variables.pairs, index):
+        for tensor in pass_tensors(reference, candidate, variables, index):
             problem = tensor.shape_finding(NAME, probe)
             if problem is not None:
                 found.append(problem)
@@ -137,7 +138,8 @@ def compare(
             judged.setdefault(tensor.what, []).append(one)
             where[tensor.what] = tensor.where
     found += [*one_sided(NAME, reference, candidate, variables.pairs), *_failures(judged, where)]
-    return _result(reference, candidate, [j for group in judged.values() for j in group], found)
+    result = _result(reference, candidate, [j for group in judged.values() for j in group], found)
+    return doubted(result, variables, split(result)[0] + [f for f in found if f.field == "shape"])
 
 
 def _failures(
@@ -205,7 +207,7 @@ def _result(
 
 def split(result: CheckResult) -> tuple[list[Finding], list[Finding]]:
     """Return the causes that `compare` put first, and the other findings."""
-    count = result.figures["causes"]
+    count = result.figures.get("causes", 0)
     return list(result.findings[:count]), list(result.findings[count:])
 
 

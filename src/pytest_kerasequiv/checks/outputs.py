@@ -15,6 +15,7 @@ from pytest_kerasequiv.checks.numeric.contract import (
     shape_problem,
     state_problems,
 )
+from pytest_kerasequiv.checks.numeric.doubts import doubted
 from pytest_kerasequiv.checks.numeric.inference import InferenceObservation, observe
 from pytest_kerasequiv.checks.numeric.judging import Judged, judge, judge_masks, tolerance_figures
 from pytest_kerasequiv.checks.numeric.observing import Views, no_answer
@@ -118,6 +119,8 @@ def compare(
         found += output_findings(NAME, reference.outputs, candidate.outputs)
     found += state_problems(NAME, reference, candidate)
     result = _result(reference, candidate, judged, found)
+    if not own:
+        result = doubted(result, variables, [f for f in result.differences if f.field != "value"])
     others = [index for index, problem in problems.items() if problem.field == "shape"]
     if others:
         return replace(result, figures={**result.figures, "followed": others[0]})

@@ -53,7 +53,7 @@ def chosen_map(
     for number, one in enumerate(maps, 1):
         if _agree(theirs.under(one.carry(values, theirs.values)), probe, expected):
             return replace(one, tried=number, certain=True)
-    return replace(maps[0], tried=len(maps))
+    return replace(maps[0], tried=len(maps), certain=maps[0].rivals is not None)
 
 
 def _equal_values(one: VariableMap, ours: Arrays, theirs: Arrays) -> int:

@@ -10,6 +10,7 @@ from pytest_kerasequiv.checks.blame.forward import blame
 from pytest_kerasequiv.checks.blame.wording import explaining
 from pytest_kerasequiv.checks.compiled.in_force import compare_settings, settings_of
 from pytest_kerasequiv.checks.gradients import other_shapes, prepared
+from pytest_kerasequiv.checks.numeric.doubts import doubted
 from pytest_kerasequiv.checks.numeric.judging import Judged, judge, tolerance_figures
 from pytest_kerasequiv.checks.numeric.observing import Views, no_answer
 from pytest_kerasequiv.checks.numeric.plans import Plan
@@ -110,7 +111,8 @@ def compare(
         causes = [*not_told_to_train(NAME, reference, candidate), *causes]
     if found or causes:
         findings = (*causes, *found, *notes)
-        return CheckResult(NAME, Verdict.DIFFERENT, Evidence.MEASURED, findings, figures)
+        result = CheckResult(NAME, Verdict.DIFFERENT, Evidence.MEASURED, findings, figures)
+        return doubted(result, variables, causes)
     if not any(j.stored.elements > j.stored.nonfinite for j in judged):
         message = (
             "nothing could be compared: no weights, or every one is NaN or infinite after the first step"
@@ -167,7 +169,7 @@ class LockStep:
         for number in range(min(len(phases.reference), len(phases.candidate))):
             steps = phases.map(lambda every, number=number: every[number])  # type: ignore[misc]
             failing = []
-            for tensor in step_tensors(steps, (self.reference, self.candidate), pairs):
+            for tensor in step_tensors(steps, (self.reference, self.candidate), self.variables, pairs):
                 what = f"{tensor.what} after step {number + 1} ({PHASES[phase]})"
                 dtype = self.reference.dtype
                 one = judge(what, number, tensor.views, dtype, rtol=self.rtol, atol=self.atol)

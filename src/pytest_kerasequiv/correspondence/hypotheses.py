@@ -94,13 +94,14 @@ class _Choices:
     ours: NDArray[np.int64]
     theirs: NDArray[np.int64]
     cost: NDArray[np.float64]
+    way: NDArray[np.int64]
     carry: list[Carry]
 
 
 def _choices(
     reference: Side, candidate: Side, fixed: Mapping[int, int], hints: Mapping[int, int], *, roles: bool
 ) -> _Choices:
-    rows: list[tuple[int, int, float, Carry]] = []
+    rows: list[tuple[int, int, float, int, Carry]] = []
     taken = {other: index for index, other in fixed.items()}
     for a, index in enumerate(reference.open):
         mine = reference.variables[index]
@@ -115,12 +116,13 @@ def _choices(
             cost += _otherwise_used(reference.uses, index, candidate.uses, other)
             cost += abs(_place(reference, index) - _place(candidate, other))
             for kind, carry in enumerate(carries(mine.shape, its.shape)[: 1 if roles or told else None]):
-                rows.append((a, b, cost + 4.0 * kind, carry))
+                rows.append((a, b, cost + 4.0 * kind, kind, carry))
     return _Choices(
         np.array([row[0] for row in rows], np.int64),
         np.array([row[1] for row in rows], np.int64),
         np.array([row[2] for row in rows], float),
-        [row[3] for row in rows],
+        np.array([row[3] for row in rows], np.int64),
+        [row[4] for row in rows],
     )
 
 
@@ -143,6 +145,10 @@ def _unlikeness(mine: Known, its: Known) -> float:
         return cost + 3.0
     equal = mine.constant is not None or np.array_equal(mine.value.ravel(), its.value.ravel())
     return cost + 0.25 * (not equal)
+
+
+Classes = tuple[NDArray[np.int64], NDArray[np.int64]]
+"""For the open variables of both sides, the class of those that may change places with each."""
 
 
 class _Search:
@@ -175,7 +181,8 @@ class _Search:
         departures = 0
         while self._steps > 0 and not self.exhausted:
             self._cut = False
-            yield from self._extend(start, [], departures)
+            ours, theirs = (np.array([s.uses.alike[i] for i in s.open], np.int64) for s in self._sides)
+            yield from self._extend(start, [], (ours, theirs), departures)
             self.exhausted = not self._cut and self._steps > 0
             departures += 1
 
@@ -190,7 +197,7 @@ class _Search:
         return np.ones(len(ours), bool)
 
     def _extend(
-        self, possible: NDArray[np.bool_], chosen: list[int], departures: int
+        self, possible: NDArray[np.bool_], chosen: list[int], classes: Classes, departures: int
     ) -> Iterator[dict[tuple[int, int], Carry]]:
         """Choose for one variable more; at the end all ``departures`` must be used up."""
         if len(chosen) == len(self._sides[0].open):
@@ -198,7 +205,7 @@ class _Search:
                 yield self._as_map(chosen)
             return
         feasible = 0
-        for option in self._options(possible, chosen):
+        for option in self._options(possible, chosen, classes):
             self._steps -= 1
             if self._steps <= 0:
                 return
@@ -208,18 +215,39 @@ class _Search:
             if feasible > departures:
                 self._cut = True
                 return
-            yield from self._extend(rest, [*chosen, option], departures - feasible)
+            apart = self._told_apart(classes, option)
+            yield from self._extend(rest, [*chosen, option], apart, departures - feasible)
             feasible += 1
 
-    def _options(self, possible: NDArray[np.bool_], chosen: list[int]) -> list[int]:
-        """Return what may be chosen next, cheapest first: for the variable with the fewest choices left."""
-        ours = self._choices.ours
-        left = np.bincount(ours[possible], minlength=len(self._sides[0].open)).astype(float)
-        left[ours[chosen]] = np.inf
-        row = int(np.argmin(left))
-        options = np.flatnonzero(possible & (ours == row))
-        ranked: list[int] = options[np.argsort(self._choices.cost[options], kind="stable")].tolist()
-        return ranked
+    def _options(self, possible: NDArray[np.bool_], chosen: list[int], classes: Classes) -> list[int]:
+        """Return what may be chosen next, cheapest first: for the variable, of either side, with the fewest.
+
+        Of partners that may change places one stands for all.
+        """
+        open_ = possible.copy()
+        open_[chosen] = False
+        rows = np.flatnonzero(open_)
+        rows = rows[np.argsort(self._choices.cost[rows], kind="stable")]
+        ends = self._choices.ours[rows], self._choices.theirs[rows]
+        fewest: list[int] = []
+        for own, other, classed in ((ends[0], ends[1], classes[1]), (ends[1], ends[0], classes[0])):
+            keys = np.stack([own, classed[other], self._choices.way[rows]])
+            _, first = np.unique(keys, axis=1, return_index=True)
+            counts = np.bincount(own[first], minlength=int(own.max()) + 1)
+            best = int(np.argmin(np.where(counts == 0, len(rows) + 1, counts)))
+            options = rows[sorted(first[own[first] == best])]
+            if not fewest or len(options) < len(fewest):
+                fewest = options.tolist()
+        return fewest
+
+    def _told_apart(self, classes: Classes, option: int) -> Classes:
+        """Return the classes once two variables are paired: by how the others stand to these."""
+        refined = []
+        ends = self._choices.ours[option], self._choices.theirs[option]
+        for end, own, before, owners in zip(ends, classes, self._before, self._owners, strict=True):
+            stands = np.stack([own, before[end], owners == owners[end], np.arange(len(own)) == end])
+            refined.append(np.unique(stands, axis=1, return_inverse=True)[1].reshape(-1))
+        return refined[0], refined[1]
 
     def _narrowed(
         self, possible: NDArray[np.bool_], chosen: Sequence[int], option: int

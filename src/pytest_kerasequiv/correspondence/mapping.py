@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from pytest_kerasequiv.correspondence.assigning import assign_variables
-from pytest_kerasequiv.correspondence.carrying import Carry, carries
+from pytest_kerasequiv.correspondence.carrying import carries
 from pytest_kerasequiv.correspondence.hypotheses import Side, hypotheses
 from pytest_kerasequiv.correspondence.known import Known
 from pytest_kerasequiv.correspondence.uses import certain_pairs, uses_of
@@ -51,7 +51,7 @@ def possible_maps(
 
 def _assigned(sides: Sides) -> VariableMap:
     pairs, ambiguous = assign_variables(*sides)
-    return replace(_finished(pairs, "hypothesis", sides, symmetries=ambiguous), certain=False)
+    return replace(_finished(pairs, "hypothesis", sides, symmetries=ambiguous), certain=False, rivals=None)
 
 
 def _from_uses(
@@ -72,19 +72,16 @@ def _from_uses(
     found = hypotheses(reference, candidate, fixed=fixed, hints=hints)
     seeds = _seeds(sides, hints)
     source: Source = "use" if found.forced else "hypothesis"
+    rivals = 0 if found.forced else len(found.maps) - 1 if found.exhausted else None
     return tuple(
-        _with_carries(
-            _finished((*one, *seeds), source, sides, dead=dead, free=True), one, certain=found.forced
+        replace(
+            _finished((*sorted(one), *seeds), source, sides, dead=dead, free=True),
+            carried={pair: way for pair, way in one.items() if way.axes is not None},
+            certain=found.forced,
+            rivals=rivals,
         )
         for one in found.maps
     )
-
-
-def _with_carries(
-    mapped: VariableMap, ways: Mapping[tuple[int, int], Carry], *, certain: bool
-) -> VariableMap:
-    turned = {pair: way for pair, way in ways.items() if way.axes is not None}
-    return replace(mapped, pairs=tuple(sorted(mapped.pairs)), carried=turned, certain=certain)
 
 
 def _fixed(

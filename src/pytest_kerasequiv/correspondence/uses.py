@@ -35,6 +35,7 @@ class Uses:
         past: colour of what each is used with, its own kind among it.
         future: colour of all that is computed from it.
         near: colour of the next few operations on it, by their names alone.
+        alike: number of the class of variables that may change places with it.
     """
 
     rank: tuple[int, ...]
@@ -42,6 +43,7 @@ class Uses:
     past: tuple[bytes, ...]
     future: tuple[bytes, ...]
     near: tuple[bytes, ...]
+    alike: tuple[int, ...]
 
 
 def uses_of(program: Program, count: int) -> Uses:
@@ -67,6 +69,7 @@ def uses_of(program: Program, count: int) -> Uses:
         past=tuple(past[:count]),
         future=tuple(future[:count]),
         near=tuple(near[:count]),
+        alike=_alike(nodes, program)[:count],
     )
 
 
@@ -158,11 +161,7 @@ def _colours(
     own = own_colours(nodes)
     kinds = [digest(repr(v.kind).encode()) for v in program.variables]
     own[: len(kinds)] = kinds
-    forward: list[bytes] = []
-    for node, colour in zip(nodes, own, strict=True):
-        slots = enumerate(node.inputs)
-        read = [_slot(node, at, output).encode() + forward[source] for at, (source, output) in slots]
-        forward.append(digest(colour, *sorted(read)))
+    forward = _forward(nodes, own)
     past = [
         digest(kind, *sorted(forward[place] + slot.encode() for place, slot in met)) if met else b""
         for kind, met in zip(kinds, meetings, strict=True)
@@ -187,3 +186,31 @@ def _near(nodes: Sequence[Node]) -> list[bytes]:
                 uses[source].append(colour)
         colours = [digest(name, *sorted(seen)) for name, seen in zip(names, uses, strict=True)]
     return colours
+
+
+def _alike(nodes: Sequence[Node], program: Program) -> tuple[int, ...]:
+    """Number the classes of variables that nothing in the program tells apart."""
+    own = own_colours(nodes)
+    colours = [digest(repr(v.kind).encode()) for v in program.variables]
+    classes = 0
+    while len(set(colours)) > classes:
+        classes = len(set(colours))
+        forward = _forward(nodes, [*colours, *own[len(colours) :]])
+        uses: list[list[bytes]] = [[] for _ in nodes]
+        for place in range(len(nodes) - 1, -1, -1):
+            around = digest(forward[place], *sorted(uses[place]))
+            for position, (source, output) in enumerate(nodes[place].inputs):
+                uses[source].append(_slot(nodes[place], position, output).encode() + around)
+        colours = [digest(c, *sorted(seen)) for c, seen in zip(colours, uses, strict=False)]
+    numbers = {colour: number for number, colour in enumerate(dict.fromkeys(colours))}
+    return tuple(numbers[colour] for colour in colours)
+
+
+def _forward(nodes: Sequence[Node], own: Sequence[bytes]) -> list[bytes]:
+    """Return the colour of each node by all that it is computed from."""
+    forward: list[bytes] = []
+    for node, colour in zip(nodes, own, strict=True):
+        slots = enumerate(node.inputs)
+        read = [_slot(node, at, output).encode() + forward[source] for at, (source, output) in slots]
+        forward.append(digest(colour, *sorted(read)))
+    return forward

@@ -25,7 +25,9 @@ class VariableMap:
         pairs: (reference, candidate), each variable at most once.
         source: what the map rests on: the proved ``program``; the isomorphic layer ``graph``; ``use``, where
             roles, shapes and the order of use leave one map; else it is a ``hypothesis``.
-        certain: no other map is possible, or under this one both models gave the same outputs.
+        certain: no other map is possible, or under this one both models gave the same outputs, or every
+            possible one was tried.
+        rivals: how many other maps are possible; ``None`` where there are more than were looked for.
         unmapped_reference: the reference's variables without a partner.
         unmapped_candidate: the candidate's.
         unlike: pairs in the same role of matched layers whose shapes do not fit; both are unmapped.
@@ -43,6 +45,7 @@ class VariableMap:
     pairs: Pairs
     source: Source
     certain: bool = True
+    rivals: int | None = 0
     unmapped_reference: tuple[int, ...] = ()
     unmapped_candidate: tuple[int, ...] = ()
     unlike: Pairs = ()

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pytest_kerasequiv.checks.numeric.observing import Views
 from pytest_kerasequiv.checks.numeric.training_pass import BackwardObservation
+from pytest_kerasequiv.correspondence.variable_map import VariableMap
 from pytest_kerasequiv.running.differentiating import Pass
 from pytest_kerasequiv.running.lockstep import Step
 from pytest_kerasequiv.running.running import called
@@ -55,7 +56,7 @@ def _like(array: Array | None, shape: tuple[int, ...] | None) -> Array | None:
 
 
 def pass_tensors(
-    reference: BackwardObservation, candidate: BackwardObservation, pairs: Pairs, index: int
+    reference: BackwardObservation, candidate: BackwardObservation, variables: VariableMap, index: int
 ) -> list[Tensor]:
     """Return the corresponding tensors of one batch's passes."""
     passes: Views[Pass] = Views.of(reference, candidate).map(lambda every: every[index])
@@ -73,29 +74,32 @@ def pass_tensors(
         Tensor.of("the loss", (*alone, "loss"), passes.map(lambda one: one.loss)),
     ]
     for field, what in (("gradients", "the gradient of"), ("state", "the update of")):
-        found += _of_variables(field, what, passes, (reference, candidate), pairs)
+        found += _of_variables(field, what, passes, (reference, candidate), variables, pairs=variables.pairs)
     for k in sorted(passes.reference.input_gradients):
         views = passes.map(lambda one, k=k: one.input_gradients.get(k))  # type: ignore[misc]
         found.append(Tensor.of(f"the gradient of input {k}", (*alone, "value"), views))
     return found
 
 
-def step_tensors(steps: Views[Step], sides: tuple[Any, Any], pairs: Pairs) -> list[Tensor]:
+def step_tensors(
+    steps: Views[Step], sides: tuple[Any, Any], variables: VariableMap, pairs: Pairs
+) -> list[Tensor]:
     """Return the corresponding weights, optimizer slots and metrics after one step.
 
     Args:
         steps: the step.
         sides: both observations, for labels.
-        pairs: the variables to compare.
+        variables: how the variables correspond.
+        pairs: those to compare.
     """
-    found = _of_variables("weights", "weight", steps, sides, pairs)
+    found = _of_variables("weights", "weight", steps, sides, variables, pairs=pairs)
     partner = dict(pairs)
     for slot, a in steps.reference.slots:
         b = partner.get(a, -1)
         if (slot, b) in steps.candidate.slots and a >= 0:
             ours, theirs = sides[0].variables[a], sides[1].variables[b]
             where = ours.layer, theirs.layer, f"optimizer.{slot}"
-            views = _picked(steps, "slots", (slot, a), (slot, b))
+            views = _returned(_picked(steps, "slots", (slot, a), (slot, b)), variables, (a, b))
             found.append(Tensor.of(f"optimizer slot {slot!r} of {str(ours)!r}", where, views))
     for name in steps.reference.metrics:
         if name in steps.candidate.metrics:
@@ -105,16 +109,35 @@ def step_tensors(steps: Views[Step], sides: tuple[Any, Any], pairs: Pairs) -> li
 
 
 def _of_variables(
-    field: str, what: str, views: Views[Any], sides: tuple[Any, Any], pairs: Pairs
+    field: str,
+    what: str,
+    views: Views[Any],
+    sides: tuple[Any, Any],
+    variables: VariableMap,
+    *,
+    pairs: Pairs,
 ) -> list[Tensor]:
     """Return, for each pair of variables that both sides have in a field, the tensor there."""
     found = []
     for a, b in pairs:
-        picked = _picked(views, field, a, b)
+        picked = _returned(_picked(views, field, a, b), variables, (a, b))
         if picked.reference is not None and picked.candidate is not None:
             ours, theirs = sides[0].variables[a], sides[1].variables[b]
             found.append(Tensor.of(f"{what} {str(ours)!r}", (ours.layer, theirs.layer, ours.role), picked))
     return found
+
+
+def _returned(
+    views: Views[Array | None], variables: VariableMap, pair: tuple[int, int]
+) -> Views[Array | None]:
+    """Give what the candidate has of a variable the shape and the order of axes that the reference's has."""
+    shape = None if views.reference is None else views.reference.shape
+
+    def back(array: Array) -> Array:
+        fits = shape is not None and array.size == math.prod(shape)
+        return variables.returned(pair, array, shape) if fits else array  # type: ignore[arg-type]
+
+    return views.map(lambda one: one, lambda one: None if one is None else back(one))
 
 
 def _picked(views: Views[Any], field: str, ours: Any, theirs: Any) -> Views[Array | None]:
