@@ -36,6 +36,7 @@ def test_nothing_given_leaves_all_open(scripted: pytest.Pytester) -> None:
     ("option", "value", "remedy"),
     [
         ("seeds", "1", "at least 2"),
+        ("seeds", "1" * 40, "at least 2"),
         ("seeds", "many", "whole number"),
         ("margin", "5 percent", "10%"),
         ("margin", "0", "positive"),
@@ -145,3 +146,9 @@ def test_the_ini_file_runs_everything_too_also_in_plain_comparisons(scripted: py
     scripted.runpytest("-s").stdout.fnmatch_lines(["*RAN 8*"])
     scripted.makeini("[pytest]\nkerasequiv_all = true")
     scripted.runpytest("-s").stdout.fnmatch_lines(["*RAN 14*"])
+
+
+def test_a_thousand_digits_are_a_usage_error(scripted: pytest.Pytester) -> None:
+    result = scripted.runpytest(f"--kerasequiv-seeds={'9' * 5000}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert len(result.stderr.str()) < 500

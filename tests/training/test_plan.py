@@ -28,6 +28,11 @@ def test_what_the_plan_says_wins_over_defaults():
     assert (filled.error_rate, filled.margin_of("loss"), filled.engine_name) == (0.1, "5%", "fit")
 
 
+def test_more_seeds_than_anybody_trains_are_refused():
+    with pytest.raises(InputError, match="asks for more than 1000000 runs"):
+        plan(seeds=10**1000)
+
+
 def test_a_default_may_stay_open():
     assert plan().with_defaults(seeds=None).seeds is None
 
@@ -92,7 +97,7 @@ def test_bad_arguments(options, told):
     ("train", "told"),
     [
         (None, "train is missing"),
-        (X, "train is a ndarray"),
+        (X, r"train is an array of dtype float32 and shape \(6, 3\); pass train="),
         ((X,), "train is a tuple of 1"),
         ((X, Y[:4]), "x has 6, y has 4 rows"),
         ((X, Y, np.ones(5)), "sample_weight has 5 rows"),

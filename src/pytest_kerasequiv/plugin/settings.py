@@ -87,10 +87,17 @@ class Settings:
         return {name: value for name, value in values.items() if value is not None}
 
 
+def shortened(text: str) -> str:
+    """Return the beginning of what somebody typed, for a message."""
+    return text if len(text) <= 40 else f"{text[:40]}..."
+
+
 def read_seeds(text: str) -> int:
     """Read a number of seeds, two at least."""
-    if not re.fullmatch(r"\d+", text.strip()) or int(text) < 2:
-        raise InputError(f"{text!r} is no number of seeds; give a whole number of at least 2, for example 20")
+    if not re.fullmatch(r"\d{1,6}", text.strip()) or int(text) < 2:
+        raise InputError(
+            f"{shortened(text)!r} is no number of seeds; give a whole number of at least 2, for example 20"
+        )
     return int(text)
 
 

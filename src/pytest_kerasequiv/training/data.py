@@ -70,15 +70,19 @@ def _arrays(label: str, value: Any) -> Any:
 
 
 def _array(label: str, value: Any) -> NDArray[np.generic]:
+    if np.ma.is_masked(value):
+        raise InputError(
+            f"{label} is a masked array, whose mask Keras would not see; drop the masked rows, or pass "
+            "filled(...) and sample weights"
+        )
     try:
         array = np.asarray(value)
     except Exception as error:
         raise InputError(f"{label} cannot be read as an array ({error}); pass a NumPy array") from error
-    if array.dtype == object or array.ndim == 0:
+    if array.dtype == object or array.dtype.names or array.ndim == 0:
         raise InputError(
-            f"{label} is {_kind(value)}, not an array with one row a sample; pass a NumPy array, or use "
-            f"fit= for "
-            "other data"
+            f"{label} is {_kind(value)}, not an array of numbers with one row a sample; pass a NumPy array, "
+            "or use fit= for other data"
         )
     if np.issubdtype(array.dtype, np.inexact) and not np.isfinite(array).all():
         rows = np.flatnonzero(~np.isfinite(array).reshape(len(array), -1).all(axis=1))
@@ -106,4 +110,6 @@ def _check_lengths(name: str, parts: Split) -> None:
 def _kind(value: Any) -> str:
     if isinstance(value, (tuple, list)):
         return f"a {type(value).__name__} of {len(value)}"
+    if isinstance(value, np.ndarray):
+        return f"an array of dtype {value.dtype} and shape {value.shape}"
     return f"a {type(value).__name__}" if value is not None else "None"

@@ -14,6 +14,7 @@ from pytest_kerasequiv.training.data import Split, split
 
 ENGINES = ("auto", "fit", "vectorized")
 DEFAULT_SEEDS = 20
+MOST_SEEDS = 1_000_000
 DEFAULT_ALPHA = 0.05
 DEFAULT_ENGINE = "auto"
 
@@ -227,6 +228,10 @@ def _seeds(seeds: Any) -> int | tuple[int, ...]:
     if count is not None:
         if count < 2:
             raise InputError(f"seeds={seeds} is too few: a spread needs at least 2 runs; 20 is the default")
+        if count > MOST_SEEDS:
+            raise InputError(
+                f"seeds asks for more than {MOST_SEEDS} runs; give a number such as 20, the default"
+            )
         return count
     if isinstance(seeds, (str, bytes, Mapping)) or not isinstance(seeds, Iterable):
         raise InputError(f"seeds={seeds!r} must be a count such as 20, or a list of whole numbers")

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from keras import layers
 
+from pytest_kerasequiv.training.engines import vectorized
 from pytest_kerasequiv.training.engines.choice import make_arm
 from pytest_kerasequiv.training.engines.fit import train_fresh
 from pytest_kerasequiv.training.engines.vectorized import BUDGET, VectorizedEngine, most_replicas
@@ -253,3 +254,33 @@ def test_auto_takes_one_program_and_fit_is_taken_at_its_word(source_of):
     assert run.engine == "vectorized"
     [run, *_] = make_arm(source_of(build), plan_of(x, y, engine="fit"), "reference").train([0, 1])
     assert run.engine == "fit"
+
+
+def test_twins_of_one_plan_share_one_copy_of_the_training_data(mlp, data, source_of):
+    plan = Training(*data, seeds=3)
+    first, second = (VectorizedEngine(source_of(mlp), plan, "reference") for _ in range(2))
+    for engine in (first, second):
+        list(engine.train(plan.seed_values))
+    assert all(
+        ours is theirs for ours, theirs in zip(first._stacked._data, second._stacked._data, strict=True)
+    )
+
+
+def test_an_epoch_in_portions_trains_the_same_bits(mlp, data, source_of, monkeypatch):
+    plan = Training(*data, seeds=3, batch_size=4, epochs=2)
+    whole = list(VectorizedEngine(source_of(mlp), plan, "reference").train(plan.seed_values))
+    monkeypatch.setattr(vectorized, "SECONDS_OF_A_PORTION", 0.0)
+    engine = VectorizedEngine(source_of(mlp), plan, "reference")
+    engine._portion = 1
+    runs = list(engine.train(plan.seed_values))
+    assert engine._portion == 1
+    assert [run.metrics for run in runs] == [run.metrics for run in whole]
+
+
+def test_runs_know_where_they_started(mlp, data, source_of):
+    plan = Training(*data, seeds=3)
+    runs = list(VectorizedEngine(source_of(mlp), plan, "reference").train(plan.seed_values))
+    assert [run.start for run in runs] == [
+        train_fresh(source_of(mlp), plan, seed).start for seed in plan.seed_values
+    ]
+    assert len({run.start for run in runs}) == 3

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import keras
 import numpy as np
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 
 from pytest_kerasequiv.training.data import Split, leaves
 from pytest_kerasequiv.training.engines.set_aside import run_together
+from pytest_kerasequiv.training.plan import Training
 
 Values = list["NDArray[np.generic]"]
 
@@ -34,23 +36,18 @@ class Stacked:
     Args:
         model: the compiled model; it lends its layers and losses, and its own variables are not touched by
             training.
-        data: the training data.
-        batch_size: rows of a step.
+        plan: the plan. Where it shuffles, each replica has an order of rows of its own.
         replicas: R.
-        orders: whether each replica has an order of rows of its own (shuffling), or all take the rows as
-            they come.
     """
 
-    def __init__(
-        self, model: keras.Model, data: Split, batch_size: int, replicas: int, *, orders: bool
-    ) -> None:
+    def __init__(self, model: keras.Model, plan: Training, replicas: int) -> None:
         self.replicas = replicas
         self._model = model
-        self._rows = data.samples
-        self._batch = batch_size
-        self._orders = orders
-        self._split = replicated_weights(data)
-        self._data = [tensor(array) for _, array in leaves(tuple(self._split))]
+        self._rows: int = plan.train.samples
+        self._batch: int = plan.batch_size
+        self._orders = plan.shuffle
+        self._split = replicated_weights(plan.train)
+        self._data = _training_tensors(plan)
         self._shapes = [tuple(variable.shape) for variable in model.trainable_variables]
         self._sizes = [math.prod(shape) for shape in self._shapes]
         self._weights = keras.Variable(np.zeros((replicas, sum(self._sizes)), "float32"), name="weights")
@@ -157,10 +154,21 @@ def replicated_weights(data: Split) -> Split:
     return data._replace(sample_weight=keras.tree.map_structure(lambda _: weight, data.y))
 
 
+_TENSORS: WeakKeyDictionary[Training, list[Any]] = WeakKeyDictionary()
+
+
+def _training_tensors(plan: Training) -> list[Any]:
+    """Return the training data as tensors: one copy for both twins, which lives as long as the plan."""
+    if plan not in _TENSORS:
+        _TENSORS[plan] = [tensor(array) for _, array in leaves(tuple(replicated_weights(plan.train)))]
+    return _TENSORS[plan]
+
+
 def tensor(array: NDArray[np.generic]) -> Any:
     """Return an array as a tensor of the dtype that ``fit`` feeds: floats become floatx."""
-    floating = keras.backend.is_float_dtype(keras.backend.standardize_dtype(array.dtype))
-    return tf.constant(array, dtype=keras.config.floatx() if floating else None)
+    dtype = keras.backend.standardize_dtype(array.dtype)
+    other = keras.backend.is_float_dtype(dtype) and dtype != keras.config.floatx()
+    return tf.constant(array, dtype=keras.config.floatx() if other else None)  # a dtype costs one more copy
 
 
 def packed(structure: Split, flat: list[Any]) -> tuple[Any, Any, Any]:

@@ -179,8 +179,7 @@ class VectorizedEngine:
 
     def _program(self, replicas: int) -> Stacked:
         if self._stacked is None or self._stacked.replicas != replicas:
-            plan = self._plan
-            self._stacked = Stacked(self._model, plan.train, plan.batch_size, replicas, orders=plan.shuffle)
+            self._stacked = Stacked(self._model, self._plan, replicas)
         return self._stacked
 
     def _check(self, stacked: Stacked, order: NDArray[np.int64], seeds: Sequence[int]) -> int:
