@@ -13,6 +13,7 @@ from typing import Any
 import pytest_kerasequiv
 from pytest_kerasequiv.plugin.fixtures import keras_twins, kerasequiv_executor, kerasequiv_settings
 from pytest_kerasequiv.plugin.settings import Settings
+from pytest_kerasequiv.plugin.twins_factory import TwinsFactory
 from pytest_kerasequiv.plugin.twins_under_test import InconclusiveWarning, TwinsUnderTest
 
 TARGET = Path(__file__).parent / "api.md"
@@ -21,6 +22,9 @@ HEAD = """# API
 Built from the docstrings by `docs/build_api.py`. All names but the fixtures and their helpers are imported
 from `pytest_kerasequiv`; nothing heavy is imported until a name is used.
 """
+
+UNSIGNED = (enum.Enum, Exception, TwinsFactory, TwinsUnderTest)
+"""Classes that users do not call."""
 
 
 def page() -> str:
@@ -31,13 +35,13 @@ def page() -> str:
     for fixture in (keras_twins, kerasequiv_executor, kerasequiv_settings):
         parts.append(f"## `{fixture.__name__}`\n\n{_markdown(inspect.getdoc(fixture) or '')}")
     parts.append("# What the fixtures return\n")
-    parts += [_entry(found.__name__, found) for found in (TwinsUnderTest, Settings, InconclusiveWarning)]
+    parts += [_entry(found.__name__, found) for found in (Settings, InconclusiveWarning)]
     return "\n".join(parts).rstrip() + "\n"
 
 
 def _entry(name: str, found: Any) -> str:
     lines = [f"## `{name}`", ""]
-    if not (inspect.isclass(found) and issubclass(found, enum.Enum | Exception | TwinsUnderTest)):
+    if not (inspect.isclass(found) and issubclass(found, UNSIGNED)):
         lines += [f"    {name}{_signature(found)}", ""]
     lines.append(_markdown(inspect.getdoc(found) or ""))
     if inspect.isclass(found) and issubclass(found, enum.Enum):

@@ -6,13 +6,15 @@ Nothing is imported until a name is used: every pytest session imports this pack
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pytest_kerasequiv.building.twins import Twins
     from pytest_kerasequiv.comparison import assert_equivalent, compare
     from pytest_kerasequiv.errors import InputError
     from pytest_kerasequiv.plugin.parametrize import parametrize_with_checks
+    from pytest_kerasequiv.plugin.twins_factory import TwinsFactory
+    from pytest_kerasequiv.plugin.twins_under_test import TwinsUnderTest
     from pytest_kerasequiv.statistics.equivalence import equivalence_test
     from pytest_kerasequiv.statistics.planning import required_runs
     from pytest_kerasequiv.statistics.result import EquivalenceTest
@@ -30,6 +32,8 @@ _HOME = {
     "Report": "verdict",
     "Training": "training.plan",
     "Twins": "building.twins",
+    "TwinsFactory": "plugin.twins_factory",
+    "TwinsUnderTest": "plugin.twins_under_test",
     "Verdict": "verdict",
     "assert_equivalent": "comparison",
     "compare": "comparison",
@@ -47,6 +51,8 @@ __all__ = [
     "Report",
     "Training",
     "Twins",
+    "TwinsFactory",
+    "TwinsUnderTest",
     "Verdict",
     "assert_equivalent",
     "compare",
@@ -56,10 +62,12 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+if not TYPE_CHECKING:  # else a type checker takes any name for one of this module
+
+    def __getattr__(name: str) -> object:
+        if name not in _HOME:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
 
 
 def __dir__() -> list[str]:

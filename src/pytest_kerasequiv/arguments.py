@@ -16,6 +16,7 @@ from pytest_kerasequiv.errors import InputError
 
 ENGINES = ("auto", "fit", "vectorized")
 LARGEST_SEED = 2**32 - 1
+MOST_RUNS = 1_000_000
 
 Plan = TypeVar("Plan")
 Weights = Literal["auto", "copy", "own"]
@@ -42,6 +43,8 @@ def seeds(value: Any) -> int | tuple[int, ...] | None:
 def _seed_count(count: int) -> int:
     if count < 2:
         raise InputError(f"seeds={count} is too few: a spread needs at least 2 runs; 20 is the default")
+    if count > MOST_RUNS:
+        raise InputError(f"seeds asks for more than {MOST_RUNS} runs; give a number such as 20, the default")
     return count
 
 
@@ -66,7 +69,16 @@ def _seed_list(listed: list[Any]) -> tuple[int, ...]:
 def alpha(value: Any) -> float:
     """Return an error rate."""
     if not _is_real(value) or not 0 < float(value) < 0.5:
-        raise InputError(f"alpha={value!r} must be a number above 0 and below 0.5; 0.05 is the default")
+        raise InputError(
+            f"alpha={value!r} is no error rate; give a number between 0 and 0.5, for example 0.05"
+        )
+    return float(value)
+
+
+def share(argument: str, value: Any) -> float:
+    """Return a number between 0 and 1."""
+    if not _is_real(value) or not 0 < float(value) < 1:
+        raise InputError(f"{argument}={value!r} is out of range; give a number between 0 and 1")
     return float(value)
 
 
@@ -77,10 +89,10 @@ def engine(value: Any) -> str:
 
 def weights(value: Any) -> Weights:
     """Return which weights the twins are compared under."""
-    if value not in ("auto", "copy", "own"):
+    if not isinstance(value, str) or value not in {"auto", "copy", "own"}:
         raise InputError(
-            f"weights={value!r} is unknown; choose 'copy' (the reference's weights on both sides), 'own' "
-            "(what each side came with) or 'auto'"
+            f"weights={value!r} is unknown; pass 'copy' (carry the reference's weights to the candidate), "
+            "'own' (compare the weights each side came with) or 'auto'"
         )
     return cast("Weights", value)
 

@@ -38,6 +38,7 @@ def test_nothing_given_leaves_all_open(scripted: pytest.Pytester) -> None:
         ("seeds", "1", "at least 2"),
         ("seeds", "1" * 40, "at least 2"),
         ("seeds", "many", "whole number"),
+        ("seeds", "9" * 17, "whole number"),
         ("margin", "5 percent", "10%"),
         ("margin", "0", "positive"),
         ("margin", "-1", "positive"),
@@ -87,7 +88,7 @@ def test_a_bad_ini_value_names_the_file(scripted: pytest.Pytester) -> None:
     scripted.makeini("[pytest]\nkerasequiv_alpha = tiny")
     result = scripted.runpytest()
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*kerasequiv_alpha in *tox.ini: 'tiny' is no error rate*"])
+    result.stderr.fnmatch_lines(["*kerasequiv_alpha in *tox.ini: alpha='tiny' is no error rate*"])
 
 
 def test_header_is_one_line_and_only_when_enabled(scripted: pytest.Pytester) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import keras
 
+from pytest_kerasequiv import arguments
 from pytest_kerasequiv.building.compiling import check_compile
 from pytest_kerasequiv.building.makers import FromFile, FromModel
 from pytest_kerasequiv.building.sources import MissingShapeError, Source, derived_source, source_of
@@ -89,7 +90,7 @@ class Twins:
         _refuse_same(self._given_reference, self._given_candidate)
         self.weights = _weights(weights, {self._given_reference.kind, self._given_candidate.kind})
         self.constants_decide = weights == "auto"
-        self.name = _checked_name(name) if name is not None else self._default_name()
+        self.name = arguments.name(name) if name is not None else self._default_name()
 
     def __repr__(self) -> str:
         return f"Twins({self.reference_label!r}, {self.candidate_label!r}, name={self.name!r})"
@@ -226,21 +227,10 @@ def _learned(source: Source, other: keras.Model) -> Side:
 
 def _weights(asked: str, kinds: set[str]) -> Literal["copy", "own"]:
     __tracebackhide__ = True
-    if not isinstance(asked, str) or asked not in {"auto", "copy", "own"}:
-        raise InputError(
-            f"weights={asked!r} is unknown; pass 'copy' (carry the reference's weights to the candidate), "
-            "'own' (compare the weights each side came with) or 'auto'"
-        )
+    arguments.weights(asked)
     if asked == "auto":
         return "own" if "file" in kinds and "builder" not in kinds else "copy"
     return "own" if asked == "own" else "copy"
-
-
-def _checked_name(name: Any) -> str:
-    __tracebackhide__ = True
-    if isinstance(name, str) and name.strip():
-        return name
-    raise InputError(f"name={name!r} is no name of a pair; pass a string that is not empty, or leave it out")
 
 
 def _refuse_same(reference: Source, candidate: Source) -> None:

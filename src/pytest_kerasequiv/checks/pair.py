@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -11,13 +10,12 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from pytest_kerasequiv import arguments
 from pytest_kerasequiv.building.twins import Twins
-from pytest_kerasequiv.checks import tolerance
 from pytest_kerasequiv.checks.trying_maps import chosen_map
 from pytest_kerasequiv.correspondence.known import known_variables
 from pytest_kerasequiv.correspondence.mapping import possible_maps
 from pytest_kerasequiv.correspondence.variable_map import VariableMap
-from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.keras_access.random_state import preserved_state
 from pytest_kerasequiv.layers.graph_reading import layer_graph
 from pytest_kerasequiv.layers.layer_graph import LayerGraph, NoLayerGraph
@@ -87,13 +85,11 @@ class Pair:
         rtol: float | None = None,
         atol: float | None = None,
     ) -> None:
-        tolerance.given(rtol, atol)  # refused now, before anything is built
         self.twins = twins
-        self.seed = _checked_seed(seed)
+        self.seed = arguments.seed(seed)
         self.inputs = inputs
         twins.tell_inputs(inputs)
-        self.rtol = rtol
-        self.atol = atol
+        self.rtol, self.atol = arguments.tolerances(rtol, atol)
 
     @property
     def reference_twin(self) -> Twin:
@@ -196,13 +192,6 @@ class Pair:
             both = zip(variables_of(self.candidate), own, carried, strict=True)
             return [given if is_seed(variable) else value for variable, value, given in both]
         return carried
-
-
-def _checked_seed(seed: Any) -> int:
-    whole = isinstance(seed, numbers.Integral) and not isinstance(seed, bool)
-    if whole and 0 <= int(seed) < 2**32:
-        return int(seed)
-    raise InputError(f"seed={seed!r} must be a whole number from 0 to 4294967295; 0 is the default")
 
 
 def _graph_or_none(model: keras.Model) -> LayerGraph | None:

@@ -33,15 +33,13 @@ alternates), and nothing is derived from it. The largest multiple of P seen is 1
 
 from __future__ import annotations
 
-import math
-import numbers
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pytest_kerasequiv.errors import InputError
+from pytest_kerasequiv import arguments
 from pytest_kerasequiv.running.dtypes import UNIT_ROUNDOFF
 
 Array = NDArray[np.generic]
@@ -104,21 +102,10 @@ def given(rtol: float | None, atol: float | None) -> Tolerance | None:
     Raises:
         InputError: a part is no finite number of at least 0.
     """
-    for name, part in (("rtol", rtol), ("atol", atol)):
-        if part is not None and not _is_size(part):
-            raise InputError(
-                f"{name}={part!r} is no tolerance; pass a finite number of at least 0, such as 1e-5, or "
-                "leave it out to have it derived from the model"
-            )
+    rtol, atol = arguments.tolerances(rtol, atol)
     if rtol is None and atol is None:
         return None
-    return Tolerance(float(rtol or 0.0), float(atol or 0.0), "given")
-
-
-def _is_size(value: object) -> bool:
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        return False
-    return 0 <= float(value) < math.inf
+    return Tolerance(rtol or 0.0, atol or 0.0, "given")
 
 
 def default(dtype: str, reference: Array) -> Tolerance:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pytest_kerasequiv import arguments
 from pytest_kerasequiv.checks.blame.forward import blame
 from pytest_kerasequiv.checks.blame.wording import explaining
 from pytest_kerasequiv.checks.compiled.in_force import compare_settings, settings_of
@@ -41,8 +42,7 @@ def run(pair: Pair, *, steps: int = 5, rtol: float | None = None, atol: float | 
     Raises:
         InputError: ``steps`` is not a positive whole number.
     """
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-        raise InputError(f"steps={steps!r} is no number of training steps; pass a whole number from 1 on")
+    steps = arguments.positive("steps", steps)
     rtol, atol = (pair.rtol if rtol is None else rtol), (pair.atol if atol is None else atol)
     plan = prepared(pair, NAME, rtol, atol, count=steps)
     if isinstance(plan, CheckResult):

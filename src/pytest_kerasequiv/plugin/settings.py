@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from pytest_kerasequiv import arguments
 from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.plugin.options import enabled, everything, given
 
@@ -112,12 +113,9 @@ def read_margin(text: str) -> float | str:
 def read_alpha(text: str) -> float:
     """Read an error rate between 0 and 0.5."""
     try:
-        alpha = float(text)
+        return arguments.alpha(float(text))
     except ValueError:
-        alpha = 0.0
-    if not 0 < alpha < 0.5:
-        raise InputError(f"{text!r} is no error rate; give a number between 0 and 0.5, for example 0.05")
-    return alpha
+        return arguments.alpha(text)
 
 
 def read_workers(text: str) -> int | str:
@@ -146,7 +144,7 @@ READERS: Mapping[str, Callable[[str], Any]] = {
     "seeds": read_seeds,
     "margin": read_margin,
     "alpha": read_alpha,
-    "engine": one_of("auto", "fit", "vectorized"),
+    "engine": lambda text: arguments.engine(text.strip()),
     "inconclusive": one_of("fail", "warn"),
     "report": Path,
     "workers": read_workers,

@@ -30,7 +30,7 @@ RUNS = pytest.StashKey[Any]()
 
 
 class TwinsFactory:
-    """Makes the pairs of one test."""
+    """Makes the pairs of one test: the type of the fixture `keras_twins`."""
 
     def __init__(self, request: pytest.FixtureRequest, settings: Settings) -> None:
         self._request = request

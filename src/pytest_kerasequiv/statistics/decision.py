@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from pytest_kerasequiv import arguments
 from pytest_kerasequiv.errors import InputError
-from pytest_kerasequiv.statistics.equivalence import check_alpha, decide_arms, decided, due_looks, generator
+from pytest_kerasequiv.statistics.equivalence import decide_arms, decided, due_looks, generator
 from pytest_kerasequiv.statistics.looks import Look, parse_looks
 from pytest_kerasequiv.statistics.margin import Margin, parse_margin
 from pytest_kerasequiv.statistics.result import EquivalenceTest
@@ -83,7 +84,7 @@ def decide(
     Raises:
         InputError: an argument cannot be used.
     """
-    check_alpha(alpha)
+    arguments.alpha(alpha)
     runs = _run_counts(reference, candidate)
     plan = parse_looks(looks, max(runs), alpha)
     options: dict[str, Any] = {"margins": margins, "paired": paired, "fail_values": fail_values, "rng": rng}

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pytest_kerasequiv import arguments
 from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.statistics.description import description, outlook, summary
 from pytest_kerasequiv.statistics.failures import failure_p
@@ -57,7 +58,7 @@ def equivalence_test(
         InputError: an argument cannot be used.
     """
     arms = read_arms(reference, candidate, paired=paired, fail_value=fail_value)
-    check_alpha(alpha)
+    arguments.alpha(alpha)
     size, source = parse_margin(margin), generator(rng)
     if looks is None:
         return decide_arms(arms, size, (Look(arms.runs, alpha, alpha),), 0, source)
@@ -67,14 +68,6 @@ def equivalence_test(
         if test.verdict is not Verdict.INCONCLUSIVE:
             break
     return test
-
-
-def check_alpha(alpha: float) -> None:
-    """Refuse an alpha that bounds nothing."""
-    if not (_is_real(alpha) and 0 < alpha < 0.5):
-        raise InputError(
-            f"alpha={alpha!r} is no error rate; give a number above 0 and below 0.5, usually 0.05"
-        )
 
 
 def generator(rng: np.random.Generator | int | None) -> np.random.Generator | None:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, stats
 
+from pytest_kerasequiv import arguments
 from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.statistics.failures import GAP
 from pytest_kerasequiv.statistics.margin import Margin, parse_margin
@@ -113,8 +114,8 @@ def required_runs(
         InputError: an argument is out of range, or more than a million runs would be needed.
     """
     size = _margin_size(parse_margin(margin), sd, mean)
-    _check_share("power", power, 0.0, 1.0)
-    _check_share("alpha", alpha, 0.0, 0.5)
+    arguments.share("power", power)
+    arguments.alpha(alpha)
     _check_correlation(correlation, paired=paired)
     _check_difference(difference, size)
     spread = sd * math.sqrt(2 * (1 - correlation)) if paired else sd
@@ -194,11 +195,6 @@ def _margin_size(margin: Margin, sd: float, mean: float | None) -> float:
             f"margin={margin.label!r} is a share of the reference mean, but mean={mean!r}; give mean and sd"
         )
     return margin.size * abs(mean)
-
-
-def _check_share(name: str, value: float, low: float, high: float) -> None:
-    if not low < value < high:
-        raise InputError(f"{name}={value!r} is out of range; give a number between {low:g} and {high:g}")
 
 
 def _check_difference(difference: float, margin: float) -> None:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import inspect
-import numbers
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pytest_kerasequiv import arguments
 from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.statistics.margin import parse_margin
 from pytest_kerasequiv.training.data import Split, split
 
-ENGINES = ("auto", "fit", "vectorized")
 DEFAULT_SEEDS = 20
-MOST_SEEDS = 1_000_000
 DEFAULT_ALPHA = 0.05
 DEFAULT_ENGINE = "auto"
 
@@ -77,15 +75,15 @@ class Training:
         fit: FitFunction | None = None,
     ) -> None:
         given = {
-            "metrics": _metric_names(metrics),
-            "epochs": _positive("epochs", epochs),
-            "batch_size": _positive("batch_size", batch_size),
-            "shuffle": _flag("shuffle", shuffle),
-            "seeds": None if seeds is None else _seeds(seeds),
+            "metrics": arguments.metric_names(metrics),
+            "epochs": arguments.positive("epochs", epochs),
+            "batch_size": arguments.positive("batch_size", batch_size),
+            "shuffle": arguments.flag("shuffle", shuffle),
+            "seeds": arguments.seeds(seeds),
             "margin": margin,
-            "alpha": None if alpha is None else _alpha(alpha),
-            "paired": _flag("paired", paired),
-            "engine": None if engine is None else _engine(engine),
+            "alpha": None if alpha is None else arguments.alpha(alpha),
+            "paired": arguments.flag("paired", paired),
+            "engine": None if engine is None else arguments.engine(engine),
             "fit": fit,
         }
         given |= _data(train, test, fit)
@@ -186,86 +184,6 @@ def _check_fit_goes_with(plan: Training) -> None:
             "engine='vectorized' cannot run your own fit=; it trains from train and test. Leave engine out, "
             "or pass train and test instead of fit"
         )
-
-
-def _metric_names(metrics: Sequence[str] | None) -> tuple[str, ...] | None:
-    if metrics is None:
-        return None
-    if isinstance(metrics, str):
-        raise InputError(
-            f"metrics={metrics!r} is one string; pass a list of names, for example metrics=[{metrics!r}]"
-        )
-    if not isinstance(metrics, Iterable):
-        raise InputError(f"metrics={metrics!r} is no list of names; pass for example metrics=['loss']")
-    names = tuple(metrics)
-    wrong = [name for name in names if not isinstance(name, str)]
-    if wrong or not names:
-        what = f"holds {wrong[0]!r}" if wrong else "is empty"
-        raise InputError(
-            f"metrics {what}; pass names as evaluate(return_dict=True) returns them, such as "
-            f"metrics=['loss'], "
-            "or leave it out for all of them"
-        )
-    if len(set(names)) < len(names):
-        raise InputError(f"metrics={list(names)!r} names a metric twice; name each once")
-    return names
-
-
-def _positive(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
-        raise InputError(f"{name}={value!r} must be a whole number of at least 1")
-    return int(value)
-
-
-def _flag(name: str, value: Any) -> bool:
-    if value is True or value is False:
-        return value
-    raise InputError(f"{name}={value!r} must be True or False")
-
-
-def _seeds(seeds: Any) -> int | tuple[int, ...]:
-    count = None if isinstance(seeds, bool) or not isinstance(seeds, numbers.Integral) else int(seeds)
-    if count is not None:
-        if count < 2:
-            raise InputError(f"seeds={seeds} is too few: a spread needs at least 2 runs; 20 is the default")
-        if count > MOST_SEEDS:
-            raise InputError(
-                f"seeds asks for more than {MOST_SEEDS} runs; give a number such as 20, the default"
-            )
-        return count
-    if isinstance(seeds, (str, bytes, Mapping)) or not isinstance(seeds, Iterable):
-        raise InputError(f"seeds={seeds!r} must be a count such as 20, or a list of whole numbers")
-    listed = list(seeds)
-    wrong = [s for s in listed if not _is_seed(s)]
-    if wrong:
-        raise InputError(f"seeds holds {wrong[0]!r}; each seed must be a whole number from 0 to 4294967295")
-    if len(listed) < 2:
-        raise InputError(
-            f"seeds={listed!r} is too few: a spread needs at least 2 runs; pass at least two seeds"
-        )
-    twice = sorted({s for s in listed if listed.count(s) > 1})
-    if twice:
-        raise InputError(
-            f"seeds names {twice[0]} more than once; a repeated seed is no new run, so name each once"
-        )
-    return tuple(int(s) for s in listed)
-
-
-def _is_seed(value: Any) -> bool:
-    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    return whole and 0 <= int(value) < 2**32
-
-
-def _alpha(alpha: Any) -> float:
-    if isinstance(alpha, bool) or not isinstance(alpha, numbers.Real) or not 0 < float(alpha) < 0.5:
-        raise InputError(f"alpha={alpha!r} must be a number above 0 and below 0.5; 0.05 is the default")
-    return float(alpha)
-
-
-def _engine(engine: Any) -> str:
-    if engine not in ENGINES:
-        raise InputError(f"engine={engine!r} is unknown; choose from {', '.join(ENGINES)}")
-    return str(engine)
 
 
 def _check_margin(margin: Any) -> None:

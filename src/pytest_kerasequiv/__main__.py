@@ -1,0 +1,74 @@
+"""Comparing two models from a shell: ``python -m pytest_kerasequiv REFERENCE [CANDIDATE]``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pytest_kerasequiv.comparison import compare
+from pytest_kerasequiv.errors import InputError
+from pytest_kerasequiv.verdict import Verdict
+
+STATUS = {Verdict.EQUIVALENT: 0, Verdict.DIFFERENT: 1, Verdict.INCONCLUSIVE: 2}
+BAD_INPUT = 3
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> None:  # type: ignore[override]  # argparse would exit with 2
+        self.print_usage(sys.stderr)
+        print(f"{self.prog}: error: {message}", file=sys.stderr)  # noqa: T201
+        raise SystemExit(BAD_INPUT)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Compare two models, print the report and return the exit status.
+
+    Returns:
+        0 for EQUIVALENT, 1 for DIFFERENT, 2 for INCONCLUSIVE, 3 where an argument cannot be used.
+    """
+    asked = _parser().parse_args(arguments)
+    try:
+        return _compare(asked)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        return BAD_INPUT
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="python -m pytest_kerasequiv",
+        description="Compare two Keras models. Exit status: 0 equivalent, 1 different, 2 inconclusive, "
+        "3 an argument cannot be used.",
+    )
+    named = "a .keras or .h5 file, or package.module:builder"
+    parser.add_argument("reference", metavar="REFERENCE", help=named)
+    parser.add_argument(
+        "candidate", metavar="CANDIDATE", nargs="?", help=f"{named}; without it the other-API twin is derived"
+    )
+    parser.add_argument("--report", metavar="FILE", type=Path, help="write the report too, .json or .html")
+    parser.add_argument(
+        "--all", action="store_true", help="run every check, even where the answer is known before"
+    )
+    return parser
+
+
+def _compare(asked: argparse.Namespace) -> int:
+    sys.path.insert(0, str(Path.cwd()))
+    report_file: Path | None = asked.report
+    if report_file is not None and report_file.suffix not in {".json", ".html"}:
+        raise InputError(f"--report {report_file}: a report is written as .json or .html, by suffix")
+    report = compare(asked.reference, asked.candidate, checks="all" if asked.all else None)
+    print(report)  # noqa: T201
+    if report_file is not None:
+        try:
+            report.save(report_file)
+        except OSError as error:
+            raise InputError(f"--report {report_file}: the report cannot be written: {error}") from error
+        print(f"written: {report_file}")  # noqa: T201
+    return STATUS[report.verdict]
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
