@@ -16,16 +16,18 @@ from pytest_kerasequiv.building.compiling import (
     compile_settings,
     custom_objects,
 )
-from pytest_kerasequiv.building.fidelity import (
+from pytest_kerasequiv.building.copies import (
     Pair,
-    carry_before_building,
+    carry_attributes,
     carry_flags,
-    make_faithful,
     overridden,
     pair_layers,
+    refuse_unlike,
 )
+from pytest_kerasequiv.building.probing import refuse_other_results
 from pytest_kerasequiv.building.specs import build_from, input_specs, is_built
 from pytest_kerasequiv.errors import InputError, said
+from pytest_kerasequiv.keras_access.layers import layers_within
 from pytest_kerasequiv.keras_access.origin import is_keras
 from pytest_kerasequiv.weights.adapted import adapt_like, adapted_of
 from pytest_kerasequiv.weights.variables import assign, values_of, variables_of
@@ -48,7 +50,10 @@ def rebuild(model: keras.Model, *, with_weights: bool) -> keras.Model:
     pairs = pair_layers(model, fresh)
     _copy_state(model, fresh, pairs, with_weights=with_weights)
     _copy_compilation(model, fresh)
-    make_faithful(pairs, model, fresh)
+    carry_attributes(pairs)
+    refuse_unlike(pairs)
+    if with_weights:
+        refuse_other_results(model, fresh)
     return fresh
 
 
@@ -115,8 +120,8 @@ def _remade_sequence(model: Any, make: Callable[[Any], Any]) -> keras.Model:
 def _rebuild_layer(layer: Any) -> Any:
     try:
         if type(layer) is keras.layers.Lambda:
-            return _rebuild_lambda(layer)
-        copy = type(layer).from_config(_live_config(layer))
+            return rebuild_lambda(layer)
+        copy = type(layer).from_config(live_config(layer))
     except Exception as error:
         role = "the model" if isinstance(layer, keras.Model) else "layer"
         raise InputError(
@@ -124,12 +129,10 @@ def _rebuild_layer(layer: Any) -> Any:
             f"{type(error).__name__}: {said(error, 200)}; pass a builder, a function that returns a new "
             "model each time, instead of the model"
         ) from error
-    if isinstance(layer, keras.Layer):
-        carry_before_building(layer, copy)
     return copy
 
 
-def _live_config(layer: keras.Layer) -> dict[str, Any]:
+def live_config(layer: keras.Layer) -> dict[str, Any]:
     """Return the layer's config with Python functions as objects: written down they lose their closures."""
     with warnings.catch_warnings():
         # a lambda is passed on as the object it is, so that it cannot be read back safely does not matter
@@ -142,7 +145,7 @@ def _live_config(layer: keras.Layer) -> dict[str, Any]:
     return config
 
 
-def _rebuild_lambda(layer: Any) -> keras.Layer:
+def rebuild_lambda(layer: Any) -> keras.Layer:
     """Make a Lambda again around the same function object: its config would need unsafe deserialization."""
     return type(layer)(
         layer.function,
@@ -168,12 +171,7 @@ def _copy_state(model: keras.Model, fresh: keras.Model, pairs: list[Pair], *, wi
         assign(fresh, values_of(model))
     for pair in pairs:
         if hasattr(pair.original, "adapt"):
-            _copy_adapted(pair.original, pair.copy)
-
-
-def _copy_adapted(layer: Any, copy: Any) -> None:
-    """Give a preprocessing layer what ``adapt`` learned: statistics or a vocabulary, no initial weights."""
-    adapt_like(copy, adapted_of(layer))
+            adapt_like(pair.copy, adapted_of(pair.original))
 
 
 def _copy_compilation(model: keras.Model, fresh: keras.Model) -> None:
@@ -196,4 +194,4 @@ def _looking_uncompiled(model: keras.Model) -> Iterator[None]:
 
 
 def _models_in(model: keras.Model) -> list[keras.Model]:
-    return [layer for layer in model._flatten_layers() if isinstance(layer, keras.Model)]
+    return [layer for layer in layers_within(model, itself=True) if isinstance(layer, keras.Model)]

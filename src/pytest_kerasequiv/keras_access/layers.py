@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
+
+import keras
+
+from pytest_kerasequiv.keras_access.random_state import fresh_names
 
 
 def layers_within(layer: Any, *, itself: bool = False) -> list[Any]:
@@ -25,3 +30,27 @@ def state_within(model: Any) -> set[int]:
 def takes_training(layer: Any) -> bool:
     """Whether the ``call`` of a layer takes ``training``."""
     return bool(layer._call_has_training_arg)
+
+
+def usual_attributes(cls: type) -> frozenset[str]:
+    """Return the attributes that every layer of Keras has, or every model that was compiled and run."""
+    return _usual_of_models() if issubclass(cls, keras.Model) else _usual_of_layers()
+
+
+@functools.cache
+def _usual_of_layers() -> frozenset[str]:
+    with fresh_names():
+        plain = vars(keras.layers.Layer())
+    return frozenset(plain) | {"_build_shapes_dict", "_losses_override", "call", "output_names"}
+
+
+@functools.cache
+def _usual_of_models() -> frozenset[str]:
+    with fresh_names():
+        inputs = keras.Input((1,))
+        made = [keras.Model(), keras.Sequential([inputs]), keras.Model(inputs, inputs)]
+        for model in made:
+            model.compile("sgd", "mse", metrics=["mae"])
+    names = frozenset().union(*map(vars, made))
+    run = {"history", "inputs", "outputs", "train_function", "test_function", "predict_function"}
+    return _usual_of_layers() | names | run | {"stop_training", "stop_predicting", "stop_evaluating"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,8 +10,8 @@ from typing import Any
 import keras
 
 from pytest_kerasequiv.keras_access.functional import calls_in, function_within, given_to, graph_of, is_layer
+from pytest_kerasequiv.keras_access.layers import usual_attributes
 from pytest_kerasequiv.keras_access.origin import is_keras
-from pytest_kerasequiv.keras_access.random_state import fresh_names
 from pytest_kerasequiv.layers.configs import canonical, fields_of
 from pytest_kerasequiv.layers.layer_graph import INPUT_KIND, Edge, LayerGraph, LayerNode, NoLayerGraph
 from pytest_kerasequiv.layers.masks import Masks
@@ -360,32 +359,13 @@ def _config(layer: Any) -> tuple[dict[str, Any], dict[str, Any], bool]:
 
 def _attributes(layer: Any, fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return the plain attributes of a user's layer: its config need not name all it computes with."""
-    skipped = _plain_layer_attributes() | {"seed", *fields}
-    if isinstance(layer, keras.Model):
-        skipped |= _compiled_model_attributes()
+    skipped = usual_attributes(type(layer)) | {"seed", *fields}
     own = {k: v for k, v in vars(layer).items() if not k.startswith("_self_") and k not in skipped}
     return {
         f"attribute {name}": canonical(value)
         for name, value in own.items()
         if value is not layer.name and (_is_plain(value) or _is_own_function(value))
     }
-
-
-@functools.cache
-def _plain_layer_attributes() -> frozenset[str]:
-    """Return the attributes that every layer has, and that say nothing about what it computes."""
-    with fresh_names():
-        plain = vars(keras.layers.Layer())
-    return frozenset(plain) | {"_build_shapes_dict", "_losses_override", "call", "output_names"}
-
-
-@functools.cache
-def _compiled_model_attributes() -> frozenset[str]:
-    """Return what every model has and what `compile` leaves on it: settings are compared by themselves."""
-    with fresh_names():
-        model = keras.Model()
-        model.compile("sgd", "mse", metrics=["mae"])
-    return frozenset(vars(model)) | {"history", "inputs", "outputs", "train_function", "test_function"}
 
 
 def _is_own_function(value: Any) -> bool:

@@ -12,12 +12,13 @@ import tensorflow as tf
 from keras.src.backend import random
 
 from pytest_kerasequiv.building.compiling import compile_fresh, compile_settings, custom_objects
-from pytest_kerasequiv.building.fidelity import carry_flags, make_faithful, pair_layers
-from pytest_kerasequiv.building.rebuild import _copy_adapted, _live_config, _rebuild_lambda, remade
+from pytest_kerasequiv.building.copies import carry_attributes, carry_flags, pair_layers, refuse_unlike
+from pytest_kerasequiv.building.rebuild import live_config, rebuild_lambda, remade
 from pytest_kerasequiv.building.sources import Source
 from pytest_kerasequiv.building.specs import Spec, build_from, input_specs
 from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.keras_access.random_state import preserved_state
+from pytest_kerasequiv.weights.adapted import adapt_like, adapted_of
 from pytest_kerasequiv.weights.variables import variables_of
 
 
@@ -76,8 +77,9 @@ def _copy_learned(original: keras.Model, model: keras.Model) -> None:
         carry_flags(pairs, original, model)
         for pair in pairs:
             if hasattr(pair.original, "adapt"):
-                _copy_adapted(pair.original, pair.copy)
-        make_faithful(pairs, original, model, widened=True)
+                adapt_like(pair.copy, adapted_of(pair.original))
+        carry_attributes(pairs, widened=True)
+        refuse_unlike(pairs, widened=True)
     except InputError as error:
         raise Float64Unavailable(str(error)) from error
 
@@ -129,8 +131,8 @@ def _from_config(model: keras.Model) -> keras.Model:
 
 def _layer_in_float64(layer: keras.Layer) -> keras.Layer:
     if type(layer) is keras.layers.Lambda:
-        return _rebuild_lambda(layer)
-    return type(layer).from_config(in_float64(_live_config(layer)))
+        return rebuild_lambda(layer)
+    return type(layer).from_config(in_float64(live_config(layer)))
 
 
 def _specs_in_float64(specs: Any) -> Any:
