@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from types import FunctionType
 from typing import Any
 
 import keras
 
-from pytest_kerasequiv.building.fresh_losses import fresh_loss
+from pytest_kerasequiv.building.fresh_losses import fresh_loss, widened
 from pytest_kerasequiv.errors import InputError, said
 from pytest_kerasequiv.keras_access.optimizers import optimizer_config
 from pytest_kerasequiv.keras_access.origin import is_keras
+from pytest_kerasequiv.layers.bytecode import attributes_set
 
 _PLAIN = (bool, int, float, str, dict)
 
@@ -49,14 +50,47 @@ def compile_fresh(model: keras.Model, settings: Mapping[str, Any], like: keras.M
     _refuse_unknown_names(settings)
     copies = {name: fresh_settings(value, f"compile[{name!r}]") for name, value in settings.items()}
     listed = _listed_positions(model, model if like is None else like, settings.get("optimizer"))
+    recorded = own_compile(model) and model.compiled and settings.keys() <= _arguments_of(keras.Model.compile)
     try:
-        model.compile(**copies)
+        if recorded:
+            _compile_again(model, copies)
+        else:
+            model.compile(**copies)
     except Exception as error:
         raise InputError(f"compile={dict(settings)!r} is refused by Model.compile: {said(error)}") from error
     if listed:
         optimizer = _innermost(model.optimizer)
         weights = model.trainable_variables
         optimizer._exclude_from_weight_decay = {optimizer._var_key(weights[index]) for index in listed}
+
+
+def own_compile(model: keras.Model) -> bool:
+    """Whether the class of a model has a ``compile`` of its own, whose arguments nothing records."""
+    return not is_keras(type(model).compile)
+
+
+def set_by_own_compile(model: keras.Model) -> dict[str, Any]:
+    """Return the attributes that a model's own ``compile`` sets, with their values."""
+    own = [
+        vars(base)["compile"]
+        for base in type(model).__mro__
+        if "compile" in vars(base) and not is_keras(base)
+    ]
+    codes = [getattr(function, "__code__", None) for function in own]
+    names = {name: None for code in codes if code is not None for name in attributes_set(code)}
+    return {name: getattr(model, name) for name in names if hasattr(model, name)}
+
+
+def _compile_again(model: keras.Model, settings: Mapping[str, Any]) -> None:
+    """Compile a model again that its own ``compile`` has compiled: as Keras does, with fresh optimizers."""
+    keras.Model.compile(model, **settings)
+    for name, value in set_by_own_compile(model).items():
+        if isinstance(value, keras.optimizers.Optimizer | keras.metrics.Metric) and name != "optimizer":
+            setattr(model, name, _copy(value, name))
+
+
+def _arguments_of(function: Any) -> Set[str]:
+    return inspect.signature(function).parameters.keys()
 
 
 def fresh_metrics(model: keras.Model) -> Any:
@@ -173,7 +207,7 @@ def _fresh_within(value: Any, where: str, losses: dict[int, Any]) -> Any:
         return _copy(value, where)
     if isinstance(value, keras.losses.Loss):
         if id(value) not in losses:
-            losses[id(value)] = fresh_loss(value, _remade)
+            losses[id(value)] = widened(fresh_loss(value, _remade))
         return losses[id(value)]
     return value
 
@@ -181,7 +215,9 @@ def _fresh_within(value: Any, where: str, losses: dict[int, Any]) -> Any:
 def _remade(value: Any) -> Any:
     """Make an object again from its config."""
     is_optimizer = isinstance(value, keras.optimizers.Optimizer)
-    config = optimizer_config(value) if is_optimizer else value.get_config()
+    config = optimizer_config(value) if is_optimizer else dict(value.get_config())
+    if not is_optimizer and keras.config.floatx() == "float64" and "float" in str(config.get("dtype", "")):
+        config["dtype"] = "float64"
     with keras.saving.custom_object_scope(custom_objects(value)):
         return type(value).from_config(config)
 

@@ -37,6 +37,19 @@ def fresh_loss(loss: Any, remake: Callable[[Any], Any]) -> Any:
     return loss
 
 
+def widened(loss: Any) -> Any:
+    """Return a loss that computes in float64 where that is Keras's float type now; else the loss itself.
+
+    A loss keeps the float type of the time it was made, and casts what it is given.
+    """
+    wide = keras.config.floatx()
+    if wide != "float64" or getattr(loss, "_dtype", wide) == wide:
+        return loss
+    made = object.__new__(type(loss))
+    vars(made).update(vars(loss), _dtype=wide, _dtype_policy=keras.DTypePolicy(wide))
+    return made
+
+
 def _from_known_arguments(loss: Any) -> Any:
     """Make a loss again whose constructor takes not all that its config has: often none at all."""
     known = inspect.signature(type(loss)).parameters

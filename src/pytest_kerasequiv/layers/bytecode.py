@@ -37,6 +37,11 @@ def globals_read(code: CodeType) -> dict[str, None]:
     return found
 
 
+def attributes_set(code: CodeType) -> dict[str, None]:
+    """Return the names of the attributes that code assigns to, in order."""
+    return {step.argval: None for step in dis.get_instructions(code) if step.opname == "STORE_ATTR"}
+
+
 def code_in_words(reference: str, candidate: str) -> str:
     """Say where the code of two digests parts: the two lines of source, or the two constants.
 

@@ -12,6 +12,7 @@ import tensorflow as tf
 from pytest_kerasequiv.building.compiling import fresh_metrics
 from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.layers.fixed_training import phase
+from pytest_kerasequiv.layers.last_activations import activated, last_activations
 from pytest_kerasequiv.program.assembling import Assembly, Traced
 from pytest_kerasequiv.program.nodes import Unprovable
 from pytest_kerasequiv.program.objectives import Objective, objective, symbolic, total_loss
@@ -56,18 +57,24 @@ def _step(assembly: Assembly, results: Results, inputs: Any, goal: Objective, ta
 def trace_loss_and_metrics(model: keras.Model, outputs: Outputs) -> Traced:
     """Trace the compiled loss and metrics on symbolic outputs, without sample weights and with them.
 
-    With inference and training this is all of ``train_step`` and ``test_step`` but the optimizer. Metrics are
-    reset first, as ``fit`` does, and see two batches. Masks reach both where the outputs carry some.
+    With inference and training this is all of ``train_step`` and ``test_step`` but the optimizer. Outputs
+    that a softmax or sigmoid makes come from one here too, since losses undo it. Metrics are reset first, as
+    ``fit`` does, and see two batches. Masks reach both where the outputs carry some.
     """
     goal = objective(model, outputs.specs)
     metrics = _metrics(model, goal, outputs)
+    activations = last_activations(model, len(outputs.masks))
 
     def body(results: Results, given: Mapping[str, Any]) -> None:
-        predicted = _masked(given["Output"], given["Mask"])
+        def outputs_of_model() -> Any:
+            return _masked(activated(activations, given["Output"]), given["Mask"])
+
+        predicted = outputs_of_model()
         if metrics is not None:
             metrics.reset_state()
         for called, weights in (("", None), ("weighted ", given["Weight"])):
-            _note_loss(results, called, partial(goal.loss, given["Target"], predicted, weights), predicted)
+            loss_of = partial(_loss, goal, given["Target"], outputs_of_model, weights)
+            _note_loss(results, called, loss_of, given["Output"])
             if metrics is not None:
                 y = keras.tree.pack_sequence_as(outputs.specs, given["Target"])
                 metrics.update_state(y, predicted, weights)
@@ -85,6 +92,10 @@ def trace_loss_and_metrics(model: keras.Model, outputs: Outputs) -> Traced:
         return named_states({"Loss": goal.states, "Metric": () if metrics is None else metrics.variables})
 
     return traced(body, arguments, states)
+
+
+def _loss(goal: Objective, targets: Any, outputs: Callable[[], Any], weights: Any) -> Any:
+    return goal.loss(targets, outputs(), weights)
 
 
 def _note_loss(results: Results, called: str, loss_of: Callable[[], Any], predicted: Any) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from pytest_kerasequiv.building.compiling import fresh_settings
 from pytest_kerasequiv.running.differentiating import run_pass
 from pytest_kerasequiv.running.running import Runner
 from pytest_kerasequiv.running.sketch import sketch
@@ -102,6 +103,7 @@ def compiled_steps(
     lessons: Sequence[
         tuple[Callable[[], Sequence[Array]], Sequence[tuple[Sequence[Array], Sequence[Array]]]]
     ],
+    seed: int = 0,
 ) -> list[tuple[Step, ...]]:
     """Run the model's own ``train_step`` with the optimizer it is compiled with.
 
@@ -109,6 +111,8 @@ def compiled_steps(
         runner: a runner that holds its values; its model is compiled.
         lessons: for each run, what makes the values to begin with, and the (inputs, targets) of each step.
             Every run begins with a fresh optimizer.
+        seed: what a step draws from outside Keras's generators begins with it in every run, so that twins
+            draw the same.
     """
     step = _train_step(runner, *lessons[0][1][-1])
     slots = runner.model.optimizer.variables
@@ -118,6 +122,8 @@ def compiled_steps(
     found = []
     for values, batches in lessons:
         runner.under(values()).reset_all()
+        tf.random.set_seed(seed)
+        _restart_own_optimizers(runner.model)
         for variable, value in zip(slots, fresh, strict=False):
             variable.assign(value)
         runner.model.reset_metrics()
@@ -125,10 +131,25 @@ def compiled_steps(
     return found
 
 
+def _restart_own_optimizers(model: keras.Model) -> None:
+    """Put optimizers that a model holds besides the compiled one back to the start of a training."""
+    for name, optimizer in vars(model).items():
+        if isinstance(optimizer, keras.optimizers.Optimizer) and optimizer is not model.optimizer:
+            fresh = fresh_settings(optimizer, name)
+            if optimizer.built:
+                fresh.build(optimizer._trainable_variables)
+                for variable, start in zip(optimizer.variables, fresh.variables, strict=True):
+                    variable.assign(start)
+
+
+def trains_by_own_code(model: keras.Model) -> bool:
+    """Whether a class of the user's decides what a training step is."""
+    return any(getattr(type(model), n) is not getattr(keras.Model, n) for n in ("train_step", "compute_loss"))
+
+
 def trains_without_loss(model: keras.Model) -> bool:
     """Whether a model can train though no loss is compiled: by its own step or loss, or by added losses."""
-    own = any(getattr(type(model), n) is not getattr(keras.Model, n) for n in ("train_step", "compute_loss"))
-    return own or bool(model.losses)
+    return trains_by_own_code(model) or bool(model.losses)
 
 
 def _has_loss(model: keras.Model) -> bool:

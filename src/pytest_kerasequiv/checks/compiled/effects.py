@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from pytest_kerasequiv.checks.compiled.built import METRICS, Built
 from pytest_kerasequiv.keras_access.random_state import preserved_state
+from pytest_kerasequiv.layers.last_activations import Activation, activated
 from pytest_kerasequiv.program.assembling import Assembly, Traced
 from pytest_kerasequiv.program.nodes import Node, Program
 
@@ -35,7 +36,7 @@ LARGEST = 1e5
 RTOL = 2e-5
 
 
-def effects_of(built: Built, activations: Sequence[Callable[[Any], Any]]) -> dict[str, Any]:
+def effects_of(built: Built, activations: list[Activation]) -> dict[str, Any]:
     """Trace losses and metrics; ``None`` stands for what cannot be traced.
 
     Args:
@@ -56,23 +57,6 @@ def effects_of(built: Built, activations: Sequence[Callable[[Any], Any]]) -> dic
                 for place, several in enumerate(getattr(built, name))
             ]
     return found
-
-
-def last_activations(model: keras.Model, count: int) -> list[Callable[[Any], Any]]:
-    """Return, for each output of a model, the softmax or sigmoid that makes it, else what changes nothing."""
-    outputs = getattr(getattr(model, "_functional", None) or model, "outputs", None) or [None] * count
-    return [
-        _activation(getattr(output, "_keras_history", (None,))[0]) for output in keras.tree.flatten(outputs)
-    ]
-
-
-def _activation(operation: Any) -> Callable[[Any], Any]:
-    found: Callable[[Any], Any] = getattr(operation, "activation", None) or _unchanged
-    return found if found in (keras.activations.softmax, keras.activations.sigmoid) else _unchanged
-
-
-def _unchanged(value: Any) -> Any:
-    return value
 
 
 def same_effect(reference: Effect | None, candidate: Effect | None) -> str | None:
@@ -128,18 +112,15 @@ def _spec(one: Any) -> Any:
     return tf.TensorSpec(one.shape, one.dtype)
 
 
-def _loss_run(built: Built, activations: Sequence[Callable[[Any], Any]]) -> Run:
+def _loss_run(built: Built, activations: list[Activation]) -> Run:
     def run(y: Any, p: Any, w: Any) -> list[Any]:
-        flat = [last(one) for last, one in zip(activations, keras.tree.flatten(p), strict=True)]
-        given = keras.tree.pack_sequence_as(p, flat)
+        given = activated(activations, p)
         return [built.loss(y, given), built.loss(y, given, w)]
 
     return run
 
 
-def _metric_effect(
-    metric: Any, built: Built, place: int, last: Callable[[Any], Any], name: str
-) -> Effect | None:
+def _metric_effect(metric: Any, built: Built, place: int, last: Activation, name: str) -> Effect | None:
     """Return the effect of two batches on a metric, from its start to its result."""
     if not built.fresh:
         return None

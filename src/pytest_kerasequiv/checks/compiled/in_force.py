@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping, Sequence
+from types import FunctionType
 from typing import Any
 
 import keras
 
-from pytest_kerasequiv.building.compiling import compile_settings, excluded_from_weight_decay
+from pytest_kerasequiv.building.compiling import (
+    compile_settings,
+    excluded_from_weight_decay,
+    own_compile,
+    set_by_own_compile,
+)
 from pytest_kerasequiv.checks.compiled.built import METRICS, built_settings
-from pytest_kerasequiv.checks.compiled.effects import effects_of, last_activations, same_effect, values_differ
+from pytest_kerasequiv.checks.compiled.effects import effects_of, same_effect, values_differ
 from pytest_kerasequiv.checks.compiled.losses_and_metrics import described_loss, described_metric, logged_name
 from pytest_kerasequiv.checks.compiled.optimizers import OPTIMIZERS, optimizer_settings, without_effect
 from pytest_kerasequiv.layers.configs import canonical
+from pytest_kerasequiv.layers.last_activations import last_activations
 from pytest_kerasequiv.layers.own_code import OWN, differences_in_words, is_opaque
-from pytest_kerasequiv.layers.plain_values import shown
+from pytest_kerasequiv.layers.plain_values import is_plain, shown
 from pytest_kerasequiv.verdict import Finding
 
 ONLY_SPEED = ("run_eagerly", "steps_per_execution", "jit_compile", "auto_scale_loss")
@@ -22,6 +30,9 @@ ONLY_SPEED = ("run_eagerly", "steps_per_execution", "jit_compile", "auto_scale_l
 
 NAMES = ".names"
 """Ends the name of the setting that holds the names that metrics are logged under."""
+
+OWN_COMPILE = "compile"
+"""Begins the names of settings that a ``compile`` of the user's own sets."""
 
 CODE = ".code"
 """Ends the name of a setting that describes code of the user's."""
@@ -49,7 +60,26 @@ def settings_of(model: keras.Model) -> dict[str, Any] | None:
     if excluded:
         found["optimizer.exclude_from_weight_decay"] = excluded
     found |= _built_fields(model, raw)
+    if own_compile(model):
+        found |= _own_fields(model)
     return found | {name: canonical(raw.get(name)) for name in ONLY_SPEED}
+
+
+def _own_fields(model: keras.Model) -> dict[str, Any]:
+    """Return what a ``compile`` of the user's own sets, ``"compile.d_optimizer.learning_rate"``."""
+    found: dict[str, Any] = {}
+    for name, value in set_by_own_compile(model).items():
+        key = f"{OWN_COMPILE}.{name}"
+        if isinstance(value, keras.optimizers.Optimizer):
+            found |= optimizer_settings(value, key)
+        elif isinstance(value, keras.losses.Loss):
+            loss, settings = described_loss(value)
+            found |= {key: loss, **{f"{key}.{name}": setting for name, setting in settings.items()}}
+        elif isinstance(value, keras.metrics.Metric):
+            found[key] = described_metric(value)
+        elif is_plain(value) or isinstance(value, FunctionType | functools.partial):
+            found[key] = canonical(value)
+    return found
 
 
 def _built_fields(model: keras.Model, raw: Settings) -> dict[str, Any]:
@@ -123,6 +153,10 @@ def compare_settings(check: str, reference: Settings | None, candidate: Settings
     return [
         *_loss_findings(check, reference, candidate),
         *_optimizer_findings(check, reference, candidate),
+        *(
+            _finding(check, name, reference, candidate)
+            for name in _differing(OWN_COMPILE, reference, candidate)
+        ),
         *(finding for name in METRICS for finding in _metric_findings(check, name, reference, candidate)),
         *_speed_findings(check, reference, candidate),
     ]

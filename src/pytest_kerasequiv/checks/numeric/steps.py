@@ -15,7 +15,14 @@ from pytest_kerasequiv.checks.numeric.observing import Start, observed
 from pytest_kerasequiv.checks.numeric.plans import Plan
 from pytest_kerasequiv.checks.numeric.training_pass import TrainingObservation, training_facts
 from pytest_kerasequiv.checks.numeric.views import TwinView
-from pytest_kerasequiv.running.lockstep import SGD_RATE, Step, compiled_steps, rate_from, sgd_steps
+from pytest_kerasequiv.running.lockstep import (
+    SGD_RATE,
+    Step,
+    compiled_steps,
+    rate_from,
+    sgd_steps,
+    trains_by_own_code,
+)
 from pytest_kerasequiv.running.running import Runner
 
 Array = NDArray[np.generic]
@@ -40,8 +47,21 @@ def observe(view: TwinView, plan: Plan) -> StepsObservation:
         rate = rate or rate_from(found[0]["sgd"])
         return found
 
-    found = observed(view, plan, run)
-    return StepsObservation(**found, **training_facts(view, plan), rate=rate or SGD_RATE)
+    found = observed(view, plan, run) | training_facts(view, plan)
+    found["repeatable"] &= _repeats(view, plan, settings, found["computed"])
+    return StepsObservation(**found, rate=rate or SGD_RATE)
+
+
+def _repeats(view: TwinView, plan: Plan, settings: Mapping[str, Any] | None, computed: Phases) -> bool:
+    """Tell whether a first step by code of the user's is the same whatever the seed of TensorFlow is."""
+    if settings is None or not trains_by_own_code(view.model):
+        return True
+    probe, runner = plan.probes[0], view.runner()
+    once = partial(view.values_for, probe), [(probe.inputs, plan.targets[0])]
+    with runner.holding(), compiled_for_now(runner.model, settings):
+        again = compiled_steps(runner, [once], seed=1)[0][0].weights
+    first = computed["compiled"][0].weights
+    return all(np.allclose(first[i], again[i], rtol=1e-5, atol=1e-7, equal_nan=True) for i in first)
 
 
 def _train(
