@@ -133,11 +133,12 @@ def _keep_seed(seeds: dict[str, Any], key: str, value: Any) -> None:
 def _canonical_object(value: Any) -> Any:
     if is_array(value):
         return array_label(value)
+    if hasattr(value, "get_config") and not is_library(type(value)):
+        return {"class": type(value).__name__, "code": own_label(value)}
     if hasattr(value, "get_config"):
-        own = {} if is_library(type(value)) else {"code": own_label(value)}
         try:
-            return {"class": type(value).__name__, **fields_of(value.get_config())[0], **own}
-        except NotImplementedError:  # Keras has objects that keep none, and so may users
+            return {"class": type(value).__name__, **fields_of(value.get_config())[0]}
+        except NotImplementedError:  # Keras has objects that keep none
             pass
     if callable(value):
         return function_label(value)

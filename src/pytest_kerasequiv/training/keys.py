@@ -14,13 +14,14 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework import config
 
+from pytest_kerasequiv.keras_access.origin import is_keras
 from pytest_kerasequiv.program import Program
 from pytest_kerasequiv.training.data import leaves
 from pytest_kerasequiv.training.engines.support import own_step
 from pytest_kerasequiv.training.plan import Training
 from pytest_kerasequiv.training.starts.digest import feed
 from pytest_kerasequiv.training.starts.drawing import Starts
-from pytest_kerasequiv.training.starts.reuse import blueprint, compiled_parts, is_keras
+from pytest_kerasequiv.training.starts.reuse import blueprint, compiled_parts
 
 
 class RunKeys:

@@ -18,7 +18,13 @@ from pytest_kerasequiv.building.compiling import (
 from pytest_kerasequiv.checks.compiled.built import METRICS, built_settings
 from pytest_kerasequiv.checks.compiled.effects import effects_of, same_effect, values_differ
 from pytest_kerasequiv.checks.compiled.losses_and_metrics import described_loss, described_metric, logged_name
-from pytest_kerasequiv.checks.compiled.optimizers import OPTIMIZERS, optimizer_settings, without_effect
+from pytest_kerasequiv.checks.compiled.optimizers import (
+    OPTIMIZERS,
+    RATE,
+    optimizer_settings,
+    same_rate,
+    without_effect,
+)
 from pytest_kerasequiv.layers.configs import canonical
 from pytest_kerasequiv.layers.last_activations import last_activations
 from pytest_kerasequiv.layers.own_code import OWN, differences_in_words, is_opaque
@@ -153,10 +159,7 @@ def compare_settings(check: str, reference: Settings | None, candidate: Settings
     return [
         *_loss_findings(check, reference, candidate),
         *_optimizer_findings(check, reference, candidate),
-        *(
-            _finding(check, name, reference, candidate)
-            for name in _differing(OWN_COMPILE, reference, candidate)
-        ),
+        *(_finding(check, name, reference, candidate) for name in _own_differing(reference, candidate)),
         *(finding for name in METRICS for finding in _metric_findings(check, name, reference, candidate)),
         *_speed_findings(check, reference, candidate),
     ]
@@ -254,8 +257,17 @@ def _optimizer_findings(check: str, reference: Settings, candidate: Settings) ->
             yield _finding(check, name, reference, candidate)
 
 
+def _own_differing(reference: Settings, candidate: Settings) -> list[str]:
+    names = _differing(OWN_COMPILE, reference, candidate)
+    return [name for name in names if _comparable(name, reference, candidate)]
+
+
 def _comparable(name: str, reference: Settings, candidate: Settings) -> bool:
-    """Tell whether a setting of the optimizer means the same on both sides."""
+    """Tell whether a setting of the optimizer means the same on both sides, and is not the same in effect."""
+    if name.endswith(f"{RATE}.at"):
+        return False
+    if name.endswith(RATE) and same_rate(reference.get(f"{name}.at"), candidate.get(f"{name}.at")):
+        return False
     for owner in OPTIMIZERS:  # the settings of two kinds of optimizer are not comparable one by one
         other = _kind(reference.get(owner)) != _kind(candidate.get(owner))
         if other and name.startswith(f"{owner}.") and name != f"{owner}.learning_rate":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pytest_kerasequiv.layers.rewrites.work import Work, is_keras, without
+from pytest_kerasequiv.layers.rewrites.work import Work, is_call_of, without
 
 NAME = "activation split"
 KINDS = (
@@ -26,7 +26,7 @@ KINDS = (
 def apply(work: Work, index: int) -> None:
     """Lay the activation of a layer open as a node; an activity regulariser goes with the result."""
     node = work.nodes[index]
-    if not is_keras(node, *KINDS):
+    if not is_call_of(node, *KINDS):
         return
     activation = node.config.get("activation", "linear")
     if activation == "linear":

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from pytest_kerasequiv.layers.layer_graph import LayerNode
-from pytest_kerasequiv.layers.rewrites.work import Work, is_keras, mask_edges
+from pytest_kerasequiv.layers.rewrites.work import Work, is_call_of, mask_edges
 
 NAME = "global pooling"
 GLOBAL = {
@@ -21,11 +21,11 @@ GLOBAL = {
 def apply(work: Work, index: int) -> None:
     """Write a pooling over everything as a global one; take the reshape that drops its unit axes into it."""
     node = work.nodes[index]
-    if is_keras(node, *GLOBAL) and _covers_all(work, node):
+    if is_call_of(node, *GLOBAL) and _covers_all(work, node):
         kept = {k: v for k, v in node.config.items() if k in ("data_format", "dtype", "activity_regularizer")}
         work.change(index, NAME, kind=GLOBAL[node.kind], config={**kept, "keepdims": True})
         node = work.nodes[index]
-    if is_keras(node, *GLOBAL.values()) and node.config.get("keepdims") and not mask_edges(node):
+    if is_call_of(node, *GLOBAL.values()) and node.config.get("keepdims") and not mask_edges(node):
         _take_reshape(work, index, node)
 
 

@@ -6,7 +6,7 @@ Not where it casts to another dtype or adds an activity regulariser to the loss.
 from __future__ import annotations
 
 from pytest_kerasequiv.layers.layer_graph import LayerNode
-from pytest_kerasequiv.layers.rewrites.work import Work, is_keras
+from pytest_kerasequiv.layers.rewrites.work import Work, is_call_of
 
 NAME = "identity"
 DROPPING = (
@@ -30,17 +30,17 @@ def apply(work: Work, index: int) -> None:
 
 def does_nothing(work: Work, node: LayerNode) -> bool:
     """Tell whether a layer returns its input as it is."""
-    if is_keras(node, "Identity"):
+    if is_call_of(node, "Identity"):
         return True
-    if is_keras(node, "Activation"):
+    if is_call_of(node, "Activation"):
         return node.config.get("activation") == "linear"
-    if is_keras(node, *DROPPING):
+    if is_call_of(node, *DROPPING):
         return node.config.get("rate") == 0
-    if is_keras(node, "GaussianNoise"):
+    if is_call_of(node, "GaussianNoise"):
         return node.config.get("stddev") == 0
-    if is_keras(node, "ActivityRegularization"):
+    if is_call_of(node, "ActivityRegularization"):
         return not node.config.get("l1") and not node.config.get("l2")
-    if is_keras(node, "Reshape"):
+    if is_call_of(node, "Reshape"):
         shape = work.spec(node.inputs[0])[0]
         return shape == node.outputs[0][0] and sum(size is None for size in shape[1:]) <= 1
     return False

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from pytest_kerasequiv.layers.layer_graph import Edge, LayerNode
-from pytest_kerasequiv.layers.rewrites.work import Work, is_keras, mask_edges
+from pytest_kerasequiv.layers.rewrites.work import Work, is_call_of, mask_edges
 
 NAME = "operator"
 MERGES = ("Add", "Subtract", "Multiply", "Maximum", "Minimum")
@@ -27,7 +27,7 @@ def apply(work: Work, index: int) -> None:
 def _as_layer(work: Work, index: int) -> None:
     node = work.nodes[index]
     name = node.kind.removeprefix("ops.")
-    if not is_keras(node, *MERGES, *(f"ops.{merge}" for merge in MERGES), "Concatenate", "ops.Concatenate"):
+    if not is_call_of(node, *MERGES, *(f"ops.{merge}" for merge in MERGES), "Concatenate", "ops.Concatenate"):
         return
     if node.constants or len(node.inputs) < 2 or mask_edges(node) or not _alike(work, node, name):
         return
@@ -50,7 +50,7 @@ def _alike(work: Work, node: LayerNode, name: str) -> bool:
 def _flatten(work: Work, index: int) -> None:
     """Take the inputs of a merge that only this merge reads for its own."""
     node = work.nodes[index]
-    if not is_keras(node, *ASSOCIATIVE) or mask_edges(node) or "dtype" not in node.config:
+    if not is_call_of(node, *ASSOCIATIVE) or mask_edges(node) or "dtype" not in node.config:
         return
     inputs: list[Edge] = []
     inner = [edge.source for edge in node.inputs if _can_be_taken(work, node, edge)]

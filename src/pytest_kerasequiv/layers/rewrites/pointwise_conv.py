@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pytest_kerasequiv.layers.rewrites.work import Work, is_keras, without
+from pytest_kerasequiv.layers.rewrites.work import Work, is_call_of, without
 
 NAME = "convolution of kernel size 1"
 KINDS = ("Conv1D", "Conv2D", "Conv3D")
@@ -23,7 +23,7 @@ AXIS_FREE_INITIALISERS = frozenset(
 def apply(work: Work, index: int) -> None:
     """Write a convolution of kernel size 1 as ``Dense``."""
     node = work.nodes[index]
-    if not is_keras(node, *KINDS) or not _is_pointwise(node.config) or not _ignores_axes(node.config):
+    if not is_call_of(node, *KINDS) or not _is_pointwise(node.config) or not _ignores_axes(node.config):
         return
     kept = without(node.config, *SPATIAL, "filters")
     config = {**kept, "units": node.config["filters"]}

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from pytest_kerasequiv.layers.layer_graph import Edge, LayerNode
-from pytest_kerasequiv.layers.rewrites.work import Work, is_keras
+from pytest_kerasequiv.layers.rewrites.work import Work, is_call_of
 
 NAME = "reshape form"
 
@@ -29,12 +29,12 @@ def apply(work: Work, index: int) -> None:
 def _target(work: Work, node: LayerNode) -> list[int] | None:
     made = node.outputs[0][0][1:] if node.outputs else ()
     given = work.spec(node.inputs[0])[0] if node.inputs else ()
-    if is_keras(node, "Flatten"):
+    if is_call_of(node, "Flatten"):
         plain = node.config.get("data_format") == "channels_last" or len(given) <= 2
         return _static(made) if plain else None
-    if is_keras(node, "Reshape"):
+    if is_call_of(node, "Reshape"):
         return _static(made)
-    if is_keras(node, "ops.Reshape") and _keeps_batch(node, given):
+    if is_call_of(node, "ops.Reshape") and _keeps_batch(node, given):
         return _static(made)
     return None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_kerasequiv.layers.rewrites.work import Work, is_keras, without
+from pytest_kerasequiv.layers.rewrites.work import Work, is_call_of, without
 
 NAME = "RNN cell"
 LAYERS = {"LSTMCell": "LSTM", "GRUCell": "GRU", "SimpleRNNCell": "SimpleRNN"}
@@ -11,7 +11,7 @@ LAYERS = {"LSTMCell": "LSTM", "GRUCell": "GRU", "SimpleRNNCell": "SimpleRNN"}
 def apply(work: Work, index: int) -> None:
     """Write an RNN around a cell as the layer of that cell, if both agree on dtype and trainable."""
     node = work.nodes[index]
-    if not is_keras(node, "RNN") or node.config.get("cell") not in LAYERS:
+    if not is_call_of(node, "RNN") or node.config.get("cell") not in LAYERS:
         return
     if any(node.config.get(f"cell.{name}") != node.config.get(name) for name in ("dtype", "trainable")):
         return

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from pytest_kerasequiv.layers.layer_graph import LayerNode
-from pytest_kerasequiv.layers.rewrites.work import Work, is_keras, without
+from pytest_kerasequiv.layers.rewrites.work import Work, is_call_of, without
 
 NAME = "separable convolution"
 KINDS = {
@@ -22,7 +22,7 @@ SPATIAL = ("kernel_size", "strides", "padding", "dilation_rate", "depth_multipli
 def apply(work: Work, index: int) -> None:
     """Split a separable convolution in two."""
     node = work.nodes[index]
-    if not is_keras(node, *KINDS) or node.config.get("data_format") != "channels_last":
+    if not is_call_of(node, *KINDS) or node.config.get("data_format") != "channels_last":
         return
     depthwise, pointwise = KINDS[node.kind]
     roles = dict(node.variables)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pytest_kerasequiv.layers.rewrites.work import Work, is_keras
+from pytest_kerasequiv.layers.rewrites.work import Work, is_call_of
 
 NAME = "spelled-out argument"
 KINDS = (
@@ -22,7 +22,7 @@ KINDS = (
 def apply(work: Work, index: int) -> None:
     """Count the axes of a layer from the start; a list of one axis is that axis."""
     node = work.nodes[index]
-    if not is_keras(node, *KINDS) or "axis" not in node.config:
+    if not is_call_of(node, *KINDS) or "axis" not in node.config:
         return
     axis = from_start(node.config["axis"], len(work.spec(node.inputs[0])[0]))
     if axis != node.config["axis"]:

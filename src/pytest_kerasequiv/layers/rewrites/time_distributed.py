@@ -6,7 +6,7 @@ hand it on is seen at the layers that read it. Not with an activity regulariser,
 
 from __future__ import annotations
 
-from pytest_kerasequiv.layers.rewrites.work import Work, is_keras
+from pytest_kerasequiv.layers.rewrites.work import Work, is_call_of
 
 NAME = "TimeDistributed(Dense)"
 
@@ -14,7 +14,7 @@ NAME = "TimeDistributed(Dense)"
 def apply(work: Work, index: int) -> None:
     """Write ``TimeDistributed(Dense)`` as ``Dense``."""
     node = work.nodes[index]
-    if not is_keras(node, "TimeDistributed") or node.config.get("layer") != "Dense":
+    if not is_call_of(node, "TimeDistributed") or node.config.get("layer") != "Dense":
         return
     inner = {
         name.removeprefix("layer."): value for name, value in node.config.items() if name.startswith("layer.")

@@ -122,7 +122,7 @@ class Work:
             self._readers[edge.source].add(index)
 
 
-def is_keras(node: LayerNode, *kinds: str) -> bool:
+def is_call_of(node: LayerNode, *kinds: str) -> bool:
     """Tell whether a node is a call of one of these Keras classes, not of a user's class of that name."""
     return node.kind in kinds and not has_code(node)
 

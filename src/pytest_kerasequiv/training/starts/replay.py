@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from tensorflow.python.eager import context
 
 from pytest_kerasequiv.building.sources import Source
-from pytest_kerasequiv.training.starts.reuse import is_keras
+from pytest_kerasequiv.keras_access.origin import is_keras
 from pytest_kerasequiv.weights.variables import values_of, variables_of
 
 

@@ -21,6 +21,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from pytest_kerasequiv.keras_access.origin import is_keras
 from pytest_kerasequiv.keras_access.random_state import seeded
 from pytest_kerasequiv.weights.variables import variables_of
 
@@ -143,12 +144,6 @@ def compiled_parts(model: keras.Model) -> Iterator[tuple[str, Any]]:
         for value in keras.tree.flatten(given.get(what)):
             if value is not None:
                 yield what, value
-
-
-def is_keras(value: Any) -> bool:
-    """Tell whether a class, a function or an object's class is Keras's own."""
-    module = getattr(value, "__module__", None) or type(value).__module__
-    return str(module).startswith(("keras.", "tensorflow."))
 
 
 @contextmanager
