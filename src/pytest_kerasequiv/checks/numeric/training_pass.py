@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pytest_kerasequiv.building.workbench import compiled_for_now, loss_settings
 from pytest_kerasequiv.checks.compiled.in_force import settings_of
 from pytest_kerasequiv.checks.numeric.observing import Observation, Start, alike, observed
@@ -16,6 +19,7 @@ from pytest_kerasequiv.running.differentiating import Pass, differentiate
 from pytest_kerasequiv.running.running import Runner, output_names
 from pytest_kerasequiv.verdict import Finding
 
+Array = NDArray[np.generic]
 T = TypeVar("T")
 
 
@@ -73,17 +77,22 @@ def training_facts(view: TwinView, plan: Plan, first: Pass | None = None) -> dic
     Args:
         view: the model.
         plan: what it was run on.
-        first: the pass on the first probe; by default it is run.
+        first: the pass on the first probe; by default it is run. That it repeats is looked at once.
     """
     start = Start(view.values_for, [plan.probes[0].inputs])
-    first, again = first or _passes(view.runner(), plan, start)[0], _passes(view.runner(), plan, start)[0]
+
+    def once() -> list[Array]:
+        one = _passes(view.runner(), plan, start)[0]
+        return [*one.outputs, one.loss]
+
+    held = None if first is None else [*first.outputs, first.loss]
     return {
         "kind": type(view.model).__name__,
         "has_loss": loss_settings(view.model) is not None,
         "mean_square": plan.loss is None,
         "resting": resting_layers(view.model),
-        "settings": settings_of(view.model),
-        "repeatable": alike((*first.outputs, first.loss), (*again.outputs, again.loss)),
+        "settings": view.once("settings", lambda: settings_of(view.model)),
+        "repeatable": view.once("repeatable", lambda: alike(held or once(), once())),
     }
 
 

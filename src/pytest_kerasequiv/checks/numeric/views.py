@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import keras
@@ -29,6 +29,7 @@ from pytest_kerasequiv.verdict import CheckResult, Finding, Verdict
 from pytest_kerasequiv.weights.variables import share, variables_of
 
 Array = NDArray[np.generic]
+T = TypeVar("T")
 
 
 KEPT_ORACLE = 8_000_000
@@ -75,10 +76,14 @@ class TwinView:
 
     def runner(self) -> Runner:
         """Return a runner of the model itself."""
-        if "runner" not in self._kept:
-            self._kept["runner"] = Runner(self.model, self.values)
-        runner: Runner = self._kept["runner"]
-        return runner
+        return self.once("runner", lambda: Runner(self.model, self.values))
+
+    def once(self, name: str, make: Callable[[], T]) -> T:
+        """Return what ``make`` returns, made when it is first asked for under this name."""
+        if name not in self._kept:
+            self._kept[name] = make()
+        found: T = self._kept[name]
+        return found
 
     def values_for(self, probe: Probe) -> list[Array]:
         """Return the values that a probe is run under."""
@@ -90,18 +95,16 @@ class TwinView:
         Raises:
             NoProbes: it takes nothing that can be generated.
         """
-        if "survey" not in self._kept:
+
+        def look() -> Survey:
             with self.runner().holding():
-                self._kept["survey"] = survey(self.model)
-        found: Survey = self._kept["survey"]
-        return found
+                return survey(self.model)
+
+        return self.once("survey", look)
 
     def labels(self) -> tuple[Label, ...]:
         """Return a label for each of `variables_of` the model."""
-        if "labels" not in self._kept:
-            self._kept["labels"] = _labels(self.model, self.graph)
-        found: tuple[Label, ...] = self._kept["labels"]
-        return found
+        return self.once("labels", lambda: _labels(self.model, self.graph))
 
     @contextmanager
     def exact_runner(self, values: list[Array] | None = None) -> Iterator[Runner]:
@@ -111,9 +114,10 @@ class TwinView:
             Float64Unavailable: there is none, or it fails at what is done with it, as code that names a
                 narrower dtype does in training mode only; then there is none from then on.
         """
-        runner = self._kept.get("exact") or self._build_exact()
-        if sum(value.size for value in self.values) <= KEPT_ORACLE:
-            self._kept["exact"] = runner
+        large = sum(value.size for value in self.values) > KEPT_ORACLE
+        if large:
+            gc.collect()  # models refer to themselves: an earlier twin is there until it is looked for
+        runner = self._build_exact() if large else self.once("exact", self._build_exact)
         try:
             yield runner if values is None else runner.under(values)
         except (Float64Unavailable, InputError):
@@ -126,7 +130,6 @@ class TwinView:
     def _build_exact(self) -> Runner:
         if "unavailable" in self._kept:
             raise Float64Unavailable(self._kept["unavailable"])
-        gc.collect()  # models refer to themselves: an earlier float64 twin is there until it is looked for
         try:
             model = build_float64(self.source, 0, like=self.model)
             runner = Runner(model, self.values, wide=True, drawn_in=self.dtype)
