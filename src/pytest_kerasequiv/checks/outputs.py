@@ -19,9 +19,9 @@ from pytest_kerasequiv.checks.numeric.doubts import doubted
 from pytest_kerasequiv.checks.numeric.inference import InferenceObservation, observe
 from pytest_kerasequiv.checks.numeric.judging import Judged, judge, judge_masks, tolerance_figures
 from pytest_kerasequiv.checks.numeric.observing import Views, no_answer
-from pytest_kerasequiv.checks.numeric.overrides import overridden, override_findings
-from pytest_kerasequiv.checks.numeric.plain_call import plain_call_findings
 from pytest_kerasequiv.checks.numeric.plans import Plan, inference_plan
+from pytest_kerasequiv.checks.numeric.surface_differences import with_surface
+from pytest_kerasequiv.checks.numeric.surface_runs import observe_both
 from pytest_kerasequiv.checks.numeric.views import joint_survey, oracle_refused, unmapped, views_of
 from pytest_kerasequiv.checks.pair import Pair
 from pytest_kerasequiv.checks.registry import Check
@@ -61,7 +61,10 @@ def run(
     reference = observe(views[0], plan)
     candidate = observe(views[1], plan.for_candidate(reference.why_no_oracle))
     result = compare(reference, candidate, pair.variable_map, own=own, rtol=rtol, atol=atol)
-    return explain(pair, result, plan)
+    if result.verdict is not Verdict.EQUIVALENT:
+        return explain(pair, result, plan)
+    surfaces = None if pair.program_match.proved else observe_both(pair, _survey(pair), why)
+    return with_surface(result, (reference, candidate), surfaces, pair.variable_map, (rtol, atol))
 
 
 def _survey(pair: Pair) -> Survey | None:
@@ -168,7 +171,6 @@ def _result(
         found.append(Finding(NAME, None, None, "value", worst.reference, worst.candidate, worst.message()))
     inputs = input_findings(NAME, reference.inputs, candidate.inputs)
     found += [finding for finding in inputs if finding.severity == "difference"]
-    found += plain_call_findings(NAME, reference, candidate, defaults=not found)
     notes = [f for f in inputs if f.severity == "note"] + notes_on(NAME, reference, candidate, judged)
     figures = {
         "probes": len(reference.probes),
@@ -180,12 +182,9 @@ def _result(
     undecided = _undecided(reference, candidate, judged, found)
     if undecided is not None:
         return CheckResult(NAME, Verdict.INCONCLUSIVE, None, (undecided, *notes), figures)
-    not_run = override_findings(NAME, reference.methods, candidate.methods)
     if found:
-        return CheckResult(NAME, Verdict.DIFFERENT, Evidence.MEASURED, (*found, *notes, *not_run), figures)
-    if any(finding.severity == "difference" for finding in not_run):  # what did run is no answer
-        return CheckResult(NAME, Verdict.INCONCLUSIVE, None, (*notes, *not_run), figures)
-    return CheckResult(NAME, Verdict.EQUIVALENT, Evidence.MEASURED, (*notes, *not_run), figures)
+        return CheckResult(NAME, Verdict.DIFFERENT, Evidence.MEASURED, (*found, *notes), figures)
+    return CheckResult(NAME, Verdict.EQUIVALENT, Evidence.MEASURED, tuple(notes), figures)
 
 
 def _undecided(
@@ -228,6 +227,6 @@ CHECK = Check(
     NAME,
     Kind.NUMERIC,
     run=run,
-    beyond_proof=lambda pair: override_findings(NAME, overridden(pair.reference), overridden(pair.candidate)),
+    beyond_proof=lambda _: (),
     next_step="compare the settings of the layer named; if the deviation is acceptable, pass rtol/atol.",
 )

@@ -33,12 +33,6 @@ def training_defaults(model: keras.Model) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def trains_in_plain_calls(model: keras.Model) -> bool:
-    """Tell whether a plain ``model(x)`` may run a layer in another phase than ``predict`` does."""
-    defaults = (_default(type(layer)) for layer in model._flatten_layers())
-    return bool(called_in_training_mode(model)) or any(default is True for default in defaults)
-
-
 def phase(model: keras.Model, *, training: bool) -> dict[str, bool]:
     """Return the ``training`` argument that ``fit`` or ``predict`` passes: none to a ``call`` without it."""
     return {"training": training} if model._call_has_training_arg else {}

@@ -36,12 +36,14 @@ class Traced:
         inputs: what its arguments are called, in their order.
         results: for each output, what it is, and the index of the variable it belongs to or ``None``.
         states: the variables besides the model's that it may use, and their names: of metrics, an optimizer.
+        function: what runs it, on tensors in the order of ``inputs``.
     """
 
     graph: Any
     inputs: Sequence[str]
     results: Sequence[tuple[str, int | None]]
     states: Sequence[tuple[str, Any]] = ()
+    function: Any = None
 
 
 class Assembly:

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from pytest_kerasequiv.building.compiling import compile_settings
 from pytest_kerasequiv.building.workbench import compiled_for_now
@@ -72,7 +71,7 @@ def _batches(model: keras.Model, signature: Any, outputs: Outputs) -> Iterator[d
         spec if target is None else target
         for target, spec in zip(goal.targets, keras.tree.flatten(outputs.specs), strict=True)
     ]
-    yield {"Input": signature, "Target": targets, "Weight": tf.TensorSpec((None,), tf.float32)}
+    yield {"Input": signature, "Target": targets, "Weight": outputs.weights}
     if has_loss:
         yield {"Input": signature}
 

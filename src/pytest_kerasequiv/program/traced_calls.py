@@ -24,6 +24,14 @@ class Outputs:
     specs: Any
     masks: tuple[Any, ...]
 
+    @property
+    def weights(self) -> Any:
+        """Specs of sample weights: one a sample; where steps are masked, Keras takes one a step only."""
+        if not any(self.masks):
+            return tf.TensorSpec((None,), tf.float32)
+        shapes = [(None,) if mask is None else mask.shape for mask in self.masks]
+        return keras.tree.pack_sequence_as(self.specs, [tf.TensorSpec(s, tf.float32) for s in shapes])
+
 
 def trace_inference(model: keras.Model, signature: Any) -> tuple[Traced, Outputs]:
     """Trace a model as ``predict`` and ``evaluate`` call it; returns also what its outputs are."""

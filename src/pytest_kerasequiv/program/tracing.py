@@ -87,11 +87,33 @@ class _Tracing:
             return function
         if entry.kind is Kind.TRAINING:
             return trace_training(self._assembly, signature, self._outputs)
-        if entry.kind is Kind.COMPILED:
-            return trace_loss_and_metrics(self._model, self._outputs)
-        if entry.kind is Kind.STEP:
-            return trace_own_step(self._model, entry.method, signature, self._outputs)
-        return trace_calls(self._model, entry, signature)
+        return _trace_further(self._model, entry, signature, self._outputs)
+
+
+def trace_entry(model: keras.Model, entry: Entry, shapes: Any) -> Traced:
+    """Trace one entry but training alone, to be run.
+
+    Args:
+        model: a built model.
+        entry: the entry.
+        shapes: one of its shapes, or a like structure with settled axes.
+
+    Raises:
+        Exception: whatever the model raises where it cannot be called so.
+    """
+    signature = keras.tree.map_structure(_tensor_spec, shapes)
+    if entry.kind is Kind.CALL:
+        return trace_calls(model, entry, signature)
+    function, outputs = trace_inference(model, signature)
+    return function if entry.kind is Kind.INFERENCE else _trace_further(model, entry, signature, outputs)
+
+
+def _trace_further(model: keras.Model, entry: Entry, signature: Any, outputs: Outputs) -> Traced:
+    if entry.kind is Kind.COMPILED:
+        return trace_loss_and_metrics(model, outputs)
+    if entry.kind is Kind.STEP:
+        return trace_own_step(model, entry.method, signature, outputs)
+    return trace_calls(model, entry, signature)
 
 
 def _subject(entry: Entry) -> str:

@@ -66,7 +66,7 @@ def traced(body: Body, arguments: Mapping[str, Any], states: States = tuple) -> 
     specs = [leaf for flattened in leaves.values() for leaf in flattened if leaf is not None]
     concrete = tf.function(run, autograph=False).get_concrete_function(*specs)
     names = [f"{group} {path}" for group, structure in arguments.items() for path, _ in flat(structure)]
-    return Traced(concrete.graph, names, list(results.labels), list(states()))
+    return Traced(concrete.graph, names, list(results.labels), list(states()), concrete)
 
 
 def named_states(holders: Mapping[str, Sequence[Any]]) -> list[tuple[str, Any]]:

@@ -85,7 +85,7 @@ def trace_loss_and_metrics(model: keras.Model, outputs: Outputs) -> Traced:
         "Output": outputs.specs,
         "Mask": list(outputs.masks),
         "Target": list(goal.targets),
-        "Weight": tf.TensorSpec((None,), tf.float32),
+        "Weight": outputs.weights,
     }
 
     def states() -> list[tuple[str, Any]]:

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,11 +13,7 @@ from pytest_kerasequiv.checks.numeric.observing import Observation, Start, alike
 from pytest_kerasequiv.checks.numeric.overrides import overridden
 from pytest_kerasequiv.checks.numeric.plans import Plan
 from pytest_kerasequiv.checks.numeric.views import TwinView
-from pytest_kerasequiv.layers.fixed_training import (
-    called_in_training_mode,
-    training_defaults,
-    trains_in_plain_calls,
-)
+from pytest_kerasequiv.layers.fixed_training import called_in_training_mode, training_defaults
 from pytest_kerasequiv.running.running import Outcome, Runner, output_names
 from pytest_kerasequiv.surface.probes import Probe
 
@@ -51,9 +46,6 @@ class InferenceObservation(Observation[tuple[ProbeRun, ...]]):
         names: name of each flattened output.
         inputs: the structure of the inputs; ``None`` where the model does not know it.
         outputs: the structure of what it returns, ``None`` in place of tensors.
-        plain: outputs of ``model(x)`` for the probe ``plain_probe``; ``None`` where they are those of
-            inference by construction.
-        plain_probe: index of the smallest probe.
         fixed: layers whose call in a functional model fixes ``training=True``.
         defaults: the user's classes with a default of ``training``.
         methods: code of each overridden method that no numeric check runs.
@@ -63,8 +55,6 @@ class InferenceObservation(Observation[tuple[ProbeRun, ...]]):
     names: tuple[str, ...]
     inputs: Any
     outputs: Any
-    plain: tuple[Array, ...] | None
-    plain_probe: int
     fixed: tuple[str, ...]
     defaults: tuple[str, ...]
     methods: Mapping[str, str]
@@ -75,12 +65,6 @@ class InferenceObservation(Observation[tuple[ProbeRun, ...]]):
         """Paths of the seed states that inference advanced."""
         indices = {index for run in self.computed for index in run.drawn_from}
         return tuple(self.variables[index].path for index in sorted(indices))
-
-    @property
-    def called_plainly(self) -> tuple[Array, ...] | None:
-        """What ``model(x)`` returned for the smallest probe; ``None`` where it was refused."""
-        outcome = self.computed[self.plain_probe].outcome
-        return self.plain if self.plain is not None or outcome is None else outcome.outputs
 
 
 def observe(view: TwinView, plan: Plan) -> InferenceObservation:
@@ -93,8 +77,6 @@ def observe(view: TwinView, plan: Plan) -> InferenceObservation:
     found = observed(view, plan, run)
     runner = view.runner()
     layout = runner.layout
-    sizes = [probe.batch_size for probe in plan.probes]
-    smallest = sizes.index(1) if 1 in sizes else 0
     labelled = [f"{probe.name!r} (batch of {probe.batch_size})" for probe in plan.probes]
     return InferenceObservation(
         **{**found, "probes": tuple(labelled)},
@@ -102,8 +84,6 @@ def observe(view: TwinView, plan: Plan) -> InferenceObservation:
         names=() if runner.sample is None else output_names(view.model, runner.sample),
         inputs=layout.structure if layout.known else None,
         outputs=_structure(runner.sample),
-        plain=_called_plainly(view, plan.probes[smallest]),
-        plain_probe=smallest,
         fixed=called_in_training_mode(view.model),
         defaults=training_defaults(view.model),
         methods=overridden(view.model),
@@ -151,14 +131,3 @@ def _structure(sample: Any) -> Any:
     if isinstance(sample, Mapping):
         return {str(key): _structure(item) for key, item in sample.items()}
     return [_structure(item) for item in sample] if isinstance(sample, list | tuple) else None
-
-
-def _called_plainly(view: TwinView, probe: Probe) -> tuple[Array, ...] | None:
-    """Call ``model(x)``, without a ``training`` argument, where ``predict`` may do another."""
-    if not trains_in_plain_calls(view.model):
-        return None
-    runner = view.runner().under(view.values_for(probe))
-    with runner.holding():
-        runner.reset_all()
-        outputs = runner.model(runner.pack(probe.inputs))
-        return tuple(keras.ops.convert_to_numpy(output) for output in keras.tree.flatten(outputs))

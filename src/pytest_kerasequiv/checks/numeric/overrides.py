@@ -1,8 +1,8 @@
-"""Methods of a user's model class that the checks of numbers never run."""
+"""Methods of a user's model class that were not run: those that loop in Python, and steps that failed."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import keras
@@ -12,19 +12,36 @@ from pytest_kerasequiv.layers.own_code import digest, is_opaque
 from pytest_kerasequiv.surface.entries import LOOPS
 from pytest_kerasequiv.verdict import Finding
 
-STEPS_NOT_RUN = ("predict_step", "test_step", "compute_metrics", "get_metrics_result", "reset_metrics")
+STEPS = {
+    "predict_step": "predict_step",
+    "test_step": "test_step",
+    "compute_metrics": "test_step",
+    "get_metrics_result": "test_step",
+    "reset_metrics": "reset_metrics",
+}
+"""Method -> the entry of the surface that runs it."""
 
-NOT_RUN = (*LOOPS, *STEPS_NOT_RUN)
-"""Methods of Model that a class may override, and that outputs, gradients and updates do not depend on."""
+NOT_RUN = (*LOOPS, *STEPS)
+"""Methods of Model that a class may override, and that inference, gradients and updates do not depend on."""
 
 
 def overridden(model: keras.Model) -> dict[str, str]:
-    """Return, for each such method that a model's class overrides, a digest of its code and of its bases'."""
-    return {name: code for name in NOT_RUN if (code := _code(type(model), name)) is not None}
+    """Return, for each such method that a model's class overrides, a digest of what it does.
+
+    That is its code and that of its bases, and the plain values that the model holds.
+    """
+    values = _values(model)
+    return {name: f"{code} {values}" for name in NOT_RUN if (code := _code(type(model), name)) is not None}
+
+
+def _values(model: keras.Model) -> str:
+    plain = (bool, int, float, str, tuple)
+    held = {k: v for k, v in vars(model).items() if not k.startswith("_") and isinstance(v, plain)}
+    return digest({name: value for name, value in held.items() if name not in {"name", "built"}})
 
 
 def override_findings(
-    check: str, reference: Mapping[str, str], candidate: Mapping[str, str]
+    check: str, reference: Mapping[str, str], candidate: Mapping[str, str], ran: Collection[str] = ()
 ) -> list[Finding]:
     """Return a finding for each such method that only one side overrides, or with other code.
 
@@ -35,8 +52,9 @@ def override_findings(
         check: name of the check on whose behalf.
         reference: what `overridden` returned for the reference.
         candidate: the same for the candidate.
+        ran: the entries of the surface that ran on both sides.
     """
-    names = [name for name in NOT_RUN if name in {*reference, *candidate}]
+    names = [n for n in NOT_RUN if n in {*reference, *candidate} and STEPS.get(n) not in ran]
     return [_finding(check, name, reference.get(name), candidate.get(name)) for name in names]
 
 
@@ -50,7 +68,7 @@ def _finding(check: str, name: str, ours: str | None, theirs: str | None) -> Fin
     elif ours == theirs:
         message = f"{name} is overridden by the same code on both sides; it was not run"
     else:
-        message = f"{name} differs: both sides override it, with other code; it was not run"
+        message = f"{name} differs: both sides override it, with other code or values; it was not run"
         return Finding(check, None, None, name, ours, theirs, message)
     return Finding(check, None, None, name, ours, theirs, message, "note")
 

@@ -1,0 +1,149 @@
+"""Comparing what two models did in each entry of their surface."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from pytest_kerasequiv.checks.numeric.doubts import doubted
+from pytest_kerasequiv.checks.numeric.inference import InferenceObservation
+from pytest_kerasequiv.checks.numeric.judging import Judged, judge
+from pytest_kerasequiv.checks.numeric.observing import Views
+from pytest_kerasequiv.checks.numeric.overrides import STEPS, override_findings
+from pytest_kerasequiv.checks.numeric.plain_call import with_cause
+from pytest_kerasequiv.checks.numeric.surface_runs import EntryRun, SurfaceObservation
+from pytest_kerasequiv.checks.numeric.tensors import Tensor
+from pytest_kerasequiv.correspondence.variable_map import VariableMap
+from pytest_kerasequiv.verdict import CheckResult, Finding, Verdict
+
+
+def with_surface(
+    result: CheckResult,
+    sides: tuple[InferenceObservation, InferenceObservation],
+    surfaces: tuple[SurfaceObservation, SurfaceObservation] | None,
+    variables: VariableMap,
+    given: tuple[float | None, float | None],
+) -> CheckResult:
+    """Add what differs in the rest of the surface to a result that is EQUIVALENT so far.
+
+    Args:
+        result: what came of inference.
+        sides: the observations of inference.
+        surfaces: those of the other entries; ``None`` where there are none, or the programs are the same.
+        variables: how the variables correspond.
+        given: rtol and atol of the user.
+    """
+    found: list[Finding] = []
+    if surfaces is not None:
+        found = surface_findings(result.name, *surfaces, variables, given)
+        found = [with_cause(one, *sides) if one.field == "plain call" else one for one in found]
+    ran = STEPS if surfaces is None else ran_on_both(*surfaces)
+    not_run = override_findings(result.name, sides[0].methods, sides[1].methods, ran)
+    differences = [finding for finding in found if finding.severity == "difference"]
+    notes = [finding for finding in found if finding.severity == "note"]
+    findings = (*differences, *result.findings, *notes, *not_run)
+    if differences:
+        result = replace(result, verdict=Verdict.DIFFERENT, findings=findings)
+        return doubted(result, variables, [finding for finding in differences if finding.field == "training"])
+    if any(finding.severity == "difference" for finding in not_run):  # what did run is no answer
+        return replace(result, verdict=Verdict.INCONCLUSIVE, evidence=None, findings=findings)
+    return replace(result, findings=findings)
+
+
+def surface_findings(
+    check: str,
+    reference: SurfaceObservation,
+    candidate: SurfaceObservation,
+    variables: VariableMap,
+    given: tuple[float | None, float | None],
+) -> list[Finding]:
+    """Return the first difference of each entry, and a note for each that could not be run.
+
+    Args:
+        check: name of the check on whose behalf.
+        reference: what the reference did.
+        candidate: what the candidate did.
+        variables: how their variables correspond.
+        given: rtol and atol of the user.
+    """
+    found: list[Finding] = []
+    views = Views.of(reference, candidate)
+    comparison = _Comparison(check, reference.dtype, variables, given)
+    for place, name in enumerate(reference.probes):
+        runs = views.map(lambda every, k=place: every[k])  # type: ignore[misc]
+        if runs.reference.error is not None or runs.candidate.error is not None:
+            found += _refused(check, name, runs, tentative=reference.tentative[place])
+        else:
+            found += comparison.differing(name, runs)
+    return found
+
+
+def _refused(check: str, name: str, runs: Views[EntryRun], *, tentative: bool) -> Iterator[Finding]:
+    """Yield what is to be said of an entry that a side refuses: one that it need not take is a note."""
+    errors = runs.reference.error, runs.candidate.error
+    if tentative and all(error is not None for error in errors):
+        return
+    if all(error is not None for error in errors):
+        message = f"{name!r} could not be run on either side: {errors[0]}"
+        yield Finding(check, None, None, name, *errors, message, "note")
+        return
+    side, error = ("reference", errors[0]) if errors[0] else ("candidate", errors[1])
+    message = f"only the {side} refuses {name!r}: {error}"
+    yield Finding(check, None, None, name, *errors, message, "note" if tentative else "difference")
+
+
+@dataclass(frozen=True)
+class _Comparison:
+    """What the runs of all entries are compared with."""
+
+    check: str
+    dtype: str
+    variables: VariableMap
+    given: tuple[float | None, float | None]
+
+    def differing(self, name: str, runs: Views[EntryRun]) -> Iterator[Finding]:
+        """Yield the worst difference between two runs of an entry."""
+        ours, theirs = ({what for what in run.results if not what.startswith("mask")} for run in runs[:2])
+        for side, more in (("reference", ours - theirs), ("candidate", theirs - ours)):
+            if more:
+                message = f"in {name!r} only the {side} returns {', '.join(sorted(more))}"
+                yield Finding(self.check, None, None, name, sorted(ours), sorted(theirs), message)
+                return
+        tensors = [*self._results(name, runs), *self._states(name, runs)]
+        for what, arrays in tensors:
+            shapes = np.shape(arrays[0]), np.shape(arrays[1])
+            if shapes[0] != shapes[1]:
+                message = f"{what} has another shape: {shapes[0]} against {shapes[1]}"
+                yield Finding(self.check, None, None, name, *shapes, message)
+                return
+        judged = [self._judged(what, arrays) for what, arrays in tensors]
+        worst = max(judged, key=lambda one: (not one.agrees, one.used), default=None)
+        if worst is not None and not worst.agrees:
+            yield Finding(self.check, None, None, name, worst.reference, worst.candidate, worst.message())
+
+    def _judged(self, what: str, arrays: Views[Any]) -> Judged:
+        return judge(what, 0, arrays, self.dtype, rtol=self.given[0], atol=self.given[1])
+
+    def _results(self, name: str, runs: Views[EntryRun]) -> Iterator[tuple[str, Views[Any]]]:
+        for what in runs.reference.results.keys() & runs.candidate.results.keys():
+            yield f"{what} in {name!r}", runs.map(lambda run, w=what: run.results.get(w))  # type: ignore[misc]
+
+    def _states(self, name: str, runs: Views[EntryRun]) -> Iterator[tuple[str, Views[Any]]]:
+        for one, other in self.variables.pairs:
+            if one in runs.reference.variables and other in runs.candidate.variables:
+                arrays = runs.map(
+                    lambda run, k=one: run.variables.get(k),  # type: ignore[misc]
+                    lambda run, k=other: run.variables.get(k),  # type: ignore[misc]
+                )
+                tensor = Tensor.of(f"variable {one} after {name!r}", (None, None, "value"), arrays)
+                if tensor.shape_finding(self.check, name) is None:  # else a rewrite turns it over
+                    yield tensor.what, tensor.views
+
+
+def ran_on_both(reference: SurfaceObservation, candidate: SurfaceObservation) -> set[str]:
+    """Return the names of the entries that ran on both sides."""
+    both = zip(reference.probes, reference.computed, candidate.computed, strict=True)
+    return {name for name, ours, theirs in both if ours.error is None and theirs.error is None}

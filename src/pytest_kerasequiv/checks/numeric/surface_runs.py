@@ -1,0 +1,283 @@
+"""Running what of a model's surface is no plain inference or training: each such entry once, on one batch.
+
+An entry is run as `pytest_kerasequiv.program` traces it, so that both look at the same.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from pytest_kerasequiv.building.specs import Spec
+from pytest_kerasequiv.checks.numeric.observing import Observation, Start, observed
+from pytest_kerasequiv.checks.numeric.plans import Plan
+from pytest_kerasequiv.checks.numeric.views import TwinView, views_of
+from pytest_kerasequiv.checks.pair import Pair
+from pytest_kerasequiv.errors import said
+from pytest_kerasequiv.keras_access.constants import constants_changed
+from pytest_kerasequiv.program import Program
+from pytest_kerasequiv.program.assembling import Traced
+from pytest_kerasequiv.program.nodes import RESULT
+from pytest_kerasequiv.program.tracing import trace_entry
+from pytest_kerasequiv.running.input_layout import InputSpec
+from pytest_kerasequiv.running.running import Runner
+from pytest_kerasequiv.running.sketch import sketch
+from pytest_kerasequiv.surface.entries import Entry, Kind, entries_of
+from pytest_kerasequiv.surface.probes import Probe, Survey, training_batch
+from pytest_kerasequiv.weights.variables import peek, variables_of
+
+Array = NDArray[np.generic]
+
+ROWS = 4
+"""Samples in the batch that an entry is run on."""
+
+LARGEST_KEPT = 4_096
+"""Most elements of a variable that is kept whole."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """An entry, the shapes it is run at, and the names of the arrays that its probe holds, in their order."""
+
+    entry: Entry
+    shapes: Any
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class EntryRun:
+    """What came of an entry.
+
+    Attributes:
+        results: what each result is -> its value.
+        variables: index of each variable that it may change -> its new value.
+        error: why it was refused.
+    """
+
+    results: Mapping[str, Array] = field(default_factory=dict)
+    variables: Mapping[int, Array] = field(default_factory=dict)
+    error: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SurfaceObservation(Observation[tuple[EntryRun, ...]]):
+    """What one model did in each entry; ``probes`` are their names, ``tentative`` those it may refuse."""
+
+    tentative: tuple[bool, ...]
+
+
+def observe(view: TwinView, plan: Plan, cases: Sequence[Case]) -> SurfaceObservation:
+    """Run one model in the entries of a plan; it is left as it was."""
+
+    def run(runner: Runner, starts: Sequence[Start]) -> list[tuple[EntryRun, ...]]:
+        with runner.holding():
+            return [
+                tuple(
+                    _run(start.under(runner, probe), case, batch)
+                    for case, probe, batch in zip(cases, plan.probes, start.batches, strict=True)
+                )
+                for start in starts
+            ]
+
+    tentative = tuple(case.entry.tentative for case in cases)
+    return SurfaceObservation(**observed(view, plan, run), tentative=tentative)
+
+
+def observe_both(
+    pair: Pair, found: Survey | None, why_no_oracle: str | None
+) -> tuple[SurfaceObservation, SurfaceObservation] | None:
+    """Run the entries that are no plain inference or training; ``None`` where there are none.
+
+    Args:
+        pair: the twins.
+        found: what they take; ``None`` where no inputs can be drawn.
+        why_no_oracle: why no float64 twin is run, if none is.
+    """
+    programs = pair.reference_program, pair.candidate_program
+    entries = further_entries(pair.reference, pair.candidate, programs)
+    if found is None or not entries:
+        return None
+    views = views_of(pair)
+    plan, cases = surface_plan(views[0], found, entries, seed=pair.seed, why_no_oracle=why_no_oracle)
+    reference = observe(views[0], plan, cases)
+    return reference, observe(views[1], plan.for_candidate(reference.why_no_oracle), cases)
+
+
+def surface_plan(
+    view: TwinView, found: Survey, entries: Sequence[Entry], **settings: Any
+) -> tuple[Plan, list[Case]]:
+    """Return what to run entries on: inputs at the first shapes that the reference takes, and its outputs.
+
+    Args:
+        view: the reference.
+        found: what it takes.
+        entries: the entries to run.
+        settings: further fields of the plan.
+    """
+    cases, probes = [], []
+    with view.runner().holding():
+        for entry in entries:
+            for shapes in entry.shapes:
+                settled = _settled(shapes, found)
+                given = _given(view.runner(), entry, settled, found, settings.get("seed", 0))
+                if given is not None:
+                    cases.append(Case(entry, settled, tuple(given)))
+                    probes.append(Probe(entry.name, tuple(given.values())))
+                    break
+    return Plan(probes=tuple(probes), **settings), cases
+
+
+def _settled(shapes: Any, found: Survey) -> Any:
+    """Settle the axes that are left open as the survey has them."""
+    known = iter(found.layout.specs)
+
+    def settle(spec: Spec | None) -> Spec | None:
+        sized = next(known)
+        if spec is None:
+            return None
+        axes = zip(spec.shape, sized.shape, strict=True)
+        return replace(spec, shape=tuple(size if own is None else own for own, size in axes))
+
+    flat = [settle(spec) for spec in keras.tree.flatten(shapes)]
+    return keras.tree.pack_sequence_as(shapes, flat)
+
+
+def _given(runner: Runner, entry: Entry, shapes: Any, found: Survey, seed: int) -> dict[str, Array] | None:
+    """Draw the inputs of an entry; ``None`` where the reference takes no such shapes."""
+    paths = ["/".join(map(str, path)) or "0" for path, _ in keras.tree.flatten_with_path(shapes)]
+    specs = [
+        None if spec is None else InputSpec(known.name, spec.shape, known.dtype)
+        for spec, known in zip(keras.tree.flatten(shapes), found.layout.specs, strict=True)
+    ]
+    full = tuple(
+        known if spec is None else spec for spec, known in zip(specs, found.layout.specs, strict=True)
+    )
+    sized = replace(found, layout=replace(found.layout, specs=full))
+    drawn = training_batch(sized, seed, size=ROWS).inputs
+    given = {
+        f"Input {path}": array
+        for path, spec, array in zip(paths, specs, drawn, strict=True)
+        if spec is not None
+    }
+    other = training_batch(sized, seed + 1, size=ROWS).inputs[0]
+    given |= {f"Argument {name} 0": other for name, _ in entry.arguments}
+    if None in specs:
+        return given
+    try:
+        runner.reset_all()
+        outputs = runner.infer(drawn).outputs
+    except Exception:  # of other shapes the next may do
+        return None
+    named = keras.tree.flatten_with_path(runner.sample)
+    return given | {
+        f"Output {'/'.join(map(str, path)) or '0'}": output
+        for (path, _), output in zip(named, outputs, strict=True)
+    }
+
+
+def _run(runner: Runner, case: Case, arrays: Sequence[Array]) -> EntryRun:
+    """Trace an entry and run it on the given arrays, from the given values."""
+    given = dict(zip(case.names, arrays, strict=True))
+    changed = nullcontext() if runner.change is None else constants_changed(runner.change)
+    try:
+        runner.reset_all()
+        with changed:
+            traced = trace_entry(runner.model, case.entry, _of_width(case.shapes, wide=runner.wide))
+        results = traced.function(*_arguments(traced, given))
+        return EntryRun(_named(traced, results), _variables(runner, case.entry))
+    except Exception as error:  # what one side refuses is compared too
+        return EntryRun(error=f"{type(error).__name__}: {said(error)}")
+
+
+def _of_width(shapes: Any, *, wide: bool) -> Any:
+    """Return the shapes with floats in float64 where the model computes in that."""
+
+    def widened(spec: Spec | None) -> Spec | None:
+        return (
+            replace(spec, dtype="float64")
+            if spec is not None and "float" in (spec.dtype or "float")
+            else spec
+        )
+
+    return keras.tree.map_structure(widened, shapes) if wide else shapes
+
+
+def _arguments(traced: Traced, given: Mapping[str, Array]) -> Iterator[tf.Tensor]:
+    """Yield what the function takes: what is given, and drawn for the rest, alike for all models."""
+    outputs = [array for name, array in given.items() if name.startswith("Output ")]
+    captured = len(traced.graph.captures)
+    placeholders = traced.graph.inputs[: len(traced.graph.inputs) - captured]
+    for name, placeholder in zip(traced.inputs, placeholders, strict=True):
+        dtype = placeholder.dtype
+        array = given.get(name)
+        if array is None or (array.dtype.kind == "f") != dtype.is_floating:
+            array = _drawn(name, placeholder, given, outputs)
+        yield tf.cast(tf.constant(array), dtype) if array.dtype.kind in "biuf" else tf.constant(array)
+
+
+def _drawn(name: str, placeholder: Any, given: Mapping[str, Array], outputs: Sequence[Array]) -> Array:
+    """Draw a target (classes, or numbers with -1, 0 and 1 among them), sample weights, or a mask."""
+    rng = np.random.default_rng(zlib.crc32(name.encode()))
+    group, _, place = name.rpartition(" ")
+    first = next(iter(given.values()))
+    like = outputs[int(place)] if group == "Target" else given.get(f"Output {place}", first)
+    shape = like.shape[: placeholder.shape.rank]
+    if group == "Weight":
+        return np.linspace(0.0, 2.0, math.prod(shape)).reshape(shape)
+    if placeholder.dtype.is_bool:
+        return np.asarray(rng.random(shape) < 0.7)
+    if placeholder.dtype.is_integer:
+        return rng.integers(0, max(like.shape[-1], 2), shape)
+    drawn = rng.random(shape)
+    return np.where(drawn < 0.3, np.floor(10 * drawn) - 1, drawn)
+
+
+def _named(traced: Traced, results: Sequence[Any]) -> dict[str, Array]:
+    """Name the results; those of one name (losses that layers add) are summed, their order being free."""
+    found: dict[str, Array] = {}
+    for (label, variable), result in zip(traced.results, results, strict=True):
+        array = np.asarray(result)
+        name = label if variable is None else f"{label} {variable}"
+        found[name] = found[name] + array if name in found else array
+    return found
+
+
+def _variables(runner: Runner, entry: Entry) -> dict[int, Array]:
+    """Return what an entry left in the variables that it may change: a step in all, a call in its state."""
+    return {
+        index: sketch(peek(variable), LARGEST_KEPT)
+        for index, variable in enumerate(variables_of(runner.model))
+        if not runner.is_seed(index) and (entry.kind is Kind.STEP or not variable.trainable)
+    }
+
+
+def further_entries(
+    reference: keras.Model, candidate: keras.Model, programs: Sequence[Program]
+) -> list[Entry]:
+    """Return the entries of either model that are no plain inference or training, each once.
+
+    Inference is among them where it adds losses, which only ``evaluate`` shows; the compiled loss and metrics
+    where both are compiled.
+    """
+    adds = any(
+        node.op == f"{RESULT}added loss in inference" for program in programs for node in program.nodes
+    )
+    compiled = reference.compiled and candidate.compiled
+    wanted = {
+        Kind.TRAINING: False,
+        Kind.INFERENCE: adds,
+        Kind.COMPILED: compiled,
+        Kind.CALL: True,
+        Kind.STEP: True,
+    }
+    every = {entry.name: entry for model in (candidate, reference) for entry in entries_of(model)}
+    return [entry for entry in every.values() if wanted[entry.kind]]

@@ -1,0 +1,64 @@
+"""Every entry of the surface is run: numbers show what parts in one entry alone."""
+
+import keras
+import pytest
+from keras import layers, ops
+from tests.common.surfaces import MEMBERS, dense, functional
+
+from pytest_kerasequiv import Evidence, Twins, Verdict, compare
+from pytest_kerasequiv.checks import outputs
+from pytest_kerasequiv.checks.pair import Pair
+
+
+@pytest.mark.parametrize(("name", "build"), [(name, build) for name, (build, _) in MEMBERS.items()])
+def test_what_parts_in_one_entry_is_different(name, build):
+    result = outputs.run(Pair(Twins(lambda: build(1), lambda: build(2))))
+    assert result.verdict is Verdict.DIFFERENT, result.findings
+
+
+class Renamed(layers.Layer):
+    """Computes what Dense does, by other operations, so that nothing is proved."""
+
+    def __init__(self):
+        super().__init__()
+        self.dense = layers.Dense(3)
+
+    def call(self, x, training=None):
+        return ops.stack(ops.unstack(self.dense(x), axis=1), axis=1)
+
+
+@pytest.mark.parametrize("shape", [(4,), (None, 4)])
+def test_a_rewrite_agrees_in_every_entry(shape):
+    report = compare(
+        lambda: functional(Renamed(), shape) if len(shape) == 1 else functional(layers.Dense(3), shape),
+        lambda: functional(layers.Dense(3), shape),
+        compile={"optimizer": "sgd", "loss": "mse", "metrics": ["mae"]},
+    )
+    assert report.verdict is Verdict.EQUIVALENT
+
+
+class Tracked(keras.Model):
+    """Scales what its step returns by operations that differ, not in what they compute."""
+
+    def test_step(self, data):
+        logs = super().test_step(data)
+        return {
+            name: value * self.factor + (0 if self.factor == 1 else -value) for name, value in logs.items()
+        }
+
+
+def test_an_own_step_that_computes_the_same_agrees():
+    report = compare(
+        lambda: dense(Tracked, loss="mse", factor=1.0), lambda: dense(Tracked, loss="mse", factor=2.0)
+    )
+    assert report.verdict is not Verdict.DIFFERENT
+    assert report["outputs"].evidence is Evidence.MEASURED
+
+
+def test_the_models_are_left_as_they_were():
+    build, _ = MEMBERS["gradients scaled by an attribute"]
+    pair = Pair(Twins(lambda: build(1), lambda: build(2)))
+    before = [variable.numpy().copy() for variable in pair.reference.variables]
+    outputs.run(pair)
+    assert all((old == new.numpy()).all() for old, new in zip(before, pair.reference.variables, strict=True))
+    assert pair.reference.optimizer.iterations.numpy() == 0
