@@ -152,12 +152,6 @@ def own_optimizer(*, factor=1.0, minus=False, base=SGD):
             "at is 100 in the reference and 10000 in the candidate",
         ),
         (
-            SGD(schedule(9, told=1)),
-            SGD(schedule(9, told=2)),
-            "optimizer.learning_rate",
-            "_told is 1 in the reference and 2 in the candidate",
-        ),
-        (
             SGD(Warm(schedule(100))),
             SGD(Warm(schedule(10_000))),
             "optimizer.learning_rate",
@@ -192,7 +186,7 @@ def test_own_schedules_and_optimizers_are_known_by_their_code(ours, theirs, fiel
 
 
 def test_an_own_class_that_is_called_as_one_of_keras_is_told_apart():
-    own = type("SGD", (SGD,), {"__module__": "mine"})
+    own = type("SGD", (SGD,), {"__module__": "mine", "update_step": lambda *_: None})
     found, messages = compared(one(own()), one(SGD()))
     assert ("optimizer.code", "difference") in found
     assert "your own code in the reference and Keras's in the candidate" in " ".join(messages)
