@@ -231,6 +231,7 @@ def compare(
     input_shape: Any = None,
     compile: Any = None,  # noqa: A002 - named after Model.compile
     weights: Literal["auto", "copy", "own"] = "auto",
+    batch: Any = None,
     name: str | None = None,
 ) -> Report:
     """Compare two models and return the report.
@@ -250,13 +251,14 @@ def compare(
         input_shape: as `Twins` takes it.
         compile: as `Twins` takes it.
         weights: as `Twins` takes it.
+        batch: as `Twins` takes it.
         name: name of the pair in reports.
 
     Raises:
         InputError: an argument cannot be used, or an entry of ``accept`` meets nothing.
 
     """
-    of_twins = {"input_shape": input_shape, "compile": compile, "name": name}
+    of_twins = {"input_shape": input_shape, "compile": compile, "batch": batch, "name": name}
     given = {key: value for key, value in of_twins.items() if value is not None}
     if weights != "auto":
         given["weights"] = weights
@@ -290,6 +292,7 @@ def assert_equivalent(
     input_shape: Any = None,
     compile: Any = None,  # noqa: A002 - named after Model.compile
     weights: Literal["auto", "copy", "own"] = "auto",
+    batch: Any = None,
     name: str | None = None,
 ) -> Report:
     """Compare two models as `compare` does, and return the report.
@@ -313,6 +316,7 @@ def assert_equivalent(
         input_shape=input_shape,
         compile=compile,
         weights=weights,
+        batch=batch,
         name=name,
     )
     if report.verdict is not Verdict.EQUIVALENT:

@@ -50,7 +50,7 @@ def compile_fresh(model: keras.Model, settings: Mapping[str, Any], like: keras.M
     _refuse_unknown_names(settings)
     copies = {name: fresh_settings(value, f"compile[{name!r}]") for name, value in settings.items()}
     listed = _listed_positions(model, model if like is None else like, settings.get("optimizer"))
-    recorded = own_compile(model) and model.compiled and settings.keys() <= _arguments_of(keras.Model.compile)
+    recorded = own_compile(model) and settings.keys() <= _arguments_of(keras.Model.compile)
     try:
         if recorded:
             _compile_again(model, copies)

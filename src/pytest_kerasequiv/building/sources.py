@@ -14,6 +14,7 @@ from typing import Any, Literal
 import keras
 
 from pytest_kerasequiv.building import locate
+from pytest_kerasequiv.building.batches import Batch, hold_batch
 from pytest_kerasequiv.building.compiling import compile_fresh, compile_settings
 from pytest_kerasequiv.building.derive import derive
 from pytest_kerasequiv.building.makers import FromFile, FromImport, Maker, is_model, maker_of
@@ -57,6 +58,7 @@ class Source:
         example: what the user's own inputs tell of dtypes that nothing else tells.
         learned: what preprocessing layers of the other side have learned by ``adapt``, and the numbers of the
             layers that take it on.
+        batch: a batch for the model's own training step.
         brought: what its models share, made outside the builder.
     """
 
@@ -68,6 +70,7 @@ class Source:
     compile: Mapping[str, Any] | None = None
     example: Specs | None = None
     learned: tuple[tuple[int, Adapted], ...] = ()
+    batch: Batch | None = None
     brought: Brought = field(default_factory=Brought, compare=False, repr=False)
 
     def build(self, seed: int | None = None) -> keras.Model:
@@ -145,6 +148,7 @@ class Source:
                 keep_start(model)
         if self.compile is not None:
             compile_fresh(model, self.compile)
+        hold_batch(model, self.batch)
         return model
 
     def _built(self, *, as_given: bool) -> keras.Model:
@@ -277,7 +281,12 @@ def _named(given: str | os.PathLike[str], argument: str, compile: Mapping[str, A
 def derived_source(base: Source) -> Source:
     """Return the source of the other-API twin of ``base``."""
     return Source(
-        "candidate", f"{base.label} in the other API", base.kind, Derived(base), compile=base.compile
+        "candidate",
+        f"{base.label} in the other API",
+        base.kind,
+        Derived(base),
+        compile=base.compile,
+        batch=base.batch,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import keras
 
 from pytest_kerasequiv import arguments
+from pytest_kerasequiv.building.batches import check_batch
 from pytest_kerasequiv.building.compiling import check_compile
 from pytest_kerasequiv.building.makers import FromFile, FromModel
 from pytest_kerasequiv.building.sources import MissingShapeError, Source, derived_source, source_of
@@ -52,6 +53,9 @@ class Twins:
         weights: ``"copy"`` carries the reference's weights to the candidate, ``"own"`` compares both with the
             weights they came with, ``"auto"`` is ``"own"`` where a file is involved and no builder is, else
             ``"copy"``.
+        batch: what the models' own ``train_step`` takes where it is no ``(x, y)`` of the model's inputs and
+            targets like its outputs, such as ``{"image": x, "target": y}``; or a function without arguments
+            that returns it, called once. Every step of ``updates`` is made with it.
         name: name of the pair in reports.
 
     Attributes:
@@ -74,9 +78,11 @@ class Twins:
         input_shape: Any = None,
         compile: Any = None,  # noqa: A002 - named after Model.compile
         weights: Literal["auto", "copy", "own"] = "auto",
+        batch: Any = None,
         name: str | None = None,
     ) -> None:
         __tracebackhide__ = True
+        self._batch = check_batch(batch)
         settings = check_compile(compile)
         self._specs = parse_input_shape(input_shape)
         self._example: Specs | None = None
@@ -193,7 +199,7 @@ class Twins:
         return _built_or_none(self._with_shape(self._given_candidate))
 
     def _with_shape(self, source: Source) -> Source:
-        return replace(source, specs=self._specs, example=self._example)
+        return replace(source, specs=self._specs, example=self._example, batch=self._batch)
 
     def _default_name(self) -> str:
         if self.derived:

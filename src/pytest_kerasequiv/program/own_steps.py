@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from pytest_kerasequiv.building.batches import given_batch
 from pytest_kerasequiv.building.compiling import compile_settings
 from pytest_kerasequiv.building.workbench import compiled_for_now
 from pytest_kerasequiv.errors import InputError
@@ -63,6 +64,10 @@ def _first_that_traces(model: keras.Model, method: str, signature: Any, outputs:
 
 
 def _batches(model: keras.Model, signature: Any, outputs: Outputs) -> Iterator[dict[str, Any]]:
+    own = given_batch(model)
+    if own is not None:
+        yield {"Batch": keras.tree.map_structure(_spec_of_rows, own)}
+        return
     has_loss = model._compile_loss is not None
     if not has_loss:
         yield {"Input": signature}
@@ -74,6 +79,10 @@ def _batches(model: keras.Model, signature: Any, outputs: Outputs) -> Iterator[d
     yield {"Input": signature, "Target": targets, "Weight": outputs.weights}
     if has_loss:
         yield {"Input": signature}
+
+
+def _spec_of_rows(array: Any) -> tf.TensorSpec:
+    return tf.TensorSpec((None, *array.shape[1:]), array.dtype if array.dtype != object else tf.string)
 
 
 def _body(model: keras.Model, method: str, outputs: Outputs) -> Body:
@@ -89,6 +98,8 @@ def _body(model: keras.Model, method: str, outputs: Outputs) -> Body:
 
 def _as_fit_passes_it(given: Mapping[str, Any], outputs: Outputs) -> list[Any]:
     """Return the arguments of the step, call by call: without sample weights, then with them."""
+    if "Batch" in given:
+        return [given["Batch"]]
     x = given["Input"]
     if "Target" not in given:
         return [(x,) if isinstance(x, list | tuple) else x]

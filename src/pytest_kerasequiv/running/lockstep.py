@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from pytest_kerasequiv.building.batches import given_batch
 from pytest_kerasequiv.building.compiling import fresh_settings
 from pytest_kerasequiv.running.differentiating import run_pass
 from pytest_kerasequiv.running.running import Runner
@@ -171,13 +172,24 @@ def _batch_maker(
         packed = runner.pack(inputs)
         return (packed,) if isinstance(packed, list | tuple) else packed
 
+    given = given_batch(runner.model)
+    if given is not None:
+        tensors = keras.tree.map_structure(tf.convert_to_tensor, given)
+        return lambda *_: tensors
     if _has_loss(runner.model):
         return with_targets
-    try:
-        step(alone(inputs, targets))
-    except Exception:  # a step that needs targets says so in its own way
-        return with_targets
-    return alone
+    refusal: Exception | None = None
+    for batch in (alone, with_targets):
+        try:
+            step(batch(inputs, targets))
+        except Exception as error:  # a step that takes other batches says so in its own way
+            refusal = refusal or error
+        else:
+            return batch
+    raise RuntimeError(
+        f"{type(runner.model).__name__}.train_step takes neither generated inputs nor these with targets "
+        f"({refusal}); pass batch=, a batch as it takes one, or a function that returns such a batch"
+    ) from refusal
 
 
 def _compact(values: Array) -> Array:

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from pytest_kerasequiv.building.compiling import compile_settings
+from pytest_kerasequiv.building.compiling import compile_settings, own_compile
 from pytest_kerasequiv.building.workbench import loss_settings
 from pytest_kerasequiv.checks.numeric.views import TwinView
 from pytest_kerasequiv.errors import InputError
@@ -62,7 +62,9 @@ class Plan:
 
     def compile_for(self, model: keras.Model) -> Mapping[str, Any] | None:
         """Return what to compile a model with to train it."""
-        return None if self.compile is None else trainable_settings(model) or self.compile
+        own = trainable_settings(model)
+        lent = None if own_compile(model) else self.compile  # what a compile of its own sets cannot be lent
+        return None if self.compile is None else own or lent
 
     def first(self, count: int) -> Plan:
         """Return the plan with its first probes only."""
