@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from pytest_kerasequiv.building.batches import given_batch
 from pytest_kerasequiv.building.compiling import compile_settings
