@@ -11,6 +11,7 @@ from pytest_kerasequiv.checks.blame.wording import explaining
 from pytest_kerasequiv.checks.compiled.in_force import compare_settings
 from pytest_kerasequiv.checks.numeric.doubts import doubted
 from pytest_kerasequiv.checks.numeric.judging import Judged, judge, tolerance_figures
+from pytest_kerasequiv.checks.numeric.laws import equal_in_law
 from pytest_kerasequiv.checks.numeric.observing import no_answer
 from pytest_kerasequiv.checks.numeric.plans import Plan, training_plan
 from pytest_kerasequiv.checks.numeric.tensors import one_sided, pass_tensors, shortened, zero_share
@@ -48,7 +49,8 @@ def run(pair: Pair, *, rtol: float | None = None, atol: float | None = None) -> 
         candidate = observe(views[1], plan.for_candidate(reference.why_no_oracle))
     except Exception as error:
         return other_shapes(pair, NAME, plan) or _candidate_fails(error)
-    return explain(pair, compare(reference, candidate, pair.variable_map, rtol=rtol, atol=atol), plan)
+    result = compare(reference, candidate, pair.variable_map, rtol=rtol, atol=atol)
+    return explain(pair, equal_in_law(pair, plan, result, split(result)[0]), plan)
 
 
 def prepared(

@@ -13,6 +13,7 @@ from pytest_kerasequiv.checks.compiled.in_force import compare_settings, setting
 from pytest_kerasequiv.checks.gradients import other_shapes, prepared
 from pytest_kerasequiv.checks.numeric.doubts import doubted
 from pytest_kerasequiv.checks.numeric.judging import Judged, judge, tolerance_figures
+from pytest_kerasequiv.checks.numeric.laws import equal_in_law
 from pytest_kerasequiv.checks.numeric.observing import Views, no_answer
 from pytest_kerasequiv.checks.numeric.plans import Plan
 from pytest_kerasequiv.checks.numeric.steps import StepsObservation, observe
@@ -59,7 +60,9 @@ def run(pair: Pair, *, steps: int = 5, rtol: float | None = None, atol: float | 
         if result.verdict is not Verdict.DIFFERENT:
             raise
         return result
-    return explain(pair, compare(reference, candidate, pair.variable_map, rtol=rtol, atol=atol), plan)
+    result = compare(reference, candidate, pair.variable_map, rtol=rtol, atol=atol)
+    causes = result.differences[: result.figures.get("causes", 0)]
+    return explain(pair, equal_in_law(pair, plan, result, causes), plan)
 
 
 def _stopped(error: Exception) -> CheckResult:
@@ -109,6 +112,7 @@ def compare(
         if random is not None and not causes:
             return CheckResult(NAME, Verdict.INCONCLUSIVE, None, (random, *notes), figures)
         causes = [*not_told_to_train(NAME, reference, candidate), *causes]
+    figures["causes"] = len(causes)
     if found or causes:
         findings = (*causes, *found, *notes)
         result = CheckResult(NAME, Verdict.DIFFERENT, Evidence.MEASURED, findings, figures)

@@ -8,6 +8,7 @@ from typing import Any
 
 from pytest_kerasequiv.correspondence.assigning import assign_variables
 from pytest_kerasequiv.correspondence.carrying import carries
+from pytest_kerasequiv.correspondence.draws import draws_of, seed_pairs
 from pytest_kerasequiv.correspondence.hypotheses import Side, hypotheses
 from pytest_kerasequiv.correspondence.known import Known
 from pytest_kerasequiv.correspondence.uses import certain_pairs, uses_of
@@ -70,7 +71,7 @@ def _from_uses(
         Side(side, which, used) for side, which, used in zip(sides, open_, uses, strict=True)
     )
     found = hypotheses(reference, candidate, fixed=fixed, hints=hints)
-    seeds = _seeds(sides, hints)
+    seeds = _seeds(sides, hints, programs)
     source: Source = "use" if found.forced else "hypothesis"
     rivals = 0 if found.forced else len(found.maps) - 1 if found.exhausted else None
     return tuple(
@@ -99,9 +100,12 @@ def _fixed(
     return fixed
 
 
-def _seeds(sides: Sides, hints: Mapping[int, int]) -> Pairs:
-    """Pair the states of seed generators: by the graph, the rest by their order."""
+def _seeds(sides: Sides, hints: Mapping[int, int], programs: tuple[Program, Program]) -> Pairs:
+    """Pair the states of seed generators: by the graph, by where they are drawn from, the rest in order."""
     known = [(i, j) for i, j in hints.items() if sides[0][i].seed and sides[1][j].seed]
+    taken = {i for i, _ in known}, {j for _, j in known}
+    drawn = seed_pairs(draws_of(programs[0]), draws_of(programs[1]))
+    known += [(i, j) for i, j in drawn if i not in taken[0] and j not in taken[1]]
     left, right = (
         [i for i, one in enumerate(side) if one.seed and i not in {pair[place] for pair in known}]
         for place, side in enumerate(sides)
