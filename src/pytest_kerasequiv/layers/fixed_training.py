@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -46,8 +47,19 @@ def resting_layers(model: keras.Model) -> tuple[str, ...]:
     """
     if model._call_has_training_arg:
         return ()
-    inner = model._flatten_layers(include_self=False)
-    return tuple(sorted({type(layer).__name__ for layer in inner if _acts_in_training(layer)}))
+    return tuple(sorted(set(_acting(model))))
+
+
+def _acting(layer: Any) -> Iterator[str]:
+    """Yield the kinds of layers that act in training; of Keras's own not their parts (an LSTM's cell)."""
+    if is_keras(type(layer)) and not isinstance(layer, keras.Model):
+        if any(map(_acts_in_training, layer._flatten_layers())):
+            yield type(layer).__name__
+        return
+    if _acts_in_training(layer):
+        yield type(layer).__name__
+    for child in layer._flatten_layers(include_self=False, recursive=False):
+        yield from _acting(child)
 
 
 def _acts_in_training(layer: Any) -> bool:

@@ -12,6 +12,7 @@ from pytest_kerasequiv.checks import gradients, outputs, updates
 from pytest_kerasequiv.checks.numeric.plans import inference_plan, training_plan
 from pytest_kerasequiv.checks.numeric.views import views_of
 from pytest_kerasequiv.checks.pair import Pair
+from pytest_kerasequiv.layers.fixed_training import resting_layers
 from pytest_kerasequiv.plain_data import from_data, to_data
 from pytest_kerasequiv.verdict import Verdict
 
@@ -134,3 +135,21 @@ def test_fit_runs_dropout_in_inference_mode_where_call_takes_no_training():
     pair = Pair(Twins(Silent, lambda: Silent(rate=0.1), **options))
     assert gradients.run(pair).verdict is Verdict.EQUIVALENT
     assert updates.run(pair).verdict is Verdict.EQUIVALENT
+
+
+def test_layers_that_rest_are_named_by_what_users_wrote():
+    class Recurrent(keras.Model):
+        def __init__(self, dropout):
+            super().__init__(name="net")
+            self.rnn = layers.Bidirectional(layers.LSTM(2, dropout=dropout, return_sequences=True))
+            self.attention, self.out = layers.MultiHeadAttention(1, 2, dropout=dropout), layers.Dense(1)
+
+        def call(self, x):
+            sequence = self.rnn(x)
+            return self.out(self.attention(sequence, sequence))
+
+    models = Recurrent(0.3), Recurrent(0.0)
+    for model in models:
+        model(np.zeros((1, 3, 4), "float32"))
+    assert [resting_layers(model) for model in models] == [("Bidirectional", "MultiHeadAttention"), ()]
+    assert resting_layers(net()()) == ()
