@@ -16,6 +16,7 @@ from pytest_kerasequiv.building.starts import starts_of
 from pytest_kerasequiv.building.twins import OTHER_SEED, Twins
 from pytest_kerasequiv.checks.pair import Pair
 from pytest_kerasequiv.checks.registry import Check
+from pytest_kerasequiv.checks.tables.fresh_starts import FreshStarts, Side
 from pytest_kerasequiv.checks.tables.initial_values import (
     InitialValues,
     VariableFacts,
@@ -25,7 +26,6 @@ from pytest_kerasequiv.checks.tables.initial_values import (
 )
 from pytest_kerasequiv.checks.tables.lookups import vocabulary_findings
 from pytest_kerasequiv.checks.tables.partitions import equal_draws, equal_starts
-from pytest_kerasequiv.checks.tables.starts import FreshStarts, Side
 from pytest_kerasequiv.correspondence.variable_map import VariableMap
 from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Kind, Verdict
 from pytest_kerasequiv.weights.adapted import adapting_layers

@@ -15,8 +15,8 @@ import networkx as nx
 import numpy as np
 
 from pytest_kerasequiv.building.starts import Start
+from pytest_kerasequiv.checks.tables.fresh_starts import Side
 from pytest_kerasequiv.checks.tables.initial_values import MappedPair, VariableFacts
-from pytest_kerasequiv.checks.tables.starts import Side
 from pytest_kerasequiv.verdict import Finding
 
 Labels = dict[int, Hashable]
