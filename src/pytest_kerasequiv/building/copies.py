@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.keras_access.functional import graph_of
-from pytest_kerasequiv.keras_access.layers import held_layers, usual_attributes
+from pytest_kerasequiv.keras_access.layers import carry_switches, held_layers, usual_attributes
 from pytest_kerasequiv.keras_access.origin import is_keras
 from pytest_kerasequiv.weights.variables import variables_of
 
@@ -126,9 +126,7 @@ def carry_attributes(pairs: list[Pair], *, widened: bool = False) -> None:
 def carry_flags(pairs: list[Pair], model: keras.Model, fresh: keras.Model) -> None:
     """Give the copy what variables and layers are told one by one: ``trainable``, regularizer, constraint."""
     for pair in pairs:
-        for name in ("_trainable", "autocast", "_supports_masking", "supports_jit"):
-            if name in vars(pair.original):
-                vars(pair.copy)[name] = vars(pair.original)[name]
+        carry_switches(pair.original, pair.copy)
         pair.copy.activity_regularizer = pair.original.activity_regularizer
     for variable, copy in zip(variables_of(model), variables_of(fresh), strict=True):
         copy.trainable = variable.trainable

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from pytest_kerasequiv.errors import InputError
+from pytest_kerasequiv.keras_access.functional import call_behind, mask_beside
 
 _OWN_CODE = ("call", "train_step", "test_step", "predict_step", "compute_loss", "compile", "fit", "build")
 
@@ -88,7 +89,7 @@ def _nodes_behind(tensor: Any) -> list[Any]:
     nodes: list[Any] = []
     waiting = [tensor]
     while waiting:
-        _, node = _origin(waiting.pop())
+        _, node = call_behind(waiting.pop())
         if not any(node is other for other in nodes):
             nodes.append(node)
             waiting.extend(_inputs_of(node))
@@ -97,7 +98,7 @@ def _nodes_behind(tensor: Any) -> list[Any]:
 
 def _inputs_of(node: Any) -> list[Any]:
     """Return the tensors that a layer was called with, without the masks that Keras handed on by itself."""
-    masks = [mask for t in node.input_tensors if (mask := getattr(t, "_keras_mask", None)) is not None]
+    masks = [mask for tensor in node.input_tensors if (mask := mask_beside(tensor)) is not None]
     return [tensor for tensor in node.input_tensors if not any(_same_mask(tensor, mask) for mask in masks)]
 
 
@@ -105,7 +106,7 @@ def _same_mask(tensor: Any, mask: Any) -> bool:
     """Tell whether a tensor is that mask: in a copy of a model it is, but computed a second time."""
     if tensor is mask:
         return True
-    (operation, call), (other, its_call) = map(_origin, (tensor, mask))
+    (operation, call), (other, its_call) = map(call_behind, (tensor, mask))
     if type(operation) is not type(other) or isinstance(operation, keras.Layer):
         return False
     if _settings(operation) != _settings(other):
@@ -117,12 +118,6 @@ def _same_mask(tensor: Any, mask: Any) -> bool:
         _same_mask(a, b) if isinstance(a, keras.KerasTensor) and isinstance(b, keras.KerasTensor) else a == b
         for a, b in zip(ours, theirs, strict=True)
     )
-
-
-def _origin(tensor: Any) -> tuple[Any, Any]:
-    """Return the operation that a tensor comes from, and its call."""
-    history = tensor._keras_history
-    return history.operation, history.operation._inbound_nodes[history.node_index]
 
 
 def _settings(operation: Any) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from types import FunctionType
 from typing import Any
 
 import keras
-from keras.src.models.functional import Functional, functional_like_constructor
 
 from pytest_kerasequiv.building.compiling import (
     compile_fresh,
@@ -27,6 +26,11 @@ from pytest_kerasequiv.building.copies import (
 from pytest_kerasequiv.building.probing import refuse_other_results
 from pytest_kerasequiv.building.specs import build_from, input_specs, is_built
 from pytest_kerasequiv.errors import InputError, said
+from pytest_kerasequiv.keras_access.functional import (
+    Functional,
+    functional_like_constructor,
+    input_layer_of,
+)
 from pytest_kerasequiv.keras_access.layers import layers_within
 from pytest_kerasequiv.keras_access.origin import is_keras
 from pytest_kerasequiv.weights.adapted import adapt_like, adapted_of
@@ -90,8 +94,8 @@ def _remade(model: keras.Model, make_layer: Callable[[Any], Any], made: dict[int
     if isinstance(model, Functional) and (plain or functional_like_constructor(type(model))):
         return keras.models.clone_model(model, _inputs(model, make), make)
     if plain:
-        first = next(iter(model._layers), None)
-        given = make(first).output if isinstance(first, keras.layers.InputLayer) else None
+        first = input_layer_of(model)
+        given = None if first is None else make(first).output
         return keras.models.clone_model(model, given, make)
     if isinstance(model, keras.Sequential) and type(model).__init__ is keras.Sequential.__init__:
         return _remade_sequence(model, make)
@@ -107,9 +111,9 @@ def _inputs(model: Functional, make: Callable[[Any], Any]) -> Any:
 
 def _remade_sequence(model: Any, make: Callable[[Any], Any]) -> keras.Model:
     """Make a model of a subclass of Sequential again: ``clone_model`` returns a plain Sequential."""
-    first = next(iter(model._layers), None)
+    first = input_layer_of(model)
     inputs = []
-    if isinstance(first, keras.layers.InputLayer):
+    if first is not None:
         optional = {"optional": True} if getattr(first, "optional", False) else {}
         inputs = [keras.Input(batch_shape=first.batch_shape, dtype=first.dtype, name=first.name, **optional)]
     made = [*inputs, *map(make, model.layers)]

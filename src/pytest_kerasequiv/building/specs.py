@@ -13,8 +13,14 @@ import numpy as np
 import tensorflow as tf
 
 from pytest_kerasequiv.errors import InputError
-from pytest_kerasequiv.keras_access.functional import function_within
-from pytest_kerasequiv.keras_access.layers import layers_within, takes_training
+from pytest_kerasequiv.keras_access.functional import (
+    call_behind,
+    function_within,
+    input_layer_of,
+    inputs_structure,
+    is_symbolic,
+)
+from pytest_kerasequiv.keras_access.layers import build_shapes, layers_within, takes_training
 
 Dims = tuple[int | None, ...]
 
@@ -57,12 +63,12 @@ def parse_input_shape(input_shape: Any) -> Specs | None:
 
 
 def _is_input(given: Any) -> bool:
-    return _is_list(given) or _is_symbolic(given)
+    return _is_list(given) or _is_declared(given)
 
 
 def _one_input(given: Any, whole: Any) -> Spec:
     __tracebackhide__ = True
-    if _is_symbolic(given):
+    if _is_declared(given):
         return Spec((None, *given.shape[1:]), str(getattr(given.dtype, "name", given.dtype)))
     shape, dtype = given if _has_dtype(given) else (given, None)
     if not _is_list(shape) or not all(_is_length(length) for length in shape):
@@ -84,7 +90,7 @@ def _names_dtype(value: Any) -> bool:
     return isinstance(value, str | type | tf.DType | np.dtype)
 
 
-def _is_symbolic(value: Any) -> bool:
+def _is_declared(value: Any) -> bool:
     return (
         isinstance(value, keras.KerasTensor | keras.layers.InputSpec | tf.TensorSpec)
         and value.shape is not None
@@ -160,7 +166,7 @@ def input_specs(model: keras.Model) -> Specs | None:
     stash = getattr(model, _STASH, None)
     if stash is not None:
         return stash.specs
-    struct = getattr(getattr(model, "_functional", None) or model, "_inputs_struct", None)
+    struct = inputs_structure(model)
     if struct is None:
         return _specs_of_input_layer(model) or _specs_of_first_call(model)
     return keras.tree.map_structure(
@@ -170,18 +176,17 @@ def input_specs(model: keras.Model) -> Specs | None:
 
 def is_optional(tensor: Any) -> bool:
     """Whether a functional model that takes a symbolic tensor takes ``None`` in its place."""
-    history = getattr(tensor, "_keras_history", None)
-    return bool(getattr(getattr(history, "operation", None), "optional", False))
+    return is_symbolic(tensor) and bool(getattr(call_behind(tensor)[0], "optional", False))
 
 
 def _specs_of_input_layer(model: keras.Model) -> Specs | None:
-    first = next(iter(getattr(model, "_layers", [])), None)
-    return Spec(first.batch_shape, str(first.dtype)) if isinstance(first, keras.layers.InputLayer) else None
+    first = input_layer_of(model)
+    return None if first is None else Spec(first.batch_shape, str(first.dtype))
 
 
 def _specs_of_first_call(model: keras.Model) -> Specs | None:
     """Return the shapes that a subclassed model was first called or built with, if it took one argument."""
-    shapes = getattr(model, "_build_shapes_dict", None) or {}
+    shapes = build_shapes(model)
     return _as_specs(next(iter(shapes.values()))) if len(shapes) == 1 else None
 
 

@@ -10,10 +10,11 @@ from types import TracebackType
 from typing import Any
 
 import keras
+from keras.layers import InputLayer
 from keras.src.backend.common import global_state
-from keras.src.layers import InputLayer
 
 from pytest_kerasequiv.building.specs import Dims
+from pytest_kerasequiv.keras_access.functional import call_behind, is_symbolic
 from pytest_kerasequiv.keras_access.random_state import fresh_names, preserved_state
 
 
@@ -118,7 +119,7 @@ def _failure(make: Make) -> _Failure | None:
         found = next(
             (f for f in (_too_short(layer, shape) for layer, shape, _ in reversed(calls)) if f), None
         )
-        tensor = next((t for _, _, t in calls if hasattr(t, "_keras_history")), None)
+        tensor = next((t for _, _, t in calls if is_symbolic(t)), None)
         return _Failure(found, tensor) if found is not None and tensor is not None else None
     return None
 
@@ -205,8 +206,7 @@ def _inputs_behind(tensor: Any) -> list[Dims]:
 
 
 def _node_of(tensor: Any) -> Any:
-    history = getattr(tensor, "_keras_history", None)
-    return None if history is None else history.operation._inbound_nodes[history.node_index]
+    return call_behind(tensor)[1] if is_symbolic(tensor) else None
 
 
 @contextmanager

@@ -7,7 +7,22 @@ from typing import Any
 
 import keras
 from keras import tree
-from keras.src.models.functional import Functional
+from keras.src.models.functional import Functional, functional_like_constructor
+
+__all__ = [
+    "Functional",
+    "call_behind",
+    "calls_in",
+    "function_within",
+    "functional_like_constructor",
+    "given_to",
+    "graph_of",
+    "input_layer_of",
+    "inputs_structure",
+    "is_layer",
+    "is_symbolic",
+    "mask_beside",
+]
 
 
 def graph_of(layer: Any) -> Any:
@@ -31,6 +46,33 @@ def calls_in(function: Any) -> Iterator[Any]:
     by_depth = function._nodes_by_depth
     for depth in sorted(by_depth, reverse=True):
         yield from (call for call in by_depth[depth] if call.operation and not call.is_input)
+
+
+def is_symbolic(tensor: Any) -> bool:
+    """Tell whether a tensor is the symbolic result of a call."""
+    return hasattr(tensor, "_keras_history")
+
+
+def call_behind(tensor: Any) -> tuple[Any, Any]:
+    """Return the operation that a symbolic tensor comes from, and its call."""
+    history = tensor._keras_history
+    return history.operation, history.operation._inbound_nodes[history.node_index]
+
+
+def mask_beside(tensor: Any) -> Any:
+    """Return the mask that Keras hands on with a tensor; ``None`` where there is none."""
+    return getattr(tensor, "_keras_mask", None)
+
+
+def inputs_structure(model: Any) -> Any:
+    """Return the symbolic inputs of a `Sequential` or functional model in their structure, else ``None``."""
+    return getattr(function_within(model) or model, "_inputs_struct", None)
+
+
+def input_layer_of(model: Any) -> Any:
+    """Return the InputLayer that a `Sequential` begins with; ``None`` where there is none."""
+    first = next(iter(getattr(model, "_layers", ())), None)
+    return first if isinstance(first, keras.layers.InputLayer) else None
 
 
 def given_to(inner: Any, call: Any) -> list[Any]:

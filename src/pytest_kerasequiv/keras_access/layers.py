@@ -27,6 +27,24 @@ def state_within(model: Any) -> set[int]:
     return {id(variable) for variable in model.variables if id(variable) not in weights}
 
 
+def own_variables(layer: Any) -> list[Any]:
+    """Return the variables that a layer owns itself, states of its seed generators last."""
+    own = [*getattr(layer, "_trainable_variables", ()), *getattr(layer, "_non_trainable_variables", ())]
+    return own + [generator.state for generator in getattr(layer, "_seed_generators", ())]
+
+
+def build_shapes(layer: Any) -> dict[str, Any]:
+    """Return the shapes that a layer was first called or built with, by argument."""
+    return getattr(layer, "_build_shapes_dict", None) or {}
+
+
+def carry_switches(layer: Any, copy: Any) -> None:
+    """Give a copy of a layer what is switched on or off on it."""
+    for name in ("_trainable", "autocast", "_supports_masking", "supports_jit"):
+        if name in vars(layer):
+            vars(copy)[name] = vars(layer)[name]
+
+
 def takes_training(layer: Any) -> bool:
     """Whether the ``call`` of a layer takes ``training``."""
     return bool(layer._call_has_training_arg)

@@ -8,6 +8,8 @@ from typing import Any
 
 import keras
 
+from pytest_kerasequiv.keras_access.layers import held_layers
+
 
 @dataclass(frozen=True)
 class Learned:
@@ -46,7 +48,7 @@ def _learned(layer: Any, path: str, above: frozenset[int]) -> Iterator[Learned]:
     if boundaries is not None:
         yield Learned(path, "bin_boundaries", tuple(float(edge) for edge in boundaries))
     above = above | {id(layer)}
-    for inner in getattr(layer, "_layers", ()):
+    for inner in held_layers(layer):
         if id(inner) not in above:
             yield from _learned(inner, f"{path}/{inner.name}", above)
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_kerasequiv.building.starts import Start
+from pytest_kerasequiv.keras_access.layers import held_layers, own_variables
 from pytest_kerasequiv.keras_access.origin import is_keras
 from pytest_kerasequiv.layers.configs import fields_of
 from pytest_kerasequiv.layers.graph_reading import describe, named_functions
@@ -93,11 +94,9 @@ def _facts(variable: Any, path: str, maker: str, config: Mapping[str, Any]) -> V
 
 def _owned(layer: Any, path: str, above: frozenset[int]) -> Iterator[tuple[str, Any, Any]]:
     """Yield (path of the layer, layer, variable); the cell of a recurrent layer goes by the layer's path."""
-    own = [*getattr(layer, "_trainable_variables", ()), *getattr(layer, "_non_trainable_variables", ())]
-    own += [generator.state for generator in getattr(layer, "_seed_generators", ())]
-    yield from ((path, layer, variable) for variable in own)
+    yield from ((path, layer, variable) for variable in own_variables(layer))
     above = above | {id(layer)}
-    for inner in getattr(layer, "_layers", ()):
+    for inner in held_layers(layer):
         if id(inner) in above:
             continue
         is_cell = getattr(layer, "cell", None) is inner
