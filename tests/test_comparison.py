@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import textwrap
+from pathlib import Path
 from threading import Thread
 
 import numpy as np
@@ -163,6 +165,16 @@ def test_one_object_adds_a_check_from_outside() -> None:
     read = Report.from_dict(json.loads(json.dumps(report.to_dict())))
     assert read["size"].kind is Kind.NUMERIC
     assert str(read) == text
+
+
+def test_the_check_in_contributing_can_be_added() -> None:
+    page = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    block = page.partition("**Add a check.**")[2].partition("    def observe")[2].partition("**Add a")[0]
+    source = textwrap.dedent("    def observe" + block)
+    with LADDER.replaced(list(LADDER)):
+        exec(source, {**globals(), "Verdict": Verdict})
+        report = compare(sequential, sequential, checks=["depth"])
+    assert report["depth"].verdict is Verdict.EQUIVALENT
 
 
 @pytest.mark.parametrize(

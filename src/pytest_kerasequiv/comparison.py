@@ -198,7 +198,7 @@ def _contradicted(result: CheckResult, doubt: str) -> CheckResult:
         f"the programs are proved to be the same, but {doubt} on one batch: one of the two is a fault of "
         "pytest-kerasequiv. Please report it with both builders"
     )
-    finding = Finding(result.name, None, None, CONTRADICTED, None, None, message)
+    finding = Finding.difference(result.name, CONTRADICTED, message)
     return replace(result, verdict=Verdict.INCONCLUSIVE, evidence=None, findings=(finding, *result.findings))
 
 
@@ -386,7 +386,7 @@ def _as_twins(reference: Any, candidate: Any, options: dict[str, Any]) -> Twins:
 
 def _crashed(name: str, error: Exception) -> CheckResult:
     message = f"the check could not run: {type(error).__name__}: {error}"
-    finding = Finding(name, None, None, "error", None, None, message)
+    finding = Finding.difference(name, "error", message)
     trace = "".join(traceback.format_exception(error))
     return CheckResult(name, Verdict.INCONCLUSIVE, None, (finding,), {"traceback": trace})
 

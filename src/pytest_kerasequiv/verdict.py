@@ -60,6 +60,9 @@ class Kind(StrEnum):
         return self in {Kind.NUMERIC, Kind.STATISTICAL}
 
 
+Layers = tuple[str | None, str | None]
+"""Paths of a layer in the reference and in the candidate, ``None`` where a side has none."""
+
 CONTRADICTED = "contradicted"
 """The field of the finding that numbers contradict a proof; such a pair is INCONCLUSIVE, whatever else."""
 
@@ -88,6 +91,40 @@ class Finding:
     candidate: Any
     message: str
     severity: Literal["difference", "note"] = "difference"
+
+    @classmethod
+    def difference(
+        cls,
+        check: str,
+        field: str,
+        message: str,
+        *,
+        layers: Layers = (None, None),
+        values: tuple[Any, Any] = (None, None),
+    ) -> Finding:
+        """Return a finding that decides.
+
+        Args:
+            check: name of the check that found it.
+            field: what differs.
+            message: what a reader is told.
+            layers: paths of the layer in the reference and in the candidate.
+            values: the values of the reference and of the candidate.
+        """
+        return cls(check, *layers, field, *values, message)
+
+    @classmethod
+    def note(
+        cls,
+        check: str,
+        field: str,
+        message: str,
+        *,
+        layers: Layers = (None, None),
+        values: tuple[Any, Any] = (None, None),
+    ) -> Finding:
+        """Return a finding that informs; the arguments are those of `difference`."""
+        return cls(check, *layers, field, *values, message, "note")
 
     def __str__(self) -> str:
         return self.message

@@ -7,13 +7,14 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from pytest_kerasequiv.errors import InputError
-from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Verdict
+from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Kind, Verdict
 
 
 def accepted(results: Iterable[CheckResult], patterns: Sequence[str]) -> list[CheckResult]:
     """Return results in which the findings that a pattern meets are notes.
 
     A check all of whose differences are accepted found nothing else, so it is EQUIVALENT as far as it went.
+    Only a proof does not come about by being wished for.
 
     Args:
         results: the results.
@@ -27,7 +28,7 @@ def _accepted(result: CheckResult, patterns: Sequence[str]) -> CheckResult:
     if findings == result.findings:
         return result
     settled = result.differences and not any(one.severity == "difference" for one in findings)
-    if not settled:
+    if not settled or result.kind is Kind.PROVING:
         return replace(result, findings=findings)
     evidence = result.evidence or Evidence.MEASURED
     return replace(result, findings=findings, verdict=Verdict.EQUIVALENT, evidence=evidence)

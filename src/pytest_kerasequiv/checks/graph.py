@@ -119,15 +119,8 @@ def _verdict(found: Match, reference: LayerGraph, candidate: LayerGraph) -> Verd
 
 def _without_graph(reference: GraphObservation, candidate: GraphObservation) -> CheckResult:
     findings = tuple(
-        Finding(
-            NAME,
-            None,
-            None,
-            "layer graph",
-            reference.graph is not None,
-            candidate.graph is not None,
-            text,
-            "note",
+        Finding.note(
+            NAME, "layer graph", text, values=(reference.graph is not None, candidate.graph is not None)
         )
         for text in (f"the reference: {reference.reason}", f"the candidate: {candidate.reason}")
         if not text.endswith(": ")
@@ -150,8 +143,12 @@ def grouped(edits: Sequence[Edit]) -> Iterator[Finding]:
 
 
 def _finding(edit: Edit, message: str) -> Finding:
-    return Finding(
-        NAME, edit.reference_layer, edit.candidate_layer, edit.field, edit.reference, edit.candidate, message
+    return Finding.difference(
+        NAME,
+        edit.field,
+        message,
+        layers=(edit.reference_layer, edit.candidate_layer),
+        values=(edit.reference, edit.candidate),
     )
 
 
@@ -166,7 +163,7 @@ def _rule_notes(found: Match) -> Iterator[Finding]:
         message = f"equivalent up to {rule} at {where}{more}: {group[0].reason.replace('``', '')}"
         ours = next((use.layer for use in group if use.side == "reference"), group[0].other_layer)
         theirs = next((use.layer for use in group if use.side == "candidate"), group[0].other_layer)
-        yield Finding(NAME, ours, theirs, "rewrite", rule, None, message, "note")
+        yield Finding.note(NAME, "rewrite", message, layers=(ours, theirs), values=(rule, None))
 
 
 def _undescribed(reference: LayerGraph, candidate: LayerGraph) -> Iterator[Finding]:
@@ -180,7 +177,7 @@ def _undescribed(reference: LayerGraph, candidate: LayerGraph) -> Iterator[Findi
                     "__init__"
                 )
                 ours, theirs = (node.path, None) if side == "reference" else (None, node.path)
-                yield Finding(NAME, ours, theirs, "config", None, None, message, "note")
+                yield Finding.note(NAME, "config", message, layers=(ours, theirs))
 
 
 def _seed_notes(reference: LayerGraph, candidate: LayerGraph, found: Match) -> Iterator[Finding]:
@@ -192,7 +189,7 @@ def _seed_notes(reference: LayerGraph, candidate: LayerGraph, found: Match) -> I
                 message = (
                     f"{mine.path}: {name} is {ours} in the reference, {theirs} in the candidate; only a seed"
                 )
-                yield Finding(NAME, mine.path, its.path, name, ours, theirs, message, "note")
+                yield Finding.note(NAME, name, message, layers=(mine.path, its.path), values=(ours, theirs))
 
 
 CHECK = Check(

@@ -61,14 +61,12 @@ def _one_sided(row: Row, side: str) -> Finding:
     in_reference = side == "reference"
     lacks = "candidate" if in_reference else "reference"
     layer, words = row.layer, _describe(row)
-    return Finding(
+    return Finding.difference(
         NAME,
-        layer if in_reference else None,
-        None if in_reference else layer,
         "layer",
-        words if in_reference else None,
-        None if in_reference else words,
         f"only the {side} has {layer} ({words}); the {lacks} has no such row here",
+        layers=(layer if in_reference else None, None if in_reference else layer),
+        values=(words if in_reference else None, None if in_reference else words),
     )
 
 
@@ -111,7 +109,7 @@ def _total_findings(reference: Summary, candidate: Summary) -> list[Finding]:
                 f"candidate {other:,}: one side shares weights between layers or freezes single ones, the "
                 "other does not"
             )
-            found.append(Finding(NAME, None, None, name, one, other, message))
+            found.append(Finding.difference(NAME, name, message, values=(one, other)))
     return found
 
 
@@ -129,7 +127,7 @@ def _unknown_shapes(reference: Summary, candidate: Summary, pairings: Sequence[P
     message = (
         f"{len(unknown)} of {len(pairs)} rows tell no output shape on one side; the first is {other.layer}"
     )
-    return [Finding(NAME, one.layer, other.layer, "output_shape", None, None, message, "note")]
+    return [Finding.note(NAME, "output_shape", message, layers=(one.layer, other.layer))]
 
 
 def _figures(reference: Summary, candidate: Summary, pairings: Sequence[Pairing]) -> dict[str, Any]:

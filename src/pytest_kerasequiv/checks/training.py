@@ -140,19 +140,14 @@ def _decided(arms: Arms, training: Training) -> CheckResult:
 def _unused_findings(plan: Training) -> list[Finding]:
     names = ", ".join(f"{name}=" for name in plan.unused)
     message = f"not used: {names} of the plan, since your own fit= does the training"
-    return [Finding(NAME, None, None, "fit", None, None, message, "note")] if names else []
+    return [Finding.note(NAME, "fit", message)] if names else []
 
 
-_COUPLED = Finding(
+_COUPLED = Finding.note(
     NAME,
-    None,
-    None,
     "start",
-    None,
-    None,
     "one seed gives the twins other initial weights, since they make their layers in another order; the "
     "initialisers agree, so each candidate run starts from the weights of the reference under its seed",
-    "note",
 )
 
 
@@ -196,7 +191,7 @@ def _margin(test: EquivalenceTest) -> str:
 def _outlier_findings(decision: Decision) -> list[Finding]:
     """Notes on runs far from the others; failed ones are told by `_run_findings`, with their reasons."""
     return [
-        Finding(NAME, None, None, name, None, None, f"{name}: {sentence}", "note")
+        Finding.note(NAME, name, f"{name}: {sentence}")
         for name, test in decision.metrics.items()
         for sentence in test.unusual
         if "far from the others" in sentence
@@ -245,7 +240,7 @@ def _side_note(field: str, side: str, runs: Runs, counted: tuple[int, str]) -> F
         return None
     message = f"{count} of {len(runs.runs)} {side} runs {what}"
     first, second = (count, None) if side == "reference" else (None, count)
-    return Finding(NAME, None, None, field, first, second, message, "note")
+    return Finding.note(NAME, field, message, values=(first, second))
 
 
 def _figures(reference: Runs, candidate: Runs, plan: Training, decision: Decision | None) -> dict[str, Any]:

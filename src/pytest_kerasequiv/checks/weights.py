@@ -133,7 +133,7 @@ def _carried(twins: Twins) -> Iterator[Finding]:
                 f"what adapt() learned was carried from the {giver} to {named} of the {source.argument}, as "
                 "weights are"
             )
-            yield Finding(NAME, None, None, "adapt", None, None, message, "note")
+            yield Finding.note(NAME, "adapt", message)
 
 
 def _again(source: Source) -> Callable[[], Values]:
@@ -192,10 +192,10 @@ class _Judge:
             message = (
                 f"the layers do not tell which variable {named}{more} is; mapped by path, shape and dtype"
             )
-            yield Finding(NAME, None, None, "map", None, None, message, "note")
+            yield Finding.note(NAME, "map", message)
         if self.map.source not in ("use", "hypothesis"):
             return
-        yield Finding(NAME, None, None, "map", None, None, self._told(), "note")
+        yield Finding.note(NAME, "map", self._told())
 
     def _told(self) -> str:
         if self.map.source == "use":
@@ -225,8 +225,12 @@ class _Judge:
                 f"{ours.name} of {where(ours, theirs)} has shape {ours.shape} in the reference and "
                 f"{theirs.shape} in the candidate"
             )
-            yield Finding(
-                NAME, ours.layer, theirs.layer, f"{ours.name} shape", ours.shape, theirs.shape, message
+            yield Finding.difference(
+                NAME,
+                f"{ours.name} shape",
+                message,
+                layers=(ours.layer, theirs.layer),
+                values=(ours.shape, theirs.shape),
             )
         left = [i for i in self.map.unmapped_reference if i not in {index for index, _ in unlike}]
         right = [j for j in self.map.unmapped_candidate if j not in {other for _, other in unlike}]

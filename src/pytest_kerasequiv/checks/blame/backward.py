@@ -90,4 +90,4 @@ def _finding(check: str, calls: Sequence[Calls], one: CallPair) -> Finding:
     ours, theirs = calls[0].calls[one.reference], calls[1].calls[one.candidate]
     where = both_paths(ours.path, theirs.path)
     message = f"layer {where} agrees forward, but sends other gradients back"
-    return Finding(check, ours.path, theirs.path, "gradient", None, None, message)
+    return Finding.difference(check, "gradient", message, layers=(ours.path, theirs.path))

@@ -175,7 +175,7 @@ def _first_divergence(check: str, rows: Sequence[LayerRow | None]) -> list[Findi
     else:
         rounding = f"where rounding explains {first.allowed:.3g}"
         message = f"the passes first differ at {where}: by {first.difference:.3g}, {rounding}"
-    return [Finding(check, first.reference, first.candidate, "value", None, None, message, "note")]
+    return [Finding.note(check, "value", message, layers=(first.reference, first.candidate))]
 
 
 @dataclass

@@ -94,7 +94,7 @@ def handed_otherwise(
             message = (
                 f"layer {both_paths(*paths)} is called {told[0]} in the reference, {told[1]} in the candidate"
             )
-            found.append(Finding(check, *paths, name, *values, message))
+            found.append(Finding.difference(check, name, message, layers=paths, values=values))
     same = len(ours.masks) == len(theirs.masks) and all(map(np.array_equal, ours.masks, theirs.masks))
     return found if same else [*found, _mask_finding(check, (reference, candidate), pair, handed)]
 
@@ -117,7 +117,9 @@ def _mask_finding(
             layers[side] = dropping.path
             name = ("reference", "candidate")[side]
             message += f"; layer {dropping.path!r} ({dropping.kind}) of the {name} drops it"
-    return Finding(check, layers[0], layers[1], "mask", shown[0], shown[1], message)
+    return Finding.difference(
+        check, "mask", message, layers=(layers[0], layers[1]), values=(shown[0], shown[1])
+    )
 
 
 def _shown(masks: Sequence[Array]) -> str:

@@ -53,7 +53,12 @@ def training_settings(
                     f"layer {paths[0]!r} trains in another way: {field} is {shown(ours)} in the reference, "
                     f"{shown(theirs)} in the candidate"
                 )
-                found.setdefault(message, Finding(check, paths[0], paths[1], field, ours, theirs, message))
+                found.setdefault(
+                    message,
+                    Finding.difference(
+                        check, field, message, layers=(paths[0], paths[1]), values=(ours, theirs)
+                    ),
+                )
     return tuple(found.values())
 
 
@@ -95,7 +100,7 @@ def without_partner(
             f"layer {both_paths(ours.path, theirs.path)} computes the same from the same inputs, "
             "but gets other inputs: it is wired differently"
         )
-        found.append(Finding(suspects.check, ours.path, theirs.path, "inputs", None, None, message))
+        found.append(Finding.difference(suspects.check, "inputs", message, layers=(ours.path, theirs.path)))
     return found
 
 
@@ -103,15 +108,15 @@ def _alone(check: str, calls: Calls, index: int, side: str) -> Finding:
     call = calls.calls[index]
     message = f"layer {call.path!r} ({call.kind}) is only in the {side}, and changes the result"
     if side == "reference":
-        return Finding(check, call.path, None, "layer", call.kind, None, message)
-    return Finding(check, None, call.path, "layer", None, call.kind, message)
+        return Finding.difference(check, "layer", message, layers=(call.path, None), values=(call.kind, None))
+    return Finding.difference(check, "layer", message, layers=(None, call.path), values=(None, call.kind))
 
 
 def _finding(check: str, what: str, paths: tuple[str, str], change: tuple[str, Any, Any]) -> Finding:
     field, ours, theirs = change
     if field != "value":
         what += f": {field} is {shown(ours)} in the reference, {shown(theirs)} in the candidate"
-    return Finding(check, *paths, field, ours, theirs, what)
+    return Finding.difference(check, field, what, layers=paths, values=(ours, theirs))
 
 
 def both_paths(reference: str | None, candidate: str | None) -> str:

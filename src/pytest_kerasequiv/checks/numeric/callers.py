@@ -30,7 +30,7 @@ def input_findings(check: str, reference: Any, candidate: Any) -> list[Finding]:
         f"the inputs are structured otherwise: {ours} in the reference, {theirs} in the candidate; they are "
         "compared leaf by leaf"
     )
-    return [Finding(check, None, None, "input structure", ours, theirs, message, "note")]
+    return [Finding.note(check, "input structure", message, values=(ours, theirs))]
 
 
 def _other_names(check: str, reference: Any, candidate: Any) -> Finding:
@@ -39,7 +39,7 @@ def _other_names(check: str, reference: Any, candidate: Any) -> Finding:
         f"the reference takes inputs by the names {ours}, the candidate by {theirs}: callers of one cannot "
         "call the other"
     )
-    return Finding(check, None, None, "input names", ours, theirs, message)
+    return Finding.difference(check, "input names", message, values=(ours, theirs))
 
 
 def output_findings(check: str, reference: Any, candidate: Any) -> list[Finding]:
@@ -53,7 +53,7 @@ def output_findings(check: str, reference: Any, candidate: Any) -> list[Finding]
         return []
     ours, theirs = _described(reference), _described(candidate)
     message = f"the reference returns {ours}, the candidate {theirs}"
-    return [Finding(check, None, None, "outputs", ours, theirs, message)]
+    return [Finding.difference(check, "outputs", message, values=(ours, theirs))]
 
 
 def _described(outputs: Any) -> str:
@@ -137,4 +137,4 @@ def _finding(check: str, path: str, their_path: str, dtype: str, their_dtype: st
         f"{path} computes in {dtype} in the reference, {their_path} in {their_dtype} in the candidate; pass "
         "rtol or atol where that is meant"
     )
-    return Finding(check, path, their_path, "dtype", dtype, their_dtype, message)
+    return Finding.difference(check, "dtype", message, layers=(path, their_path), values=(dtype, their_dtype))

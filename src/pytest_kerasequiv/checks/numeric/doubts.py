@@ -35,7 +35,7 @@ def doubted(result: CheckResult, variables: VariableMap, certain: Sequence[Findi
         + "; the weights check lists the map that was used. Give both builders the layers in one structure, "
         "or compare the parts that were rewritten on their own"
     )
-    finding = Finding(result.name, None, None, "map", None, None, message)
+    finding = Finding.difference(result.name, "map", message)
     return replace(
         result,
         verdict=Verdict.INCONCLUSIVE,

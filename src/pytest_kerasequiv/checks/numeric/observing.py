@@ -147,4 +147,4 @@ def no_answer(check: str, reference: Observation[Any], candidate: Observation[An
         "keras.random and a keras.random.SeedGenerator"
     )
     told = not reference.repeatable, not candidate.repeatable
-    return Finding(check, None, None, "stochastic", *told, message=message)
+    return Finding.difference(check, "stochastic", message, values=told)

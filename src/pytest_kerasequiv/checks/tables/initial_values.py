@@ -226,7 +226,7 @@ class InitialValues:
             f"{where(ours, theirs)}; their initialisers agree, and the numeric checks copy the reference's "
             "weights"
         )
-        return Finding("weights", ours.layer, theirs.layer, ours.name, None, None, message, "note")
+        return Finding.note("weights", ours.name, message, layers=(ours.layer, theirs.layer))
 
 
 def initialiser_findings(facts: tuple[VariableFacts, VariableFacts]) -> Iterator[Finding]:

@@ -51,7 +51,9 @@ def _finding(check: str, ours: Learned, theirs: Learned) -> Finding:
         f"{ours.what} of {where} differs: {len(ours.items)} entries in the reference, {len(theirs.items)} in "
         f"the candidate, and entry {place} is {_shown(mine)} against {_shown(its)}"
     )
-    return Finding(check, ours.layer, theirs.layer, ours.what, mine, its, message)
+    return Finding.difference(
+        check, ours.what, message, layers=(ours.layer, theirs.layer), values=(mine, its)
+    )
 
 
 def _shown(item: object) -> str:

@@ -119,4 +119,4 @@ def _finding(
     values = ("equal", "not equal") if side == "reference" else ("not equal", "equal")
     first = pairs[0]
     layers = facts[0][first[0]].layer, facts[1][first[1]].layer
-    return Finding("weights", *layers, "start", *values, text)
+    return Finding.difference("weights", "start", text, layers=layers, values=values)
