@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from pytest_kerasequiv.checks.blame.backward import blame_backward
 from pytest_kerasequiv.checks.blame.forward import blame, layer_table
-from pytest_kerasequiv.checks.blame.wording import explaining
+from pytest_kerasequiv.checks.blame.wording import explaining, only_adds
 from pytest_kerasequiv.checks.compiled.in_force import compare_settings
 from pytest_kerasequiv.checks.numeric.doubts import doubted
 from pytest_kerasequiv.checks.numeric.judging import Judged, judge, tolerance_figures
@@ -213,6 +213,7 @@ def split(result: CheckResult) -> tuple[list[Finding], list[Finding]]:
     return list(result.findings[:count]), list(result.findings[count:])
 
 
+@only_adds
 def explain(pair: Pair, result: CheckResult, plan: Plan) -> CheckResult:
     """Name the layers and settings at fault before what they caused, and add the table of layers.
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from pytest_kerasequiv.checks.blame.forward import blame, layer_table
+from pytest_kerasequiv.checks.blame.wording import only_adds
 from pytest_kerasequiv.checks.numeric.callers import input_findings, layer_dtype_findings, output_findings
 from pytest_kerasequiv.checks.numeric.contract import (
     dtype_problems,
@@ -207,6 +208,7 @@ def _undecided(
     )
 
 
+@only_adds
 def explain(pair: Pair, result: CheckResult, plan: Plan) -> CheckResult:
     """Name the layers at fault before what they caused, and add the table of layers.
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from pytest_kerasequiv import arguments
 from pytest_kerasequiv.checks.blame.forward import blame
-from pytest_kerasequiv.checks.blame.wording import explaining
+from pytest_kerasequiv.checks.blame.wording import explaining, only_adds
 from pytest_kerasequiv.checks.compiled.in_force import compare_settings, settings_of
 from pytest_kerasequiv.checks.gradients import other_shapes, prepared
 from pytest_kerasequiv.checks.numeric.doubts import doubted
@@ -126,6 +126,7 @@ def compare(
     return CheckResult(NAME, Verdict.EQUIVALENT, Evidence.MEASURED, tuple(notes), figures)
 
 
+@only_adds
 def explain(pair: Pair, result: CheckResult, plan: Plan) -> CheckResult:
     """Put before a failure the settings of layers that explain it (a constraint, a regulariser).
 

@@ -5,6 +5,9 @@ import pytest
 from keras import layers
 
 from pytest_kerasequiv import compare
+from pytest_kerasequiv.building.twins import Twins
+from pytest_kerasequiv.checks import gradients, outputs, updates
+from pytest_kerasequiv.checks.pair import Pair
 from pytest_kerasequiv.verdict import Verdict
 
 
@@ -146,3 +149,15 @@ def test_targets_that_fit_only_one_side_are_told_as_other_shapes(check):
     twins = [net((6, 3), lambda x, k=k: layers.MaxPooling1D(k)(layers.Dense(2)(x))) for k in (2, 3)]
     first, _ = found(*twins, check)
     assert (first.field, first.reference, first.candidate) == ("shape", [(6, 3, 2)], [(6, 2, 2)])
+
+
+@pytest.mark.parametrize("check", [outputs, gradients, updates])
+def test_an_explanation_that_fails_leaves_the_answer(check, monkeypatch):
+    def broken(*_, **__):
+        raise RuntimeError("no such layer")
+
+    monkeypatch.setattr(check, "blame", broken)
+    twins = [net((4,), layers.Dense(2, activation=activation)) for activation in ("relu", "elu")]
+    result = check.run(Pair(Twins(*twins)))
+    assert result.verdict is Verdict.DIFFERENT
+    assert "could not be looked for: RuntimeError: no such layer" in result.notes[-1].message

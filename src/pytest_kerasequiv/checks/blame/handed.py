@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pytest_kerasequiv.checks.blame.layer_pairs import CallPair, Calls
 from pytest_kerasequiv.checks.blame.wording import both_paths
-from pytest_kerasequiv.running.layer_calls import LayerCall
+from pytest_kerasequiv.running.layer_calls import LayerCall, tensors
 from pytest_kerasequiv.running.replaying import Given, given_to
 from pytest_kerasequiv.verdict import Finding
 
@@ -38,8 +38,7 @@ class Handed:
     def of(cls, calls: Calls, index: int, given: Sequence[Given] | None = None) -> Handed:
         """Return what a recorded call is handed; ``given``: other tensors in the place of the recorded."""
         call = calls.calls[index]
-        tensors = list(given_to(call) if given is None else given)
-        named = list(zip(_names(call), tensors, strict=True))
+        named = list(zip(_names(call), given_to(call) if given is None else given, strict=True))
         told = [one.value for name, one in named if name.endswith("mask")]
         values = [one for name, one in named if not name.endswith("mask")]
         masks = told or [one.mask for one in values if one.mask is not None]
@@ -53,7 +52,7 @@ class Handed:
 def _names(call: LayerCall) -> list[str]:
     """Return the name of the keyword that receives each tensor, empty for positional ones."""
     flat = keras.tree.flatten_with_path((call.args, dict(call.kwargs)))
-    return [str(path[1]) if path[0] == 1 else "" for path, leaf in flat if hasattr(leaf, "dtype")]
+    return [str(path[1]) if path[0] == 1 else "" for path, leaf in flat if tensors(leaf)]
 
 
 def _arguments(layer: Any, call: LayerCall) -> dict[str, Any]:
@@ -69,7 +68,7 @@ def _arguments(layer: Any, call: LayerCall) -> dict[str, Any]:
 
 
 def _holds_tensors(value: Any) -> bool:
-    return any(hasattr(leaf, "dtype") for leaf in keras.tree.flatten(value))
+    return bool(tensors(value))
 
 
 def handed_otherwise(

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
 
 import keras
 import numpy as np
 
 from pytest_kerasequiv.checks.blame.layer_pairs import CallPair, Calls
+from pytest_kerasequiv.checks.pair import Pair
+from pytest_kerasequiv.errors import said
 from pytest_kerasequiv.layers.graph_reading import describe
 from pytest_kerasequiv.layers.plain_values import shown
-from pytest_kerasequiv.verdict import Finding
+from pytest_kerasequiv.verdict import CheckResult, Finding
+
+P = TypeVar("P")
+Explain = Callable[[Pair, CheckResult, P], CheckResult]
 
 ONLY_TRAINING = ("regularizer", "constraint", "momentum", "trainable")
 """Settings (parts of their names) that change what is learnt, not what a layer computes."""
@@ -140,3 +147,18 @@ def explaining(settings: Sequence[Finding], found: Sequence[Finding]) -> list[Fi
         or (setting.field == "trainable" and "trainable" in fields)
         or any(layer is not None and layer.startswith(str(setting.reference_layer)) for layer in touched)
     ]
+
+
+def only_adds(explain: Explain[P]) -> Explain[P]:
+    """Make of an explanation that fails a note: what was decided stands without it."""
+
+    @functools.wraps(explain)
+    def guarded(pair: Pair, result: CheckResult, plan: P) -> CheckResult:
+        try:
+            return explain(pair, result, plan)
+        except Exception as error:
+            message = f"the layers at fault could not be looked for: {type(error).__name__}: {said(error)}"
+            note = Finding(result.name, None, None, "error", None, None, message, "note")
+            return replace(result, findings=(*result.findings, note))
+
+    return guarded
