@@ -3,10 +3,12 @@ from __future__ import annotations
 import fnmatch
 import pathlib
 import sys
+import time
 
 import pytest
 
 from pytest_kerasequiv import InputError
+from pytest_kerasequiv.plugin.declared import declares_twins
 
 SCRIPTED = "from scripted_checks import ARRAYS, script"
 MODELS = """
@@ -363,3 +365,11 @@ def test_what_is_accepted_can_be_declared(project: pytest.Pytester) -> None:
 def test_all_checks_can_be_declared(project: pytest.Pytester) -> None:
     project.makepyprojecttoml(PAIR.replace("my_models:good", "my_models:bad") + 'checks = "all"')
     project.runpytest("--kerasequiv").assert_outcomes(passed=5, failed=1, xfailed=1)
+
+
+def test_a_long_broken_file_is_looked_through_at_once(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "pyproject.toml"
+    path.write_text("[tool.kerasequiv\n" + "\n" * 40_000)
+    started = time.perf_counter()
+    assert not declares_twins(path)
+    assert time.perf_counter() - started < 2

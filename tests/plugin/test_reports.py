@@ -332,3 +332,20 @@ def test_secrets_of_the_command_line_are_in_no_report(
     command = SessionReport.from_json((scripted.path / "out" / "report.json").read_text()).command
     assert command.startswith("PYTEST_ADDOPTS='-p no:randomly '")
     assert "--api-token '***' -o 'api_token=***'" in command
+
+
+def test_subtests_are_counted_as_the_terminal_counts_them(scripted: pytest.Pytester) -> None:
+    scripted.makepyfile(
+        """
+        def test_it(subtests):
+            compare(script({}))
+            for number in range(3):
+                with subtests.test(number=number):
+                    assert number == 1
+        """
+    )
+    result = scripted.runpytest("--kerasequiv", "--kerasequiv-report=out")
+    result.stdout.fnmatch_lines(["*3 failed, 1 subtests passed*"])
+    assert (
+        "Session failed: 1 test and 2 subtests failed" in (scripted.path / "out" / "summary.md").read_text()
+    )

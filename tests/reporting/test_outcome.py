@@ -24,6 +24,7 @@ from pytest_kerasequiv.reporting.session import SessionReport
             "Session failed: 2 tests failed; 1 of them compared nothing",
         ),
         (Outcome("interrupted", uncollected=("a", "b")), "Session interrupted: 2 errors during collection"),
+        (Outcome("failed", ("a",), subtests=2), "Session failed: 1 test and 2 subtests failed"),
         (Outcome("failed", reason="no test ran"), "Session failed: no test ran"),
     ],
 )

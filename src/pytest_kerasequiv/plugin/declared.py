@@ -41,7 +41,7 @@ TYPES: Mapping[str, tuple[tuple[type, ...], str]] = {
     "engine": ((str,), "'auto', 'fit' or 'vectorized'"),
 }
 
-TABLE_HEADER = re.compile(rb"^\s*\[+\s*tool\s*\.\s*kerasequiv\s*\.\s*twins\b", re.MULTILINE)
+TABLE_HEADER = re.compile(rb"^[ \t]*\[+[ \t]*tool[ \t]*\.[ \t]*kerasequiv[ \t]*\.[ \t]*twins\b", re.MULTILINE)
 
 
 @dataclass(frozen=True)

@@ -136,7 +136,8 @@ class Failures:
 
     def __init__(self) -> None:
         self.uncollected: dict[str, None] = {}
-        self._failed: dict[str, None] = {}
+        self._failed: dict[str, int] = {}
+        """Node id of a failed test -> how many of its subtests failed."""
         self._compared: set[str] = set()
 
     def absorb(self, report: pytest.TestReport) -> None:
@@ -145,7 +146,8 @@ class Failures:
             self._failed.pop(report.nodeid, None)
             self._compared.discard(report.nodeid)
         if report.failed and report.nodeid != GATE:
-            self._failed[report.nodeid] = None
+            is_subtest = getattr(report, "context", None) is not None
+            self._failed[report.nodeid] = self._failed.get(report.nodeid, 0) + is_subtest
         if carries_record(report):
             self._compared.add(report.nodeid)
 
@@ -165,6 +167,7 @@ class Failures:
             failed=tuple(self._failed),
             uncompared=tuple(test for test in self._failed if test not in self._compared),
             uncollected=tuple(self.uncollected),
+            subtests=sum(self._failed.values()),
             reason=why.partition("\n")[0].rstrip(".:") or _rare(exitstatus),
         )
 

@@ -21,6 +21,7 @@ class Outcome:
     Attributes:
         how: ``"running"``, ``"passed"``, ``"failed"`` or ``"interrupted"``, ``""`` where that is not known.
         failed: node ids of the failed tests.
+        subtests: how many subtests of them failed, which pytest counts beside the tests.
         uncompared: those of them that compared nothing.
         uncollected: node ids of what could not be collected.
         reason: what else there is to say: why the gate is shut, or how pytest calls its exit code.
@@ -31,6 +32,7 @@ class Outcome:
     uncompared: tuple[str, ...] = ()
     uncollected: tuple[str, ...] = ()
     reason: str = ""
+    subtests: int = 0
 
     def __str__(self) -> str:
         """One sentence; nothing of a session that passed."""
@@ -41,7 +43,8 @@ class Outcome:
 
     def _parts(self) -> Iterator[str]:
         if self.failed:
-            yield _counted(len(self.failed), "test") + " failed"
+            more = f" and {_counted(self.subtests, 'subtest')}" if self.subtests else ""
+            yield f"{_counted(len(self.failed), 'test')}{more} failed"
         if self.uncompared:
             yield f"{'it' if len(self.failed) == 1 else f'{len(self.uncompared)} of them'} compared nothing"
         if self.uncollected:
