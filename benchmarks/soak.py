@@ -1,0 +1,255 @@
+"""Sessions on bad days, killed, interrupted, with spoiled caches, on every executor: what is lost.
+
+    python benchmarks/soak.py --minutes 60 --seed 0
+
+Each round draws an executor, a moment and a signal that ends the session, what is done to its cache then, and
+runs the session again to its end. The twins are equal, so nothing but EQUIVALENT or an interrupted session is
+right. What goes wrong is printed as it happens and counted as lost.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+EXECUTORS = {
+    "in process": "return None",
+    "loky": "from pytest_kerasequiv.training.executors.pools import LocalProcesses; return LocalProcesses(2)",
+    "processes": "import multiprocessing, concurrent.futures as c; "
+    "return c.ProcessPoolExecutor(2, mp_context=multiprocessing.get_context('spawn'))",
+    "threads": "import concurrent.futures; return concurrent.futures.ThreadPoolExecutor(2)",
+    "dask": "import distributed; return distributed.Client(n_workers=2, threads_per_worker=1, "
+    "dashboard_address=None)",
+}
+CONFTEST = """
+import pytest
+
+def make():
+    {executor}
+
+@pytest.fixture(scope="session")
+def kerasequiv_executor():
+    executor = make()
+    yield executor
+    if executor is not None:
+        (executor.close if hasattr(executor, "close") else executor.shutdown)()
+"""
+TEST = """
+import random
+import threading
+import time
+
+import keras
+import numpy as np
+from pytest_kerasequiv import Training
+
+X = np.random.default_rng(0).normal(size=(256, 8)).astype("float32")
+DATA = (X, X[:, :1]), (X[:64], X[:64, :1])
+
+
+def disturb():
+    while True:
+        random.random()
+        time.sleep(0.001)
+
+
+threading.Thread(target=disturb, daemon=True).start()
+
+
+def build(rate=0.1):
+    model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(8), keras.layers.Dropout(rate)])
+    model.add(keras.layers.Dense(1))
+    model.compile("adam", "mse")
+    return model
+
+
+def other():
+    x = keras.Input((8,))
+    model = keras.Model(x, keras.layers.Dense(1)(keras.layers.Dropout(0.1)(keras.layers.Dense(8)(x))))
+    model.compile("adam", "mse")
+    return model
+
+
+def test_pair(keras_twins):
+    plan = Training(*DATA, seeds=10, epochs={epochs}, engine={engine!r}, margin="50%")
+    keras_twins(build, other).assert_same_training(plan)
+"""
+SIGNALS = (None, signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    draw = random.Random(options.seed)
+    until = time.monotonic() + 60 * options.minutes
+    counts: Counter[str] = Counter()
+    peaks: list[int] = []
+    while time.monotonic() < until:
+        with tempfile.TemporaryDirectory() as folder:
+            one_round(Path(folder), draw, counts, peaks)
+    print(
+        f"{counts['rounds']} rounds with seed {options.seed}; "
+        + ", ".join(f"{counts[name]} {name}" for name in sorted(counts) if name not in {"rounds", "lost"})
+    )
+    print(f"lost: {counts['lost']}")
+    half = max(len(peaks) // 2, 1)
+    first, last = (sum(part) // max(len(part), 1) for part in (peaks[:half], peaks[half:]))
+    print(f"peak of a session: {first} MB on average in the first half, {last} MB in the second")
+
+
+def one_round(folder: Path, draw: random.Random, counts: Counter[str], peaks: list[int]) -> None:
+    executor, number = draw.choice(list(EXECUTORS)), draw.choice(SIGNALS)
+    engine, epochs = draw.choice(("fit", "auto")), draw.choice((2, 20))
+    (folder / "conftest.py").write_text(CONFTEST.format(executor=EXECUTORS[executor]))
+    (folder / "test_soak.py").write_text(TEST.format(engine=engine, epochs=epochs))
+    counts["rounds"] += 1
+    counts[executor] += 1
+    if number is not None:
+        counts[signal.Signals(number).name] += 1
+        problems = ended_early(folder, number, draw.uniform(0, 20), after_a_run=draw.random() < 0.7)
+        kept = len(entries_of(folder))
+        counts["runs kept"] += kept
+        spoiled = spoil(folder, draw)
+        counts["entries spoiled"] += spoiled
+        problems += run_to_the_end(folder, kept - spoiled, peaks)
+    else:
+        problems = run_to_the_end(folder, 0, peaks)
+    for problem in problems:
+        counts["lost"] += 1
+        print(f"round {counts['rounds']} ({executor}, {engine}, {number}): {problem}", flush=True)
+
+
+def session(folder: Path) -> subprocess.Popen[str]:
+    command = ["-m", "pytest", "-q", "--kerasequiv", "--kerasequiv-report=out", "-p", "no:randomly"]
+    return subprocess.Popen(
+        [sys.executable, *command],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
+    )
+
+
+def ended_early(folder: Path, number: signal.Signals, seconds: float, *, after_a_run: bool) -> list[str]:
+    """End a session by a signal, at some time or after its first run; return what was wrong about its end."""
+    running = session(folder)
+    while after_a_run and not entries_of(folder) and running.poll() is None:
+        time.sleep(0.05)
+    time.sleep(seconds / 20 if after_a_run else seconds)
+    if running.poll() is not None:
+        return left_over(folder)
+    (os.killpg if number == signal.SIGINT else os.kill)(running.pid, number)
+    started = time.monotonic()
+    try:
+        output, _ = running.communicate(timeout=120)
+    except subprocess.TimeoutExpired:
+        running.kill()
+        return ["the session did not end within 120 s", *left_over(folder)]
+    problems = left_over(folder)
+    slow = time.monotonic() - started
+    busy = max(os.getloadavg()[0] / (os.cpu_count() or 1), 1)
+    if number == signal.SIGINT and slow > 5 * busy:
+        problems.append(f"Ctrl-C took {slow:.0f} s at load {busy:.1f} a core")
+    if number == signal.SIGINT and running.returncode not in {0, 2}:
+        problems.append(f"exit status {running.returncode} after Ctrl-C: {output[-500:]}")
+    report = folder / "out" / "report.json"
+    if report.exists() and json.loads(report.read_text())["outcome"] not in {
+        "running",
+        "interrupted",
+        "passed",
+    }:
+        problems.append(f"the report says {json.loads(report.read_text())['outcome']}")
+    return problems
+
+
+def spoil(folder: Path, draw: random.Random) -> int:
+    """Do something to an entry of the cache in half of the rounds; return how many were spoiled."""
+    entries = entries_of(folder)
+    if not entries or draw.random() < 0.5:
+        return 0
+    entry = draw.choice(entries)
+    content = entry.read_bytes()
+    entry.unlink()
+    kind = draw.randrange(5)
+    if kind == 0:
+        entry.write_bytes(draw.randbytes(200))
+    elif kind == 1:
+        entry.write_bytes(content[: len(content) // 2])
+    elif kind == 2:
+        os.mkfifo(entry)
+    elif kind == 3:
+        entry.symlink_to("/dev/zero")
+    else:
+        entry.write_text("[" * 100_000)
+    return 1
+
+
+def entries_of(folder: Path) -> list[Path]:
+    return sorted(folder.glob(".pytest_cache/d/kerasequiv/*/*.json"))
+
+
+def run_to_the_end(folder: Path, kept: int, peaks: list[int]) -> list[str]:
+    running = session(folder)
+    peak = 0
+    while running.poll() is None:
+        peak = max(peak, megabytes(running.pid))
+        time.sleep(0.2)
+    peaks.append(peak)
+    output = running.stdout.read() if running.stdout else ""
+    problems = left_over(folder)
+    pair = json.loads((folder / "out" / "report.json").read_text())["pairs"]
+    if running.returncode != 0 or not pair or pair[0]["verdict"] != "EQUIVALENT":
+        return [*problems, f"exit status {running.returncode}: {output[-1500:]}"]
+    origin = pair[0]["checks"]["training"]["figures"]["origin"]
+    reused = sum(side.get("cache", 0) for side in origin.values())
+    if reused < kept:
+        problems.append(f"{kept} runs were kept, {reused} found again")
+    return problems
+
+
+def megabytes(process: int) -> int:
+    try:
+        return (
+            int(Path(f"/proc/{process}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 10**6
+        )
+    except OSError:
+        return 0
+
+
+def left_over(folder: Path) -> list[str]:
+    """Return the processes that still work in the folder 10 s after their session, and end them."""
+    deadline = time.monotonic() + 10
+    while (left := working_in(folder)) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    for process in left:
+        os.kill(process, signal.SIGKILL)
+    return [f"{len(left)} processes outlived their session"] if left else []
+
+
+def working_in(folder: Path) -> list[int]:
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            working = (process / "cwd").readlink() == folder.resolve()
+            if working and "Z" not in (process / "stat").read_text().rpartition(")")[2].split()[0]:
+                found.append(int(process.name))
+        except OSError:
+            continue
+    return found
+
+
+if __name__ == "__main__":
+    main()
