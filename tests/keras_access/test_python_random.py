@@ -102,6 +102,18 @@ def test_the_shared_generator_keeps_its_state_and_the_module_its_functions():
     assert not {"random", "getrandbits"} & set(vars(random._inst))
 
 
+def test_what_was_imported_by_name_draws_by_the_seed_too():
+    shared_random = random.random  # as ``from random import random`` gives it
+    state = random.getstate()
+    with seeded(3):
+        first = shared_random()
+    with seeded(3):
+        assert shared_random() == first
+    with seeded(4):
+        assert shared_random() != first
+    assert random.getstate() == state
+
+
 def test_other_threads_go_on_drawing_from_the_shared_one():
     random.seed(7)
     expected = [random.random() for _ in range(3)]

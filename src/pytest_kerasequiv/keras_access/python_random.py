@@ -15,6 +15,7 @@ from typing import Any
 _SHARED: Any = random._inst  # the generator behind the functions of the module
 _DRAWS = ("random", "getrandbits")
 """Methods that all others draw by, also those that were imported by name: ``from random import randint``."""
+_SEEDS = ("seed", "setstate")
 
 _own = threading.local()
 _users = 0
@@ -27,20 +28,23 @@ def own_generator() -> Iterator[None]:
 
     The shared generator keeps its state, but for what other threads draw from it. Within another such block
     of the same thread nothing changes. ``from random import random`` (or ``getrandbits``, ``seed``,
-    ``getstate``, ``setstate``) before the block is not covered: such a name is the shared generator's own.
+    ``getstate``, ``setstate``) before the block is not covered: such a name is the shared generator's own. So
+    that it draws by the seed all the same, the shared one is seeded too, and put back at the end.
     """
     if getattr(_own, "generator", None) is not None:
         yield
         return
-    own = random.Random()
-    own.setstate(random.getstate())
-    _own.generator = own
+    own, before = random.Random(), random.getstate()
+    own.setstate(before)
+    _own.generator, _own.seeded = own, False
     _redirect()
     try:
         yield
     finally:
         _own.generator = None
         _put_back()
+        if _own.seeded:
+            _SHARED.setstate(before)
 
 
 def _redirect() -> None:
@@ -78,7 +82,12 @@ def _by_thread(name: str, shared: Callable[..., Any]) -> Callable[..., Any]:
 
     def drawn(*arguments: Any, **options: Any) -> Any:
         own = getattr(_own, "generator", None)
-        return (shared if own is None else getattr(own, name))(*arguments, **options)
+        if own is None:
+            return shared(*arguments, **options)
+        if name in _SEEDS:
+            _own.seeded = True
+            shared(*arguments, **options)
+        return getattr(own, name)(*arguments, **options)
 
     drawn.__name__ = drawn.__qualname__ = name
     drawn.shared = shared  # type: ignore[attr-defined]
