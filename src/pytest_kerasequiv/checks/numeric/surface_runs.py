@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from pytest_kerasequiv.building.batches import given_batch
 from pytest_kerasequiv.building.specs import Spec
 from pytest_kerasequiv.checks.numeric.observing import Observation, Start, observed
 from pytest_kerasequiv.checks.numeric.plans import Plan
@@ -186,16 +187,24 @@ def _given(runner: Runner, entry: Entry, shapes: Any, found: Survey, seed: int) 
 
 def _run(runner: Runner, case: Case, arrays: Sequence[Array]) -> EntryRun:
     """Trace an entry and run it on the given arrays, from the given values."""
-    given = dict(zip(case.names, arrays, strict=True))
+    given = dict(zip(case.names, arrays, strict=True)) | _own_batch(runner.model)
     changed = nullcontext() if runner.change is None else constants_changed(runner.change)
     try:
         runner.reset_all()
+        tf.random.set_seed(0)  # what is drawn outside Keras's generators is the same for all models
         with changed:
             traced = trace_entry(runner.model, case.entry, _of_width(case.shapes, wide=runner.wide))
         results = traced.function(*_arguments(traced, given))
         return EntryRun(_named(traced, results), _variables(runner, case.entry))
     except Exception as error:  # what one side refuses is compared too
         return EntryRun(error=f"{type(error).__name__}: {said(error)}")
+
+
+def _own_batch(model: keras.Model) -> dict[str, Array]:
+    """Return the arrays of the user's batch for a training step, by the names that a trace gives them."""
+    batch = given_batch(model)
+    found = [] if batch is None else keras.tree.flatten_with_path(batch)
+    return {f"Batch {'/'.join(map(str, path)) or '0'}": array for path, array in found}
 
 
 def _of_width(shapes: Any, *, wide: bool) -> Any:
@@ -266,7 +275,7 @@ def further_entries(
     """Return the entries of either model that are no plain inference or training, each once.
 
     Inference is among them where it adds losses, which only ``evaluate`` shows; the compiled loss and metrics
-    where both are compiled.
+    where both are compiled; steps that train or test where both are or neither is.
     """
     adds = any(
         node.op == f"{RESULT}added loss in inference" for program in programs for node in program.nodes
@@ -280,4 +289,7 @@ def further_entries(
         Kind.STEP: True,
     }
     every = {entry.name: entry for model in (candidate, reference) for entry in entries_of(model)}
-    return [entry for entry in every.values() if wanted[entry.kind]]
+    alike = reference.compiled == candidate.compiled  # a step of one that is not compiled is no step
+    return [
+        e for e in every.values() if wanted[e.kind] and (alike or e.method not in ("train_step", "test_step"))
+    ]
