@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -27,6 +27,7 @@ from pytest_kerasequiv.checks.tables.initial_values import (
 from pytest_kerasequiv.checks.tables.lookups import vocabulary_findings
 from pytest_kerasequiv.checks.tables.partitions import equal_draws, equal_starts
 from pytest_kerasequiv.correspondence.variable_map import VariableMap
+from pytest_kerasequiv.program import Program
 from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Kind, Verdict
 from pytest_kerasequiv.weights.adapted import adapting_layers
 from pytest_kerasequiv.weights.variables import values_of
@@ -61,6 +62,7 @@ def compare(
     *,
     weights: Mode = "copy",
     constants_decide: bool = True,
+    idle: tuple[Set[int], Set[int]] = (frozenset(), frozenset()),
 ) -> CheckResult:
     """Decide whether the variables of two models are the same.
 
@@ -71,6 +73,7 @@ def compare(
         weights: ``"own"`` compares the values too; with ``"copy"`` values that differ are a note, and the
             initialisers decide.
         constants_decide: values that no seed moves decide even so, where both sides are built by builders.
+        idle: the variables of each side that its program does not use: seeds that nothing is drawn from.
     """
     resolved = variable_map.resolved(reference.values, candidate.values)
     judge = _Judge(reference, candidate, resolved)
@@ -88,7 +91,8 @@ def compare(
         found += values.initialised()
         undecided = values.unknown
     facts, held = (reference.facts, candidate.facts), (reference.values, candidate.values)
-    found += equal_draws(facts, held, judge.seeds)
+    drawing = [pair for pair in judge.seeds if pair[0] not in idle[0] and pair[1] not in idle[1]]
+    found += equal_draws(facts, held, drawing)
     found += vocabulary_findings(NAME, reference.learned, candidate.learned)
     return _result(judge, values, found, weights, undecided)
 
@@ -119,6 +123,7 @@ def run(pair: Pair) -> CheckResult:
         pair.variable_map,
         weights=mode,
         constants_decide=twins.constants_decide,
+        idle=(_idle(pair.reference_program), _idle(pair.candidate_program)),
     )
     return replace(result, findings=(*result.findings, *_carried(twins)))
 
@@ -134,6 +139,14 @@ def _carried(twins: Twins) -> Iterator[Finding]:
                 "weights are"
             )
             yield Finding.note(NAME, "adapt", message)
+
+
+def _idle(program: Program) -> set[int]:
+    """Return the variables that a traced program does not use; none where it could not be traced."""
+    if program.reason is not None or not program.nodes:
+        return set()
+    read = {place for node in program.nodes for place, _ in node.inputs}
+    return set(range(len(program.variables))) - read
 
 
 def _again(source: Source) -> Callable[[], Values]:

@@ -21,14 +21,16 @@ def started(reference: Any, candidate: Any, **options: Any) -> CheckResult:
     return compare(reference, candidate, checks=["program", "weights"], **options)["weights"]
 
 
-def net(*, swap: bool = False, then: Callable[[Any], None] = lambda model: None, **settings: Any) -> Build:
+def net(
+    *, swap: bool = False, units: int = 4, then: Callable[[Any], None] = lambda model: None, **settings: Any
+) -> Build:
     """Two Dense layers made in either order, and what the builder does to the model."""
 
     def build() -> keras.Model:
         inputs = keras.Input((4,))
         made = {}
         for name in ("second", "first") if swap else ("first", "second"):
-            made[name] = layers.Dense(4, name=name, **settings)
+            made[name] = layers.Dense(units, name=name, **settings)
         model = keras.Model(inputs, made["second"](made["first"](inputs)), name="m")
         then(model)
         return model
@@ -81,8 +83,8 @@ def test_builders_that_do_the_same_start_alike(then: Any) -> None:
         (lambda model: None, table(1), "drawn anew under each seed"),
         (bias(0.5), bias(0.25), "no seed moves them"),
         (bias(0.5), lambda model: None, "no seed moves them"),
-        (scale(0.5), lambda model: None, "one builder changes it"),
-        (scale(0.5), scale(0.25), "both builders change it"),
+        (scale(0.5), lambda model: None, "to 0.5 x in the reference, to 1 x in the candidate"),
+        (scale(0.5), scale(0.25), "to 0.5 x in the reference, to 0.25 x in the candidate"),
         (fill_row(0.0), lambda model: None, "is set in part"),
         (fill_row(0.0), fill_row(1.0), "no seed moves"),
     ],
@@ -155,10 +157,34 @@ def test_the_order_of_drawing_is_a_note() -> None:
     assert "initialisers agree" in result.notes[0].message
 
 
-def test_what_builders_change_after_drawing_in_another_order_is_not_decided() -> None:
+def redrawn(spread: float, backwards: bool = False) -> Callable[[Any], None]:
+    def draw(model: Any) -> None:
+        for name in ("second", "first") if backwards else ("first", "second"):
+            changed = model.get_layer(name).kernel
+            changed.assign(np.random.normal(scale=spread, size=changed.shape))  # noqa: NPY002 - as users do
+
+    return draw
+
+
+def test_what_builders_change_alike_after_drawing_in_another_order() -> None:
     result = started(net(then=scale(0.5)), net(swap=True, then=scale(0.5)))
+    assert result.verdict is Verdict.EQUIVALENT
+    result = started(net(then=scale(0.5)), net(swap=True, then=scale(0.25)))
+    assert result.verdict is Verdict.DIFFERENT
+    result = started(net(then=scale(0.5)), net(swap=True, then=scale(0.5), kernel_initializer="he_normal"))
+    assert result.verdict is not Verdict.EQUIVALENT
+
+
+def test_what_builders_draw_themselves_in_another_order_is_not_decided_unless_it_is_plain() -> None:
+    result = started(net(then=redrawn(0.1)), net(then=redrawn(0.1, backwards=True)))
     assert result.verdict is Verdict.INCONCLUSIVE
     assert "a builder changes what was drawn" in result.notes[0].message
+    result = started(net(then=redrawn(0.1)), net(then=redrawn(9.0, backwards=True)))
+    assert result.verdict is not Verdict.EQUIVALENT
+    wide = [net(units=64, then=redrawn(spread, backwards=spread > 1)) for spread in (0.1, 9.0)]
+    result = started(*wide)
+    assert result.verdict is Verdict.DIFFERENT
+    assert "both are drawn, but not alike" in result.differences[0].message
 
 
 def test_only_what_may_hide_something_is_built_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -275,6 +301,19 @@ def test_draws_that_are_equal_on_one_side_only(reference: Build, candidate: Buil
     assert report.verdict is verdict
     if verdict is Verdict.DIFFERENT:
         assert "draw the same random numbers" in report["weights"].differences[0].message
+
+
+def test_seeds_that_nothing_is_drawn_from_do_not_count() -> None:
+    def build(seed: int | None, rate: float) -> Build:
+        def stacked() -> keras.Model:
+            inputs = keras.Input((5, 3))
+            first = layers.LSTM(3, seed=seed, dropout=rate, return_sequences=True)(inputs)
+            return keras.Model(inputs, layers.LSTM(3, seed=seed, dropout=rate)(first))
+
+        return stacked
+
+    assert started(build(1, 0.0), build(None, 0.0)).verdict is Verdict.EQUIVALENT
+    assert started(build(1, 0.5), build(None, 0.5)).verdict is Verdict.DIFFERENT
 
 
 def test_an_own_initialiser_draws_alike_where_its_code_does() -> None:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import ks_2samp
 
 from pytest_kerasequiv.building.starts import Start, moved
 from pytest_kerasequiv.checks.tables.initial_values import (
@@ -28,6 +29,9 @@ from pytest_kerasequiv.layers.rewrites.initialiser_form import form_of
 from pytest_kerasequiv.verdict import Finding
 
 Values = NDArray[np.generic]
+SURE = 1e-9
+"""How unlikely two samples must be to be of one distribution, to say that they are not."""
+
 Severity = Literal["difference", "note"]
 
 
@@ -41,9 +45,17 @@ class Side:
         self._again = observation.again
 
     @cached_property
+    def _values_again(self) -> Sequence[Values] | None:
+        return self._again() if self._again is not None else None
+
+    @cached_property
     def _moved(self) -> list[NDArray[np.bool_]] | None:
-        again = self._again() if self._again is not None else None
-        return None if again is None else moved(self.values, again)
+        return None if self._values_again is None else moved(self.values, self._values_again)
+
+    def again(self, index: int) -> Values:
+        """Return the value in the second build; where none was needed, that of the first."""
+        known = self.__dict__.get("_values_again")
+        return self.values[index] if known is None else known[index]
 
     def explained(self, index: int) -> bool:
         """Whether an initialiser of Keras's gave the value, so that no second build is needed."""
@@ -175,15 +187,31 @@ class FreshStarts:
         if not _rounded_alike(ours[~moving], theirs[~moving]):
             yield values.differ(pair, "; those that no seed moves are part of the model", self._constants)
             return
-        base, other = (_base(side, index) for side, index in zip(self._sides, pair, strict=True))
-        touched = [start.base is not None for start in self._starts(pair)]
-        if base is not None and other is not None and np.array_equal(base.reshape(other.shape), other):
-            changed = "both builders change" if all(touched) else "one builder changes"
-            yield values.differ(pair, f"; the initialisers drew the same, and {changed} it", self._constants)
-        elif any(touched):
-            yield self._undecided(pair, "a builder changes what was drawn, so both may start alike or not")
-        else:
+        if all(start.untouched for start in self._starts(pair)):
             yield from self._other_code(pair, values)
+            return
+        mine, its = (_change(side, i, moving) for side, i in zip(self._sides, pair, strict=True))
+        forms = [None if start.settings is None else form_of(start.settings) for start in self._starts(pair)]
+        if mine is not None and its is not None and forms[0] is not None and forms[0] == forms[1]:
+            if not np.allclose(mine, its, rtol=1e-4, atol=1e-6):
+                texts = _in_words(mine), _in_words(its)
+                message = (
+                    f"is changed after x was drawn: to {texts[0]} in the reference, to {texts[1]} in the "
+                    "candidate"
+                )
+                yield self._say(pair, message, texts, self._constants)
+        elif _other_law(self._drawn_values(pair, moving)):
+            yield values.differ(pair, "; both are drawn, but not alike", self._constants)
+        else:
+            yield self._undecided(pair, "a builder changes what was drawn, so both may start alike or not")
+
+    def _drawn_values(self, pair: MappedPair, moving: NDArray[np.bool_]) -> list[Values]:
+        """Return what both sides have drawn, in both builds."""
+        both = []
+        for side, index in zip(self._sides, pair, strict=True):
+            builds = (side.values[index], side.again(index))
+            both.append(np.concatenate([value.reshape(moving.shape)[moving] for value in builds]))
+        return both
 
     def _other_code(self, pair: MappedPair, values: InitialValues) -> Iterator[Finding]:
         """Initialisers and layers of the user's own, untouched since: the same code draws alike."""
@@ -228,12 +256,33 @@ class FreshStarts:
         return finding(self._facts(pair), None, values, f" {message}", severity)
 
 
-def _base(side: Side, index: int) -> Values | None:
-    """Return what the initialiser gave, before anything was assigned."""
+def _change(side: Side, index: int, moving: NDArray[np.bool_]) -> tuple[float, float] | None:
+    """Return scale and shift by which a value follows from what was drawn; ``None`` if it does not.
+
+    A value that was not changed has 1 and 0.
+    """
     start = side.starts[index]
-    if start.base is not None:
-        return start.base
-    return side.values[index] if start.untouched else None
+    if start.base is None:
+        return (1.0, 0.0) if start.untouched else None
+    drawn = np.asarray(start.base, float).reshape(moving.shape)[moving]
+    value = np.asarray(side.values[index], float).reshape(moving.shape)[moving]
+    if drawn.size < 3:
+        return None
+    (scale, shift), *_ = np.linalg.lstsq(np.stack([drawn, np.ones_like(drawn)], axis=1), value, rcond=None)
+    exact = np.allclose(scale * drawn + shift, value, rtol=1e-5, atol=1e-6 * float(np.max(np.abs(value))))
+    negligible = abs(shift) < 1e-6 * float(np.max(np.abs(value)))
+    return (float(scale), 0.0 if negligible else float(shift)) if exact else None
+
+
+def _in_words(change: tuple[float, float]) -> str:
+    scale, shift = change
+    return f"{scale:.6g} x" + (f" + {shift:.6g}" if shift else "")
+
+
+def _other_law(drawn: Sequence[Values]) -> bool:
+    """Whether two samples hardly come from one distribution (Kolmogorov and Smirnov's test)."""
+    ours, theirs = (np.asarray(sample, float) for sample in drawn)
+    return bool(ks_2samp(ours, theirs).pvalue < SURE)
 
 
 def _rounded_alike(ours: Values, theirs: Values) -> bool:
