@@ -10,7 +10,8 @@ import pytest
 
 from pytest_kerasequiv.building.sources import source_of
 from pytest_kerasequiv.checks import weights
-from pytest_kerasequiv.correspondence.variable_map import map_variables
+from pytest_kerasequiv.correspondence.known import known_variables
+from pytest_kerasequiv.correspondence.mapping import possible_maps
 from pytest_kerasequiv.layers.graph_reading import layer_graph
 from pytest_kerasequiv.layers.matching import match
 from pytest_kerasequiv.verdict import CheckResult, Verdict
@@ -19,7 +20,8 @@ from pytest_kerasequiv.weights.variables import assign, values_of
 
 def compared(reference: Any, candidate: Any, **options: Any) -> CheckResult:
     layers = match(layer_graph(reference), layer_graph(candidate))
-    variables = map_variables(reference, candidate, layer_match=layers, program_match=None)
+    known = known_variables(reference), known_variables(candidate)
+    (variables,) = possible_maps(*known, layer_match=layers, program_match=None, programs=None)
     return weights.compare(weights.observe(reference), weights.observe(candidate), variables, **options)
 
 
