@@ -131,3 +131,31 @@ def test_one_branch_that_differs_among_equal_ones_is_found() -> None:
     report = compare(ensemble("relu", 1.0), ensemble("tanh", 1.0))
     assert report.verdict is Verdict.DIFFERENT
     assert compare(ensemble("tanh", 1.0), ensemble("tanh", 1.0)).verdict is Verdict.EQUIVALENT
+
+
+def projected(fused: bool) -> Callable[[], keras.Model]:
+    def body(inputs: Any) -> Any:
+        if fused:
+            query, key, value = ops.split(L.Dense(18)(inputs), 3, axis=-1)
+        else:
+            query, key, value = (L.Dense(6)(inputs) for _ in range(3))
+        weights = ops.softmax(ops.matmul(query, ops.transpose(key, (0, 2, 1))))
+        return ops.matmul(weights, value)
+
+    return net((5, 6), body)
+
+
+def test_weights_that_are_packed_otherwise_are_not_called_different() -> None:
+    report = compare(projected(fused=False), projected(fused=True))
+    assert report.verdict is Verdict.INCONCLUSIVE
+    (finding,) = report["weights"].differences
+    assert "packed otherwise" in finding.message
+
+
+def test_one_layer_used_twice_is_no_packing() -> None:
+    def shared(inputs: Any) -> Any:
+        layer = L.Dense(4)
+        return layer(layer(inputs))
+
+    report = compare(net((4,), lambda i: L.Dense(4)(L.Dense(4)(i))), net((4,), shared))
+    assert report.verdict is Verdict.DIFFERENT

@@ -102,6 +102,10 @@ def _result(
 ) -> CheckResult:
     findings = tuple(sorted(found, key=lambda finding: finding.severity != "difference"))
     different = any(finding.severity == "difference" for finding in findings)
+    doubt = judge.doubt() if different else None
+    if doubt is not None:
+        findings = (doubt, *(replace(finding, severity="note") for finding in findings))
+        different, undecided = False, True
     verdict = Verdict.DIFFERENT if different else Verdict.INCONCLUSIVE if undecided else Verdict.EQUIVALENT
     figures = {
         **judge.figures(),
@@ -228,6 +232,18 @@ class _Judge:
             "neither the program nor a layer graph tells which variable is which; they were mapped by "
             f"path, shape, dtype and order{doubt}"
         )
+
+    def doubt(self) -> Finding | None:
+        """Return why differences between partners say nothing; ``None`` where the map is certain."""
+        if self.map.certain:
+            return None
+        message = (
+            "variables differ under the likeliest map, but which is which is not certain"
+            if self.map.complete
+            else "some variables have no partner, but both sides hold equally many numbers: they may be "
+            "packed otherwise (one Dense for three that are read side by side)"
+        )
+        return Finding(NAME, None, None, "map", None, None, f"{message}; so nothing is decided")
 
     def partners(self) -> Iterator[Finding]:
         """Variables without a partner, or whose partner has another shape."""

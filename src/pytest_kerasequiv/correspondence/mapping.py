@@ -10,7 +10,7 @@ from pytest_kerasequiv.correspondence.assigning import assign_variables
 from pytest_kerasequiv.correspondence.carrying import carries
 from pytest_kerasequiv.correspondence.draws import draws_of, seed_pairs
 from pytest_kerasequiv.correspondence.hypotheses import Side, hypotheses
-from pytest_kerasequiv.correspondence.known import Known
+from pytest_kerasequiv.correspondence.known import Known, elements
 from pytest_kerasequiv.correspondence.uses import certain_pairs, uses_of
 from pytest_kerasequiv.correspondence.variable_map import Pairs, Source, VariableMap
 from pytest_kerasequiv.layers.matching import Match
@@ -47,7 +47,17 @@ def possible_maps(
         found = _from_uses(sides, programs, layer_match)
         if found:
             return found
-    return (mapped,) if mapped is not None else (_assigned(sides),)
+    return (_unless_repacked(mapped or _assigned(sides), sides),)
+
+
+def _unless_repacked(mapped: VariableMap, sides: Sides) -> VariableMap:
+    """Return a map that lacks partners as uncertain where both sides hold equally many numbers.
+
+    One Dense of 3 n units may then stand for three of n.
+    """
+    totals = [[elements(side, trainable=trained) for trained in (True, False)] for side in sides]
+    repacked = not mapped.complete and totals[0] == totals[1]
+    return replace(mapped, certain=False, rivals=None) if repacked else mapped
 
 
 def _assigned(sides: Sides) -> VariableMap:
