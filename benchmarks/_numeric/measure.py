@@ -9,7 +9,6 @@ from pytest_kerasequiv.checks.numeric.views import TwinView
 from pytest_kerasequiv.checks.tolerance import SAFETY
 from pytest_kerasequiv.correspondence.variable_map import VariableMap
 from pytest_kerasequiv.running.dtypes import least_precise_dtype
-from pytest_kerasequiv.running.input_layout import input_layout
 from pytest_kerasequiv.surface.probes import Probe, probes_for, training_batch
 from pytest_kerasequiv.surface.targets import targets_for
 from pytest_kerasequiv.weights.variables import values_of
@@ -23,11 +22,10 @@ def sides(reference, candidate, *, change=None):
     carried = [v.reshape(own.shape) for v, own in zip(values, values_of(models[1]), strict=True)]
     if change is not None:
         carried = change([value.copy() for value in carried])
-    given = input_layout(models[0])
     dtype = least_precise_dtype(models[0])
     return (
-        TwinView(models[0], values, given, sources[0], dtype),
-        TwinView(models[1], carried, given, sources[1], dtype),
+        TwinView(models[0], values, sources[0], dtype),
+        TwinView(models[1], carried, sources[1], dtype),
     )
 
 
