@@ -200,7 +200,7 @@ MEMBERS = {
     "weights at the loss": (lambda v: dense(keras.Model, loss=Unweighted(v)), "loss and metrics"),
     "masks at the loss": (masked_loss, "training|loss and metrics"),
     "a metric with a state": (
-        lambda v: dense(keras.Model, loss="mse", metrics=[Counter(v / 4)]),
+        lambda v: dense(keras.Model, loss="mse", metrics=[Counter(0.001 if v == 1 else 0.999)]),
         "loss and metrics",
     ),
     "how a metric is reset": (

@@ -60,3 +60,47 @@ def test_random_numbers_from_outside_kerass_generators_are_named():
     model = functional(Random(name="noise"), (4,))
     assert trace(model).random == (f"{model.name}/noise",)
     assert trace(functional(layers.Dropout(0.5), (4,))).random == ()
+
+
+class TwoOptimizers(keras.Model):
+    """Compiled in a way of its own, with an optimizer that Keras does not know of."""
+
+    def compile(self, rate):
+        super().compile()
+        self.other = keras.optimizers.SGD(rate)
+
+    def train_step(self, data):
+        with tf.GradientTape() as tape:
+            loss = ops.mean(self(data))
+        self.other.apply(tape.gradient(loss, self.trainable_weights), self.trainable_weights)
+        return {"loss": loss}
+
+
+def test_the_settings_of_an_optimizer_of_its_own_are_part_of_a_step():
+    def build(rate):
+        model = dense(TwoOptimizers)
+        model.compile(rate)
+        return trace(model)
+
+    assert match_programs(build(0.1), build(0.1)).proved
+    assert not match_programs(build(0.1), build(0.2)).proved
+
+
+class OwnTracker(keras.Model):
+    """Trains by a step of its own and cannot be evaluated: nothing says what the loss is."""
+
+    @property
+    def metrics(self):
+        return []
+
+    def train_step(self, data):
+        return {"loss": ops.mean(self(data))}
+
+
+def test_a_step_of_kerass_that_cannot_run_is_no_entry():
+    model = dense(OwnTracker)
+    model.compile("sgd")
+    program = trace(model)
+    assert program.reason is None
+    assert "train_step" in program.entries
+    assert "test_step" not in program.entries

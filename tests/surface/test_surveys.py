@@ -67,6 +67,20 @@ def test_what_only_the_candidate_tells_is_added_by_position():
     assert joined(candidate, reference).consumers == candidate.consumers
 
 
+@pytest.mark.parametrize(
+    ("build", "first", "second"),
+    [
+        pytest.param(lambda a, b: [a, b], [16, 32], [23, 39], id="unlike"),
+        pytest.param(lambda a, b: [a + b], [16, 16], [23, 23], id="added"),
+    ],
+)
+def test_two_free_axes_are_probed_at_sizes_of_their_own_where_the_model_takes_them(build, first, second):
+    inputs = keras.Input((None, 2)), keras.Input((None, 2))
+    found = survey(keras.Model(list(inputs), build(*inputs)))
+    assert [spec.shape[1] for spec in found.layout.specs] == first
+    assert [spec.shape[1] for spec in found.other.specs] == second
+
+
 def test_a_free_axis_is_probed_at_two_lengths():
     model = keras.Sequential([keras.Input((None, 2)), layers.GlobalAveragePooling1D()])
     probes = drawn(survey(model))
@@ -78,7 +92,7 @@ def test_a_second_length_that_is_refused_is_left_out_and_an_even_one_is_tried():
     image = keras.Input((None, None, 1))
     halved = layers.Conv2D(2, 3, strides=2, padding="same")(image)
     joined_up = layers.Concatenate()([image, layers.UpSampling2D()(halved)])
-    assert drawn(survey(keras.Model(image, joined_up)))["another length"].inputs[0].shape == (2, 24, 24, 1)
+    assert drawn(survey(keras.Model(image, joined_up)))["another length"].inputs[0].shape == (2, 24, 40, 1)
 
     free = keras.Input((None,))
     fixed = keras.Model(free, keras.ops.add(free, np.ones((1, 16), "float32")))

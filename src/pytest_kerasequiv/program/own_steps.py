@@ -61,7 +61,7 @@ def _first_that_traces(model: keras.Model, method: str, signature: Any, outputs:
             raise
         except Exception as problem:  # a step that takes other batches says so in its own way
             error = error or problem
-    raise Unprovable(f"{type(model).__name__}.{method} could not be traced: {error}") from error
+    raise error or AssertionError("some batch is always tried")
 
 
 def _batches(model: keras.Model, signature: Any, outputs: Outputs) -> Iterator[dict[str, Any]]:
@@ -111,9 +111,10 @@ def _as_fit_passes_it(given: Mapping[str, Any], outputs: Outputs) -> list[Any]:
 def _states(model: keras.Model) -> list[tuple[str, Any]]:
     """Return the variables that a step may change besides the model's: of metrics and optimizers."""
     optimizers = [value for value in vars(model).values() if isinstance(value, keras.optimizers.Optimizer)]
-    return named_states(
-        {
-            "Metric": [variable for metric in model.metrics for variable in metric.variables],
-            "Optimizer": [variable for optimizer in optimizers for variable in optimizer.variables],
-        }
-    )
+    held = [variable for optimizer in optimizers for variable in optimizer.variables]
+    settings = [variable for variable in held if len(variable.shape) == 0]
+    slots = [variable for variable in held if len(variable.shape)]
+    metrics = [variable for metric in model.metrics for variable in metric.variables]
+    # A learning rate is a variable, whose value no program holds.
+    values = {f"Optimizer setting {v.numpy()}, {place}": [v] for place, v in enumerate(settings)}
+    return named_states({**values, "Optimizer": slots, "Metric": metrics})

@@ -75,8 +75,13 @@ class _Tracing:
                     continue
                 if not entry.tentative:
                     told = f"{type(error).__name__}: {error}"
-                    self._assembly.refuse(f"{_subject(entry)} could not be traced: {told}")
+                    self._assembly.refuse(f"{self._subject(entry)} could not be traced: {told}")
             return
+
+    def _subject(self, entry: Entry) -> str:
+        if entry.kind is Kind.STEP:
+            return f"{type(self._model).__name__}.{entry.method}"
+        return "it" if entry.kind in {Kind.INFERENCE, Kind.TRAINING} else f"its {entry.name}"
 
     def _trace(self, entry: Entry, shapes: Any) -> Traced:
         if shapes is None:
@@ -114,10 +119,6 @@ def _trace_further(model: keras.Model, entry: Entry, signature: Any, outputs: Ou
     if entry.kind is Kind.STEP:
         return trace_own_step(model, entry.method, signature, outputs)
     return trace_calls(model, entry, signature)
-
-
-def _subject(entry: Entry) -> str:
-    return "it" if entry.kind in {Kind.INFERENCE, Kind.TRAINING} else f"its {entry.name}"
 
 
 def _tensor_spec(spec: Spec | None) -> Any:

@@ -100,7 +100,7 @@ def entries_of(model: keras.Model) -> tuple[Entry, ...]:
     ]
     if model.compiled:
         found.append(Entry("loss and metrics", Kind.COMPILED, shapes))
-    found += [Entry(name, Kind.STEP, shapes, method=name) for name in own_steps(model)]
+    found += [_step(model, name, shapes) for name in own_steps(model)]
     if tells_plain_calls(model):
         found.append(Entry("plain call", Kind.CALL, shapes, (None,)))
     return (*found, *_keywords(model, shapes), *_without_optional(specs), *_sized(model, specs))
@@ -123,6 +123,12 @@ def own_steps(model: keras.Model) -> list[str]:
     """Return the steps in which a class of the user's has a part."""
     found = [step for step, parts in STEPS.items() if any(overrides(model, part) for part in parts)]
     return [*found, *(["reset_metrics"] if overrides(model, "reset_metrics") else [])]
+
+
+def _step(model: keras.Model, name: str, shapes: tuple[Any, ...]) -> Entry:
+    """Return the entry of a step; one of Keras's that only shows other metrics may lack a loss to compute."""
+    parts = [part for part in STEPS.get(name, (name,)) if overrides(model, part)]
+    return Entry(name, Kind.STEP, shapes, method=name, tentative=parts == ["metrics"])
 
 
 def own_loops(model: keras.Model) -> list[str]:
@@ -214,10 +220,10 @@ def _sized(model: keras.Model, specs: Any) -> Iterator[Entry]:
     second = [*_alternatives(specs, 37, step=8), *_alternatives(specs, 160)]
     for name, alternatives in (("static sizes", first), ("other static sizes", second)):
         yield Entry(name, Kind.CALL, tuple(alternatives), both, tentative=True)
-    for length in lengths_in_code(model)[:MOST_LENGTHS] if own_layers(model) else ():
-        for size in (length, length + 1):
-            shapes = (settled(specs, lambda *_, size=size: size),)
-            yield Entry(f"free axes of {size}", Kind.CALL, shapes, both, tentative=True)
+    lengths = lengths_in_code(model)[:MOST_LENGTHS] if own_layers(model) else []
+    for size in sorted({*lengths, *(length + 1 for length in lengths)}):
+        shapes = (settled(specs, lambda *_, size=size: size),)
+        yield Entry(f"free axes of {size}", Kind.CALL, shapes, both, tentative=True)
 
 
 def sizes(specs: Any, base: int, step: int) -> list[Any]:
@@ -227,7 +233,8 @@ def sizes(specs: Any, base: int, step: int) -> list[Any]:
         lambda _input, axis, _place: base + step * (axis - 1),
         lambda _input, _axis, _place: base,
     )
-    return [settled(specs, plan) for plan in plans]
+    every = [settled(specs, plan) for plan in plans]
+    return [shapes for place, shapes in enumerate(every) if shapes not in every[:place]]
 
 
 def settled(specs: Any, size: Size) -> Any:

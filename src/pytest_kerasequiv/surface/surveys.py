@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from pytest_kerasequiv.running.input_layout import InputLayout, InputSpec, input_layout
 from pytest_kerasequiv.running.layer_calls import Recording, record
+from pytest_kerasequiv.surface.entries import sizes
 from pytest_kerasequiv.surface.masking import masked_inputs, masks_somewhere
 from pytest_kerasequiv.weights.vocabularies import tokens_of
 
@@ -93,13 +94,11 @@ def _union(ours: Consumer, theirs: Consumer) -> Consumer:
     )
 
 
-def _sized(layout: InputLayout, size: int) -> InputLayout:
-    """Return the inputs with every free axis but the batch axis of one size."""
-    specs = tuple(
-        InputSpec(s.name, (s.shape[0], *(size if axis is None else axis for axis in s.shape[1:])), s.dtype)
-        for s in layout.specs
-    )
-    return InputLayout(specs, layout.structure)
+def _sized(layout: InputLayout, base: int, step: int) -> list[InputLayout]:
+    """Return the inputs with their free axes settled, unlike ones first; see `entries.sizes`."""
+    if not _is_free(layout):
+        return [layout]
+    return [InputLayout(tuple(specs), layout.structure) for specs in sizes(list(layout.specs), base, step)]
 
 
 def _is_free(layout: InputLayout) -> bool:
@@ -107,10 +106,10 @@ def _is_free(layout: InputLayout) -> bool:
 
 
 def _first_that_runs(model: keras.Model, layout: InputLayout) -> tuple[InputLayout, Recording]:
-    """Settle the free axes: the smallest size with which the model runs; and the recorded run."""
+    """Settle the free axes: the smallest sizes, unlike ones first, at which the model runs; and that run."""
     error: Exception | None = None
-    for size in FREE_AXIS_SIZES if _is_free(layout) else (0,):
-        sized = _sized(layout, size)
+    tried = [sized for size in FREE_AXIS_SIZES for sized in _sized(layout, size, size)]
+    for sized in tried if _is_free(layout) else tried[:1]:
         try:
             return sized, record(model, sized.pack([_trial(spec) for spec in sized.specs]))
         except Exception as failure:  # whatever a model raises, the next size may do
@@ -122,8 +121,9 @@ def _first_that_runs(model: keras.Model, layout: InputLayout) -> tuple[InputLayo
 
 def _other(model: keras.Model, layout: InputLayout, settled: InputLayout) -> InputLayout | None:
     """Return the inputs with a second size of the free axes, the first that the model takes."""
-    for more in OTHER_LENGTHS if _is_free(layout) else ():
-        sized = _sized(layout, _free_size(layout, settled) + more)
+    first = _free_size(layout, settled)
+    tried = [sized for more in OTHER_LENGTHS for sized in _sized(layout, first + more, first)]
+    for sized in tried if _is_free(layout) else ():
         try:
             model(sized.pack([_trial(spec) for spec in sized.specs]), training=False)
         except Exception:  # what a model refuses it need not be asked
@@ -133,7 +133,7 @@ def _other(model: keras.Model, layout: InputLayout, settled: InputLayout) -> Inp
 
 
 def _free_size(layout: InputLayout, settled: InputLayout) -> int:
-    """Return the one size that was settled for all free axes."""
+    """Return the size that was settled for the first free axis."""
     for free, spec in zip(layout.specs, settled.specs, strict=True):
         for axis, size in zip(free.shape[1:], spec.shape[1:], strict=True):
             if axis is None and size is not None:

@@ -33,6 +33,7 @@ from pytest_kerasequiv.running.input_layout import InputSpec
 from pytest_kerasequiv.running.running import Runner
 from pytest_kerasequiv.running.sketch import sketch
 from pytest_kerasequiv.surface.entries import Entry, Kind, entries_of
+from pytest_kerasequiv.surface.lengths import own_layers
 from pytest_kerasequiv.surface.probes import Probe, Survey, training_batch
 from pytest_kerasequiv.weights.variables import peek, variables_of
 
@@ -288,8 +289,15 @@ def further_entries(
         Kind.CALL: True,
         Kind.STEP: True,
     }
-    every = {entry.name: entry for model in (candidate, reference) for entry in entries_of(model)}
+    models = candidate, reference
+    every = {e.name: e for model in models for e in entries_of(model) if not _probed_anyway(e, models)}
     alike = reference.compiled == candidate.compiled  # a step of one that is not compiled is no step
     return [
         e for e in every.values() if wanted[e.kind] and (alike or e.method not in ("train_step", "test_step"))
     ]
+
+
+def _probed_anyway(entry: Entry, models: Sequence[keras.Model]) -> bool:
+    """Whether an entry settles free axes of models without own code: probes are of two sizes too."""
+    settles = entry.kind is Kind.CALL and entry.tentative and not entry.arguments
+    return settles and not any(own_layers(model) for model in models)
