@@ -10,11 +10,13 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
+from pytest_kerasequiv.layers.configs import value_in_words
 from pytest_kerasequiv.layers.own_code import (
     described,
     differences_in_words,
     function_label,
     is_opaque,
+    own_label,
     own_name,
 )
 
@@ -189,6 +191,11 @@ def test_globals_that_are_read_count(monkeypatch):
     assert differences_in_words(before, described(reading)) == [
         "LIMIT is 7 in the reference and 8 in the candidate"
     ]
+
+
+def test_own_code_within_a_canonical_value_is_told():
+    ours, theirs = ({"class": "Own", "code": own_label(ignoring(label))} for label in (1, 2))
+    assert value_in_words(ours, theirs) == "Own(), where label is 1 in the reference and 2 in the candidate"
 
 
 def test_what_cannot_be_compared_is_marked():

@@ -97,12 +97,15 @@ def differences_in_words(reference: Mapping[str, Any], candidate: Mapping[str, A
 
 
 def _in_words(name: str, reference: Mapping[str, Any], candidate: Mapping[str, Any]) -> str:
-    if _is_code(name) and name in reference and name in candidate:
-        owner = name.removesuffix(CODE).removesuffix(".")
-        words = code_in_words(reference[name], candidate[name])
+    ours, theirs = reference.get(name), candidate.get(name)
+    owner = name.removesuffix(CODE).removesuffix(".")
+    if _is_code(name) and isinstance(ours, Mapping) and isinstance(theirs, Mapping):
+        return "; ".join(f"{owner}.{words}".lstrip(".") for words in differences_in_words(ours, theirs))
+    if _is_code(name) and isinstance(ours, str) and isinstance(theirs, str):
+        words = code_in_words(ours, theirs)
         return f"{owner}: {words}" if owner else words
-    values = [shown(side[name]) if name in side else "not there" for side in (reference, candidate)]
-    return f"{name or 'it'} is {values[0]} in the reference and {values[1]} in the candidate"
+    told = [shown(side[name]) if name in side else "not there" for side in (reference, candidate)]
+    return f"{name or 'it'} is {told[0]} in the reference and {told[1]} in the candidate"
 
 
 def _is_code(name: str) -> bool:

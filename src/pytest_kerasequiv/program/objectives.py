@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from pytest_kerasequiv.building.compiling import fresh_settings
 from pytest_kerasequiv.program.nodes import Unprovable
 
 MAX_ATTEMPTS = 64
@@ -64,7 +65,7 @@ def _compiled_objective(compiled: Any, outputs: Any) -> Objective:
     error: Exception | None = None
     for targets in _target_structures(outputs):
         settings = {"loss_weights": compiled._user_loss_weights, "output_names": compiled.output_names}
-        fresh = type(compiled)(compiled._user_loss, **settings)
+        fresh = type(compiled)(fresh_settings(compiled._user_loss, "loss"), **settings)
         try:
             fresh.build(*(keras.tree.map_structure(symbolic, specs) for specs in (targets, outputs)))
             _try_loss(fresh, targets, outputs)
