@@ -159,3 +159,17 @@ def test_one_layer_used_twice_is_no_packing() -> None:
 
     report = compare(net((4,), lambda i: L.Dense(4)(L.Dense(4)(i))), net((4,), shared))
     assert report.verdict is Verdict.DIFFERENT
+
+
+def test_a_weight_more_in_a_subclass_is_different() -> None:
+    class Tied(keras.Model):
+        def __init__(self, tied: bool) -> None:
+            super().__init__()
+            self.first = L.Dense(4)
+            self.second = self.first if tied else L.Dense(4)
+
+        def call(self, x: Any) -> Any:
+            return self.second(ops.tanh(self.first(x)))
+
+    report = compare(lambda: Tied(True), lambda: Tied(False), input_shape=(4,))
+    assert report.verdict is Verdict.DIFFERENT

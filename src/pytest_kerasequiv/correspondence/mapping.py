@@ -51,13 +51,14 @@ def possible_maps(
 
 
 def _unless_repacked(mapped: VariableMap, sides: Sides) -> VariableMap:
-    """Return a map that lacks partners as uncertain where both sides hold equally many numbers.
+    """Return a map that lacks partners as certain, but where both sides hold equally many numbers.
 
-    One Dense of 3 n units may then stand for three of n.
+    One Dense of 3 n units may then stand for three of n; else one side has what the other has not.
     """
     totals = [[elements(side, trainable=trained) for trained in (True, False)] for side in sides]
-    repacked = not mapped.complete and totals[0] == totals[1]
-    return replace(mapped, certain=False, rivals=None) if repacked else mapped
+    if mapped.complete:
+        return mapped
+    return replace(mapped, certain=totals[0] != totals[1])
 
 
 def _assigned(sides: Sides) -> VariableMap:
