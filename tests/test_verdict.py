@@ -9,7 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_kerasequiv.checks.ladder import LADDER
-from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Kind, Report, Verdict, overall
+from pytest_kerasequiv.verdict import (
+    CONTRADICTED,
+    CheckResult,
+    Evidence,
+    Finding,
+    Kind,
+    Report,
+    Verdict,
+    overall,
+)
 
 DECIDING = tuple(check.name for check in LADDER if check.kind.decides)
 
@@ -52,6 +61,18 @@ def test_without_a_proof_every_numeric_check_must_agree() -> None:
     )
     assert decide(program="I", weights="E", outputs="E", gradients="I")[0] is Verdict.INCONCLUSIVE
     assert decide(program="I", weights="I", outputs="E")[0] is Verdict.INCONCLUSIVE
+
+
+def test_a_proof_does_not_hide_a_training_that_is_undecided() -> None:
+    assert decide(program="E", weights="E", training="I") == (Verdict.INCONCLUSIVE, None)
+    assert decide(program="E", weights="E", training="E")[0] is Verdict.EQUIVALENT
+
+
+def test_what_contradicts_a_proof_makes_the_whole_inconclusive() -> None:
+    found = Finding.difference("program", CONTRADICTED, "outputs differ")
+    program = CheckResult("program", Verdict.INCONCLUSIVE, None, (found,), kind=Kind.PROVING)
+    numbers = [result("weights", Verdict.EQUIVALENT), result("outputs", Verdict.DIFFERENT)]
+    assert overall([program, *numbers])[:2] == (Verdict.INCONCLUSIVE, None)
 
 
 def test_training_makes_the_evidence_statistical() -> None:

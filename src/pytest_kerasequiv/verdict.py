@@ -324,9 +324,10 @@ def overall(checks: Iterable[CheckResult]) -> tuple[Verdict, Evidence | None, tu
     """Decide over a pair from its checks, and return the checks as they stand in the report.
 
     Numbers that contradict a proof make it INCONCLUSIVE. Else a check that decides (see `Kind`) and finds a
-    difference makes it DIFFERENT. Else a proved program with
-    equal start decides EQUIVALENT. Else every check that runs the models must be EQUIVALENT, and what the
-    informing checks found becomes notes. Where none of these was asked for, the others decide.
+    difference makes it DIFFERENT. Repeated training that was asked for and does not decide makes it
+    INCONCLUSIVE, whatever was proved. Else a proved program with equal start decides EQUIVALENT. Else every
+    check that runs the models must be EQUIVALENT, and what the informing checks found becomes notes. Where
+    none of these was asked for, the others decide.
     """
     results = tuple(checks)
     if any(finding.field == CONTRADICTED for result in results for finding in result.differences):
@@ -335,6 +336,8 @@ def overall(checks: Iterable[CheckResult]) -> tuple[Verdict, Evidence | None, tu
     different = [result for result in deciding if result.verdict is Verdict.DIFFERENT]
     if different:
         return Verdict.DIFFERENT, different[0].evidence, results
+    if any(r.kind is Kind.STATISTICAL and r.verdict is Verdict.INCONCLUSIVE for r in results):
+        return Verdict.INCONCLUSIVE, None, results
     if _alike(results, Kind.PROVING) and _alike(results, Kind.START):
         return Verdict.EQUIVALENT, Evidence.PROVED, _as_notes(results)
     numeric = [result for result in results if result.kind.runs]

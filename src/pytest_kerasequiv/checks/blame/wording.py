@@ -158,7 +158,7 @@ def only_adds(explain: Explain[P]) -> Explain[P]:
             return explain(pair, result, plan)
         except Exception as error:
             message = f"the layers at fault could not be looked for: {type(error).__name__}: {said(error)}"
-            note = Finding(result.name, None, None, "error", None, None, message, "note")
+            note = Finding.note(result.name, "error", message)
             return replace(result, findings=(*result.findings, note))
 
     return guarded

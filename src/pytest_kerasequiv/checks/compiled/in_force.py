@@ -155,7 +155,7 @@ def compare_settings(check: str, reference: Settings | None, candidate: Settings
         side = "reference" if reference is None else "candidate"
         message = f"the {side} is not compiled, the other twin is; pass compile=... to compile both alike"
         compiled = reference is not None, candidate is not None
-        return [Finding(check, None, None, "compile", *compiled, message, "note")]
+        return [Finding.note(check, "compile", message, values=compiled)]
     return [
         *_loss_findings(check, reference, candidate),
         *_optimizer_findings(check, reference, candidate),
@@ -202,7 +202,7 @@ def _metric_findings(check: str, kind: str, reference: Settings, candidate: Sett
             yield from () if found is None else (found,)
     mine, its = (side.get(f"{kind}{NAMES}") for side in (reference, candidate))
     if mine != its and None not in (mine, its) and not different:
-        yield Finding(check, None, None, f"{kind}{NAMES}", mine, its, _renamed(kind, mine, its), "note")
+        yield Finding.note(check, f"{kind}{NAMES}", _renamed(kind, mine, its), values=(mine, its))
 
 
 def _metric_finding(check: str, kind: str, pair: tuple[Any, Any], effects: Sequence[Any]) -> Finding | None:
@@ -218,7 +218,7 @@ def _metric_finding(check: str, kind: str, pair: tuple[Any, Any], effects: Seque
     if ours == theirs:
         return _unknown(check, kind, _called(ours), differ=values_differ(*effects))
     message = f"compiled with another {kind}: {_in_words(ours, theirs)}"
-    return Finding(check, None, None, kind, ours, theirs, message)
+    return Finding.difference(check, kind, message, values=(ours, theirs))
 
 
 def _per_output(metrics: Any) -> list[list[Any]]:
@@ -231,7 +231,7 @@ def _rewritten(check: str, name: str, both: str) -> Finding:
         f"another {name}, {both}, whose values are the same on every batch tried, of several scales and with "
         "and without sample weights; only the code differs"
     )
-    return Finding(check, None, None, name, None, None, message, "note")
+    return Finding.note(check, name, message)
 
 
 def _unknown(check: str, name: str, called: Any, *, differ: bool) -> Finding:
@@ -239,9 +239,9 @@ def _unknown(check: str, name: str, called: Any, *, differ: bool) -> Finding:
         message = (
             f"the {name} {called!r} reads alike on both sides, but returns other values for the same batch"
         )
-        return Finding(check, None, None, name, called, called, message)
+        return Finding.difference(check, name, message, values=(called, called))
     message = f"the {name} {called!r} depends on an object that cannot be compared; what it computed was"
-    return Finding(check, None, None, name, called, called, message, "note")
+    return Finding.note(check, name, message, values=(called, called))
 
 
 def _optimizer_findings(check: str, reference: Settings, candidate: Settings) -> Iterator[Finding]:
@@ -252,7 +252,7 @@ def _optimizer_findings(check: str, reference: Settings, candidate: Settings) ->
         if name in OPTIMIZERS and _kind(ours) == _kind(theirs) and alone:
             equal = "AdamW is Adam with a weight decay, and all their settings are equal"
             message = f"{_another(name, ours, theirs)}; {equal}"
-            yield Finding(check, None, None, name, ours, theirs, message, "note")
+            yield Finding.note(check, name, message, values=(ours, theirs))
         else:
             yield _finding(check, name, reference, candidate)
 
@@ -285,7 +285,7 @@ def _speed_findings(check: str, reference: Settings, candidate: Settings) -> Ite
         ours, theirs = reference.get(name), candidate.get(name)
         if ours != theirs:
             message = f"{_another(name, ours, theirs)}; it changes how a step is run, not what it computes"
-            yield Finding(check, None, None, name, ours, theirs, message, "note")
+            yield Finding.note(check, name, message, values=(ours, theirs))
 
 
 def _differing(prefix: str, reference: Settings, candidate: Settings) -> list[str]:
@@ -301,7 +301,7 @@ def _finding(check: str, name: str, reference: Settings, candidate: Settings) ->
         owner = name.removesuffix(CODE)
         label = next((_called(side[owner]) for side in (reference, candidate) if owner in side), "it")
         message = f"compiled with another {owner}: {label}: {_own_in_words(ours, theirs)}"
-    return Finding(check, None, None, name, ours, theirs, message)
+    return Finding.difference(check, name, message, values=(ours, theirs))
 
 
 def _another(name: str, ours: Any, theirs: Any) -> str:

@@ -57,7 +57,7 @@ def equal_in_law(pair: Pair, plan: Plan, result: CheckResult, causes: Sequence[F
         f"stands for several), so single passes differ; {PASSES} passes under other seeds show no difference "
         "in law, and without the draws the twins agree. The check `training` can decide"
     )
-    finding = Finding(result.name, None, None, "draws", None, None, message)
+    finding = Finding.difference(result.name, "draws", message)
     figures = {name: value for name, value in result.figures.items() if name != "worst"}
     return replace(
         result,

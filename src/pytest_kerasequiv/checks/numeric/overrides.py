@@ -62,15 +62,15 @@ def _finding(check: str, name: str, ours: str | None, theirs: str | None) -> Fin
     if ours is None or theirs is None:
         side = "candidate" if ours is None else "reference"
         message = f"{name} differs: only the {side} overrides it; it was not run"
-        return Finding(check, None, None, name, ours, theirs, message)
+        return Finding.difference(check, name, message, values=(ours, theirs))
     if is_opaque((ours, theirs)):
         message = f"{name} is overridden on both sides, by code that cannot be compared; it was not run"
     elif ours == theirs:
         message = f"{name} is overridden by the same code on both sides; it was not run"
     else:
         message = f"{name} differs: both sides override it, with other code or values; it was not run"
-        return Finding(check, None, None, name, ours, theirs, message)
-    return Finding(check, None, None, name, ours, theirs, message, "note")
+        return Finding.difference(check, name, message, values=(ours, theirs))
+    return Finding.note(check, name, message, values=(ours, theirs))
 
 
 def _code(cls: type, name: str) -> str | None:

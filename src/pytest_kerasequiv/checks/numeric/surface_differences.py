@@ -88,7 +88,7 @@ def _refused(check: str, name: str, runs: Views[EntryRun], *, tentative: bool) -
         return
     if all(error is not None for error in errors):
         message = f"{name!r} could not be run on either side: {errors[0]}"
-        yield Finding(check, None, None, name, *errors, message, "note")
+        yield Finding.note(check, name, message, values=errors)
         return
     side, error = ("reference", errors[0]) if errors[0] else ("candidate", errors[1])
     message = f"only the {side} refuses {name!r}: {error}"
@@ -110,19 +110,21 @@ class _Comparison:
         for side, more in (("reference", ours - theirs), ("candidate", theirs - ours)):
             if more:
                 message = f"in {name!r} only the {side} returns {', '.join(sorted(more))}"
-                yield Finding(self.check, None, None, name, sorted(ours), sorted(theirs), message)
+                yield Finding.difference(self.check, name, message, values=(sorted(ours), sorted(theirs)))
                 return
         tensors = [*self._results(name, runs), *self._states(name, runs)]
         for what, arrays in tensors:
             shapes = np.shape(arrays[0]), np.shape(arrays[1])
             if shapes[0] != shapes[1]:
                 message = f"{what} has another shape: {shapes[0]} against {shapes[1]}"
-                yield Finding(self.check, None, None, name, *shapes, message)
+                yield Finding.difference(self.check, name, message, values=shapes)
                 return
         judged = [self._judged(what, arrays) for what, arrays in tensors]
         worst = max(judged, key=lambda one: (not one.agrees, one.used), default=None)
         if worst is not None and not worst.agrees:
-            yield Finding(self.check, None, None, name, worst.reference, worst.candidate, worst.message())
+            yield Finding.difference(
+                self.check, name, worst.message(), values=(worst.reference, worst.candidate)
+            )
 
     def _judged(self, what: str, arrays: Views[Any]) -> Judged:
         return judge(what, 0, arrays, self.dtype, rtol=self.given[0], atol=self.given[1])

@@ -111,7 +111,7 @@ def notes_on_loss(
         message = "the twins are not compiled with a loss: a mean square against fixed targets was used"
     else:
         return []
-    return [Finding(check, None, None, "loss", None, None, message, "note")]
+    return [Finding.note(check, "loss", message)]
 
 
 def not_told_to_train(
@@ -128,4 +128,4 @@ def not_told_to_train(
         f"inference mode in the {silent[0]}, in training mode in the other twin"
     )
     taken = not reference.resting, not candidate.resting
-    return [Finding(check, None, None, "training", *taken, message=message)]
+    return [Finding.difference(check, "training", message, values=taken)]
