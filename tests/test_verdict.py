@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -153,3 +155,50 @@ def test_differences_come_before_notes() -> None:
         "p", Verdict.DIFFERENT, None, {"summary": first, "graph": result("graph", Verdict.DIFFERENT)}
     )
     assert [f.severity for f in report.findings] == ["difference", "note"]
+
+
+def of_one_skeleton(severity: str, numbers: Verdict, **tolerance: Any) -> list[CheckResult]:
+    message = "the programs are the same but for 50 against 100 at Minimum in a/clip"
+    found = Finding("program", "a/clip", "b/clip", "constant", "50", "100", message, severity)  # type: ignore[arg-type]
+    return [
+        CheckResult("program", Verdict.INCONCLUSIVE, None, (found,), kind=Kind.PROVING),
+        CheckResult("weights", Verdict.EQUIVALENT, Evidence.MEASURED, kind=Kind.START),
+        replace(result("outputs", numbers), figures=tolerance),
+    ]
+
+
+def test_one_skeleton_whose_constants_no_number_shows_is_inconclusive() -> None:
+    verdict, evidence, checks = overall(of_one_skeleton("difference", Verdict.EQUIVALENT))
+    assert (verdict, evidence) == (Verdict.INCONCLUSIVE, None)
+    (finding,) = checks[0].findings
+    assert "no input tried reaches it" in finding.message
+    assert "accept=('clip.constant',)" in finding.message
+
+
+def test_one_skeleton_whose_constants_rounding_explains_is_equivalent() -> None:
+    verdict, evidence, _ = overall(of_one_skeleton("note", Verdict.EQUIVALENT))
+    assert (verdict, evidence) == (Verdict.EQUIVALENT, Evidence.MEASURED)
+
+
+def test_one_skeleton_whose_numbers_differ_is_different_and_the_constant_comes_first() -> None:
+    verdict, _, checks = overall(of_one_skeleton("difference", Verdict.DIFFERENT))
+    assert verdict is Verdict.DIFFERENT
+    report = Report("pair", verdict, Evidence.MEASURED, {one.name: one for one in checks})
+    assert report.findings[0].field == "constant"
+    assert "no input" not in report.findings[0].message
+
+
+@pytest.mark.parametrize(("headroom", "verdict"), [(2.0, "EQUIVALENT"), (None, "INCONCLUSIVE")])
+def test_a_tolerance_that_was_given_covers_a_constant_whose_effect_was_measured(
+    headroom: float | None, verdict: str
+) -> None:
+    results = of_one_skeleton(
+        "difference", Verdict.EQUIVALENT, tolerance={"origin": "given"}, headroom=headroom
+    )
+    assert overall(results)[0] == verdict
+
+
+def test_what_is_accepted_is_no_proof() -> None:
+    program, *others = of_one_skeleton("note", Verdict.EQUIVALENT)
+    accepted = replace(program, verdict=Verdict.EQUIVALENT, evidence=Evidence.MEASURED)
+    assert overall([accepted, *others])[:2] == (Verdict.EQUIVALENT, Evidence.MEASURED)

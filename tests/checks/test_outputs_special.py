@@ -151,7 +151,7 @@ def test_a_length_built_into_the_code_is_seen():
     )
     wrong = run(lambda: build(mean), lambda: build(lambda x: keras.ops.sum(x, 1) / 16.0))
     assert wrong.verdict is Verdict.DIFFERENT
-    assert any("another length" in str(finding) for finding in wrong.findings)
+    assert any("of size" in str(finding) or "other lengths" in str(finding) for finding in wrong.findings)
 
 
 @pytest.mark.parametrize("standardize", [None, "lower", "strip_punctuation"])
@@ -267,17 +267,13 @@ def test_another_dtype_of_the_output_is_not_hidden_by_its_rounding(turned):
     assert found["dtype"] == (told[::-1] if turned else told)
 
 
-def test_integer_inputs_of_unknown_range_are_told():
+def test_integer_inputs_of_unknown_range_are_probed_beyond_what_either_side_clips_at():
     def build(most):
         ids = keras.Input((4,), dtype="int32", name="ids")
         return keras.Model(ids, layers.Dense(2)(keras.ops.one_hot(keras.ops.minimum(ids, most), 10)))
 
-    result = run(lambda: build(9), lambda: build(5))
-    assert any("'ids' was probed with 0 and 1 only" in note.message for note in result.notes)
-    batch = np.arange(8).reshape(2, 4)
-    assert run(lambda: build(9), lambda: build(5), inputs=batch).verdict is Verdict.DIFFERENT
-    same = run(lambda: build(9), lambda: build(9), inputs=batch)
-    assert (same.verdict, [note.field for note in same.notes]) == (Verdict.EQUIVALENT, [])
+    assert run(lambda: build(9), lambda: build(5)).verdict is Verdict.DIFFERENT
+    assert run(lambda: build(9), lambda: build(9)).verdict is Verdict.EQUIVALENT
 
 
 @pytest.mark.parametrize("kind", ["complex64", "datetime64[s]", "timedelta64[s]", "O"])

@@ -3,6 +3,7 @@
 import json
 
 import keras
+import numpy as np
 import pytest
 from keras import layers
 
@@ -38,17 +39,43 @@ def test_the_same_program_is_proved():
     assert result.figures["fingerprints"][0] == result.figures["fingerprints"][1]
 
 
-def test_another_program_is_inconclusive_with_a_note_naming_the_layers():
+def test_a_constant_of_the_same_program_is_a_difference_at_its_layer():
     result = program.CHECK(Pair(Twins(sequential, lambda: functional(0.3))))
     assert result.verdict is Verdict.INCONCLUSIVE
     assert result.evidence is None
+    assert result.differences == result.findings
+    assert all(finding.reference_layer.endswith("/drop") for finding in result.findings)
+    assert all(finding.candidate_layer.endswith("/drop") for finding in result.findings)
+    assert any("1.25" in finding.message for finding in result.findings)
+    assert "variables" not in result.figures
+
+
+def test_another_operation_is_a_note_naming_the_layers():
+    def other():
+        layers = keras.layers
+        return keras.Sequential([keras.Input((6, 2)), layers.Conv1D(4, 3), layers.ReLU(name="relu")])
+
+    def reference():
+        layers = keras.layers
+        return keras.Sequential([keras.Input((6, 2)), layers.Conv1D(4, 3), layers.Activation("tanh")])
+
+    result = program.CHECK(Pair(Twins(reference, other)))
+    assert (result.verdict, result.figures["skeleton"]) == (Verdict.INCONCLUSIVE, "another")
     (finding,) = result.findings
     assert finding.severity == "note"
-    assert finding.reference_layer.endswith("/drop")
-    assert finding.candidate_layer.endswith("/drop")
-    assert "training" in finding.message
-    assert "1.25" in finding.message
-    assert "variables" not in result.figures
+    assert finding.candidate_layer.endswith("/relu")
+
+
+def test_constants_that_rounding_explains_are_notes():
+    def scaled(value):
+        inputs = keras.Input((3,))
+        return keras.Model(inputs, inputs * value)
+
+    value = np.float32(0.1)
+    apart = float(np.nextafter(value, np.float32(1)))
+    result = program.CHECK(Pair(Twins(lambda: scaled(float(value)), lambda: scaled(apart))))
+    assert {finding.severity for finding in result.findings} == {"note"}
+    assert "1 units in the last place apart" in result.findings[0].message
 
 
 def test_a_program_that_cannot_be_proved_says_why():

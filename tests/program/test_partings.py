@@ -32,6 +32,14 @@ def test_distance_of_what_no_rounding_explains():
     assert distance("b True", "b False") is None
 
 
+def test_a_table_is_rounded_at_the_size_of_its_largest_element():
+    angles = np.arange(16.0)
+    wide, narrow = np.sin(angles).astype("float32"), np.sin(angles.astype("float32") * np.float32(1 + 1e-7))
+    assert 0 < distance(array_text(wide, "float32"), array_text(narrow, "float32")) < 32
+    few = np.array([1.0, 1e-3], "float32"), np.array([1.0, 1.0001e-3], "float32")
+    assert distance(*(array_text(values, "float32") for values in few)) > 800
+
+
 def test_a_large_constant_is_known_by_its_digest_alone():
     large = np.zeros(1 << 19, np.float32)
     assert array_of(array_text(large, "float32")) is None

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from pytest_kerasequiv.checks.blame.backward import blame_backward
 from pytest_kerasequiv.checks.blame.forward import blame, layer_table
 from pytest_kerasequiv.checks.blame.wording import explaining, only_adds
 from pytest_kerasequiv.checks.compiled.in_force import compare_settings
 from pytest_kerasequiv.checks.numeric.doubts import doubted
-from pytest_kerasequiv.checks.numeric.judging import Judged, judge, tolerance_figures
+from pytest_kerasequiv.checks.numeric.judging import Judged, is_oracle, judge, oracle_notes, tolerance_figures
 from pytest_kerasequiv.checks.numeric.laws import equal_in_law
 from pytest_kerasequiv.checks.numeric.observing import no_answer
 from pytest_kerasequiv.checks.numeric.plans import Plan, training_plan
@@ -49,7 +50,8 @@ def run(pair: Pair, *, rtol: float | None = None, atol: float | None = None) -> 
         candidate = observe(views[1], plan.for_candidate(reference.why_no_oracle))
     except Exception as error:
         return other_shapes(pair, NAME, plan) or _candidate_fails(error)
-    result = compare(reference, candidate, pair.variable_map, rtol=rtol, atol=atol)
+    settings: dict[str, Any] = {"sharp": pair.alignment.sharp, "rtol": rtol, "atol": atol}
+    result = compare(reference, candidate, pair.variable_map, **settings)
     return explain(pair, equal_in_law(pair, plan, result, split(result)[0]), plan)
 
 
@@ -111,6 +113,7 @@ def compare(
     candidate: BackwardObservation,
     variables: VariableMap,
     *,
+    sharp: bool = False,
     rtol: float | None = None,
     atol: float | None = None,
 ) -> CheckResult:
@@ -123,6 +126,7 @@ def compare(
         reference: the reference's passes.
         candidate: the candidate's.
         variables: how their variables correspond.
+        sharp: whether the programs have one skeleton, see `checks.tolerance`.
         rtol: relative tolerance; by default derived or the dtype's default.
         atol: absolute tolerance, likewise.
     """
@@ -130,13 +134,16 @@ def compare(
     judged: dict[str, list[Judged]] = {}
     where: dict[str, tuple[str | None, str | None, str]] = {}
     for index, probe in enumerate(reference.probes):
-        for tensor in pass_tensors(reference, candidate, variables, index):
+        tensors = pass_tensors(reference, candidate, variables, index)
+        oracle = all(is_oracle(tensor.views, reference.dtype) for tensor in tensors if tensor.forward)
+        settings: dict[str, Any] = {"sharp": sharp, "oracle": oracle, "rtol": rtol, "atol": atol}
+        for tensor in tensors:
             problem = tensor.shape_finding(NAME, probe)
             if problem is not None:
                 found.append(problem)
                 continue
             what = f"{tensor.what} on {probe!r}"
-            one = judge(what, index, tensor.views, reference.dtype, rtol=rtol, atol=atol)
+            one = judge(what, index, tensor.views, reference.dtype, **settings)
             judged.setdefault(tensor.what, []).append(one)
             where[tensor.what] = tensor.where
     found += [*one_sided(NAME, reference, candidate, variables.pairs), *_failures(judged, where)]
@@ -184,7 +191,7 @@ def _result(
         "headroom": None if worst is None or worst.used == 0 else 1 / worst.used,
         "zero_gradients": zero,
     }
-    notes = notes_on_loss(NAME, reference, candidate)
+    notes = [*notes_on_loss(NAME, reference, candidate), *oracle_notes(NAME, judged)]
     if found:
         random = no_answer(NAME, reference, candidate)
         if random is not None:

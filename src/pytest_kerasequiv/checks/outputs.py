@@ -18,7 +18,14 @@ from pytest_kerasequiv.checks.numeric.contract import (
 )
 from pytest_kerasequiv.checks.numeric.doubts import doubted
 from pytest_kerasequiv.checks.numeric.inference import InferenceObservation, observe
-from pytest_kerasequiv.checks.numeric.judging import Judged, judge, judge_masks, tolerance_figures
+from pytest_kerasequiv.checks.numeric.judging import (
+    Judged,
+    is_oracle,
+    judge,
+    judge_masks,
+    oracle_notes,
+    tolerance_figures,
+)
 from pytest_kerasequiv.checks.numeric.observing import Views, no_answer
 from pytest_kerasequiv.checks.numeric.plans import Plan, inference_plan
 from pytest_kerasequiv.checks.numeric.surface_differences import with_surface
@@ -61,7 +68,8 @@ def run(
         return CheckResult(NAME, Verdict.INCONCLUSIVE, None, (finding,))
     reference = observe(views[0], plan)
     candidate = observe(views[1], plan.for_candidate(reference.why_no_oracle))
-    result = compare(reference, candidate, pair.variable_map, own=own, rtol=rtol, atol=atol)
+    settings: dict[str, Any] = {"sharp": pair.alignment.sharp, "rtol": rtol, "atol": atol}
+    result = compare(reference, candidate, pair.variable_map, own=own, **settings)
     if result.verdict is not Verdict.EQUIVALENT:
         return explain(pair, result, plan)
     surfaces = None if pair.program_match.proved else observe_both(pair, _survey(pair), why)
@@ -81,6 +89,7 @@ def compare(
     variables: VariableMap,
     *,
     own: bool = False,
+    sharp: bool = False,
     rtol: float | None = None,
     atol: float | None = None,
 ) -> CheckResult:
@@ -91,6 +100,7 @@ def compare(
         candidate: what the candidate returned.
         variables: how their variables correspond. Where some have no partner, only shapes can differ.
         own: whether each has weights of its own, so that none need be mapped.
+        sharp: whether the programs have one skeleton, see `checks.tolerance`.
         rtol: relative tolerance; by default derived or the dtype's default.
         atol: absolute tolerance, likewise.
     """
@@ -109,7 +119,7 @@ def compare(
             (runs.map(lambda one: one.outcome), label),
             (runs.map(lambda one: one.second), f"{label}, second call"),
         ):
-            judged += _judged(index, where, reference, outcomes, (rtol, atol))
+            judged += _judged(index, where, reference, outcomes, sharp=sharp, rtol=rtol, atol=atol)
         if runs.reference.outcome is not None:
             masks += judge_masks(NAME, label, reference.names, runs.reference.outcome, runs.candidate.outcome)
     missing = None if own else unmapped(NAME, variables, reference.variables, candidate.variables)
@@ -149,16 +159,19 @@ def _judged(
     where: str,
     reference: InferenceObservation,
     outcomes: Views[Outcome | None],
-    given: tuple[float | None, float | None],
+    **settings: Any,
 ) -> list[Judged]:
     if outcomes.reference is None or outcomes.candidate is None:
         return []
-    judged = []
-    for position, name in enumerate(reference.names):
-        arrays = outcomes.map(lambda one, k=position: one.outputs[k])  # type: ignore[misc]
-        what = f"{called(name)} on {where}"
-        judged.append(judge(what, index, arrays, reference.dtype, rtol=given[0], atol=given[1]))
-    return judged
+    outputs = [
+        outcomes.map(lambda one, k=k: one.outputs[k])  # type: ignore[misc]
+        for k in range(len(reference.names))
+    ]
+    oracle = all(is_oracle(arrays, reference.dtype) for arrays in outputs)
+    return [
+        judge(f"{called(name)} on {where}", index, arrays, reference.dtype, oracle=oracle, **settings)
+        for name, arrays in zip(reference.names, outputs, strict=True)
+    ]
 
 
 def _result(
@@ -173,6 +186,7 @@ def _result(
     inputs = input_findings(NAME, reference.inputs, candidate.inputs)
     found += [finding for finding in inputs if finding.severity == "difference"]
     notes = [f for f in inputs if f.severity == "note"] + notes_on(NAME, reference, candidate, judged)
+    notes += oracle_notes(NAME, judged)
     figures = {
         "probes": len(reference.probes),
         "tolerance": tolerance_figures(reference, candidate, judged),

@@ -21,6 +21,7 @@ from pytest_kerasequiv.layers.graph_reading import layer_graph
 from pytest_kerasequiv.layers.layer_graph import LayerGraph, NoLayerGraph
 from pytest_kerasequiv.layers.matching import Match, match
 from pytest_kerasequiv.program import Program, ProgramMatch, match_programs, trace
+from pytest_kerasequiv.program.skeleton import Alignment, align
 from pytest_kerasequiv.weights.variables import is_seed, values_of, variables_of
 
 
@@ -62,6 +63,11 @@ class Correspondence:
     def programs(self) -> ProgramMatch:
         """How the traced programs correspond."""
         return self.pair.program_match
+
+    @property
+    def alignment(self) -> Alignment:
+        """Whether the traced programs have one skeleton, and over which constants they part."""
+        return self.pair.alignment
 
     @property
     def variables(self) -> VariableMap:
@@ -159,6 +165,11 @@ class Pair:
     def program_match(self) -> ProgramMatch:
         """Whether the traced programs are the same, and how their variables correspond."""
         return match_programs(self.reference_program, self.candidate_program)
+
+    @cached_property
+    def alignment(self) -> Alignment:
+        """Whether the traced programs have one skeleton, and over which constants they part."""
+        return align(self.reference_program, self.candidate_program)
 
     @cached_property
     def variable_map(self) -> VariableMap:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import keras
 
 from pytest_kerasequiv.checks.registry import Check
 from pytest_kerasequiv.program import Program, ProgramMatch, match_programs, trace
+from pytest_kerasequiv.program.partings import Parting
+from pytest_kerasequiv.program.skeleton import Alignment, align
 from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Kind, Verdict
 
 
@@ -23,11 +25,15 @@ def compare(reference: Program, candidate: Program) -> CheckResult:
     ``figures["entries"]`` names; see `pytest_kerasequiv.program` for what exactly it says. Otherwise
     INCONCLUSIVE, never DIFFERENT: other operations may compute the same.
     """
-    return result(reference, candidate, match_programs(reference, candidate))
+    return result(reference, candidate, match_programs(reference, candidate), align(reference, candidate))
 
 
-def result(reference: Program, candidate: Program, match: ProgramMatch) -> CheckResult:
-    """Put a match into words."""
+def result(reference: Program, candidate: Program, match: ProgramMatch, alignment: Alignment) -> CheckResult:
+    """Put into words whether two programs are one, have one skeleton, or neither.
+
+    Where they have one skeleton, each constant or attribute over which they part is a finding: a difference,
+    or a note where it is no more than rounding.
+    """
     figures: dict[str, Any] = {
         "operations": [len(reference.nodes), len(candidate.nodes)],
         "functions": [len(reference.bodies), len(candidate.bodies)],
@@ -39,8 +45,19 @@ def result(reference: Program, candidate: Program, match: ProgramMatch) -> Check
     if match.proved:
         figures["variables"] = [list(pair) for pair in match.variables]
         return CheckResult("program", Verdict.EQUIVALENT, Evidence.PROVED, (), figures)
-    findings = _findings(reference, candidate, match)
+    figures["skeleton"] = "the same" if alignment.same else "another"
+    figures["partings"] = [parting.to_dict() for parting in alignment.partings]
+    findings = [_parting(one) for one in alignment.partings] or _findings(reference, candidate, match)
     return CheckResult("program", Verdict.INCONCLUSIVE, None, tuple(findings), figures)
+
+
+def _parting(parting: Parting) -> Finding:
+    rounding = f", {parting.units:g} units in the last place apart" if parting.rounds else ""
+    message = f"the programs are the same but for {parting}{rounding}"
+    layers = parting.reference_layer, parting.candidate_layer
+    values = parting.reference, parting.candidate
+    severity: Literal["difference", "note"] = "note" if parting.rounds else "difference"
+    return Finding("program", *layers, parting.field, *values, message, severity)
 
 
 def _findings(reference: Program, candidate: Program, match: ProgramMatch) -> list[Finding]:
@@ -73,7 +90,7 @@ CHECK = Check(
     Kind.PROVING,
     observe=lambda twin: twin.program,
     compare=lambda reference, candidate, correspondence: result(
-        reference, candidate, correspondence.programs
+        reference, candidate, correspondence.programs, correspondence.alignment
     ),
     next_step="compare the layer named above in the builders.",
 )

@@ -15,7 +15,7 @@ of S in float32. What it does in float64 depends on how the two are alike:
   epsilon of 1.0001e-3 for 1e-3 shows.
 - Rewritten programs need not hold the same constants to more than float32's digits (1 / 127.5 rounded, then
   multiplied, against a division; a table of float32): float64, which adds no noise of its own, may differ by
-  a smaller multiple of S itself.
+  a smaller multiple of S itself, for a narrower dtype of S brought to float32 (``S * u32 / u16``).
 
 So, per result tensor and probe,
 
@@ -155,7 +155,8 @@ def derived(amplified: float, dtype: str, *, within: str, sharp: bool = True) ->
     """
     smallest = 1e-290 if within == "float64" else 1e-36  # flushed to zero by one side or other
     if within != dtype and not sharp:
-        return Tolerance(0.0, REWRITTEN * amplified + smallest, "derived")
+        roundings = min(1.0, UNIT_ROUNDOFF["float32"] / UNIT_ROUNDOFF[dtype])
+        return Tolerance(0.0, REWRITTEN * amplified * roundings + smallest, "derived")
     scale = UNIT_ROUNDOFF[within] / UNIT_ROUNDOFF[dtype]
     return Tolerance(0.0, SAFETY * amplified * scale + smallest, "derived")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +12,7 @@ from pytest_kerasequiv.checks.blame.wording import explaining, only_adds
 from pytest_kerasequiv.checks.compiled.in_force import compare_settings, settings_of
 from pytest_kerasequiv.checks.gradients import other_shapes, prepared
 from pytest_kerasequiv.checks.numeric.doubts import doubted
-from pytest_kerasequiv.checks.numeric.judging import Judged, judge, tolerance_figures
+from pytest_kerasequiv.checks.numeric.judging import Judged, is_oracle, judge, oracle_notes, tolerance_figures
 from pytest_kerasequiv.checks.numeric.laws import equal_in_law
 from pytest_kerasequiv.checks.numeric.observing import Views, no_answer
 from pytest_kerasequiv.checks.numeric.plans import Plan
@@ -60,7 +60,8 @@ def run(pair: Pair, *, steps: int = 5, rtol: float | None = None, atol: float | 
         if result.verdict is not Verdict.DIFFERENT:
             raise
         return result
-    result = compare(reference, candidate, pair.variable_map, rtol=rtol, atol=atol)
+    settings: dict[str, Any] = {"sharp": pair.alignment.sharp, "rtol": rtol, "atol": atol}
+    result = compare(reference, candidate, pair.variable_map, **settings)
     causes = result.differences[: result.figures.get("causes", 0)]
     return explain(pair, equal_in_law(pair, plan, result, causes), plan)
 
@@ -85,6 +86,7 @@ def compare(
     candidate: StepsObservation,
     variables: VariableMap,
     *,
+    sharp: bool = False,
     rtol: float | None = None,
     atol: float | None = None,
 ) -> CheckResult:
@@ -97,15 +99,18 @@ def compare(
         reference: the reference's steps.
         candidate: the candidate's.
         variables: how their variables correspond.
+        sharp: whether the programs have one skeleton, see `checks.tolerance`.
         rtol: relative tolerance; by default derived or the dtype's default.
         atol: absolute tolerance, likewise.
     """
     settings = compare_settings(NAME, reference.settings, candidate.settings)
-    lockstep = LockStep(reference, candidate, variables, _masked(reference), rtol, atol)
+    precision: dict[str, Any] = {"sharp": sharp, "rtol": rtol, "atol": atol}
+    lockstep = LockStep(reference, candidate, variables, _masked(reference), precision)
     judged: list[Judged] = []
     found = [finding for phase in PHASES for finding in lockstep.first_difference(phase, judged)]
     figures = _figures(lockstep, judged)
     notes = [f for f in settings if f.severity == "note"] + notes_on_loss(NAME, reference, candidate)
+    notes += oracle_notes(NAME, judged)
     causes = [f for f in settings if f.severity == "difference"]
     if found:
         random = no_answer(NAME, reference, candidate)
@@ -164,8 +169,7 @@ class LockStep:
     candidate: StepsObservation
     variables: VariableMap
     masked: frozenset[int]
-    rtol: float | None
-    atol: float | None
+    precision: Mapping[str, Any]
 
     def first_difference(self, phase: str, judged: list[Judged]) -> list[Finding]:
         """Judge step by step, into ``judged``; return the findings of the first step that differs."""
@@ -174,10 +178,14 @@ class LockStep:
         for number in range(min(len(phases.reference), len(phases.candidate))):
             steps = phases.map(lambda every, number=number: every[number])  # type: ignore[misc]
             failing = []
-            for tensor in step_tensors(steps, (self.reference, self.candidate), self.variables, pairs):
+            tensors = step_tensors(steps, (self.reference, self.candidate), self.variables, pairs)
+            if number == 0:  # later steps fork at kinks
+                first = [tensor.views for tensor in tensors if tensor.forward]
+                oracle = all(is_oracle(views, self.reference.dtype) for views in first)
+                settings = {**self.precision, "oracle": oracle}
+            for tensor in tensors:
                 what = f"{tensor.what} after step {number + 1} ({PHASES[phase]})"
-                dtype = self.reference.dtype
-                one = judge(what, number, tensor.views, dtype, rtol=self.rtol, atol=self.atol)
+                one = judge(what, number, tensor.views, self.reference.dtype, **settings)
                 judged.append(one)
                 if _fails(one):
                     failing.append((tensor, one))

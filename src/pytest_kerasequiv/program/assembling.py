@@ -18,6 +18,7 @@ from pytest_kerasequiv.program.facts import (
     unlisted_states,
     variable_facts,
 )
+from pytest_kerasequiv.program.indices import with_plain_indices
 from pytest_kerasequiv.program.layer_names import layer_path, layer_tree
 from pytest_kerasequiv.program.node_colours import digest
 from pytest_kerasequiv.program.nodes import RESULT, Body, Node, Program, Ref, Unprovable
@@ -88,7 +89,7 @@ class Assembly:
         graph = traced.graph
         if getattr(graph, "deferred_internal_captures", None):
             raise Unprovable("it captures values that are looked up when it runs")
-        definition = graph.as_graph_def()
+        definition = with_plain_indices(graph.as_graph_def(), graph)
         self._random += random_ops(definition)
         library = Library(definition.library.function)
         builder = Builder(library, part, self._nodes)

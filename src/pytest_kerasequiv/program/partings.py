@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,9 @@ ROUNDING = 2.0
 
 NO_EFFECT = frozenset({"device", "shape of an input"})
 """Attributes that say where or for which sizes an operation was traced, not what it computes."""
+
+TABLE = 8
+"""Elements from which on an array is a table, rounded at the size of its largest element (sines near 0)."""
 
 EPSILON = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
 """Distance from 1 to the next number."""
@@ -60,6 +63,10 @@ class Parting:
     def rounds(self) -> bool:
         """Whether rounding alone explains the parting."""
         return self.units is not None and self.units <= ROUNDING
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the parting as JSON-able data."""
+        return asdict(self)
 
     def __str__(self) -> str:
         where = " and ".join(dict.fromkeys(x for x in (self.reference_layer, self.candidate_layer) if x))
@@ -181,5 +188,9 @@ def _units(ours: Array, theirs: Array, epsilon: float) -> float | None:
     apart = np.where(same, 0.0, np.abs(np.where(same, 0.0, ours) - np.where(same, 0.0, theirs)))
     if not np.isfinite(apart).all():
         return None
-    _, exponent = np.frexp(np.maximum(np.abs(ours), np.abs(theirs)))
+    magnitude = np.where(same, 0.0, np.maximum(np.abs(ours), np.abs(theirs)))
+    if ours.size >= TABLE:
+        finite = np.abs(ours[np.isfinite(ours)])
+        magnitude = np.maximum(magnitude, finite.max(initial=0.0))
+    _, exponent = np.frexp(magnitude)
     return float(np.max(apart / np.ldexp(epsilon, exponent - 1)))

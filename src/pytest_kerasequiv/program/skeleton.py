@@ -48,8 +48,8 @@ class Alignment:
 
     @property
     def sharp(self) -> bool:
-        """Whether only a difference in kind, not rounding, separates the programs: float64 may decide."""
-        return self.same and any(not parting.rounds for parting in self.partings)
+        """Whether float64 results may be held to float64: no constant is rounded otherwise."""
+        return self.same and not any(parting.rounds for parting in self.partings)
 
 
 def align(reference: Program, candidate: Program) -> Alignment:

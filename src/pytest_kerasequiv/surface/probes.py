@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_kerasequiv.running.input_layout import InputSpec
+from pytest_kerasequiv.surface.ranges import bounds, drawn_integers
 from pytest_kerasequiv.surface.surveys import Consumer, NoProbes, Survey, joined, survey
 
 Array = NDArray[np.generic]
@@ -19,6 +20,9 @@ Random = np.random.Generator
 
 
 __all__ = ["Consumer", "NoProbes", "Probe", "Survey", "joined", "probes_for", "survey", "training_batch"]
+
+MOST_SCALED = 1e6
+"""Largest constant to whose scale floats are drawn."""
 
 LARGE_SAMPLE = 50_000
 """Numbers in one sample from which on (images of 130 pixels a side) fewer and smaller batches are drawn."""
@@ -45,17 +49,24 @@ def probes_for(found: Survey, seed: int) -> tuple[Probe, ...]:
     """Return generated batches that cover what a model's inputs can be.
 
     Floats: normal at the scales 1, 0.1, 10 and 100 and zeros; images (four axes, 1, 3 or 4 channels) also
-    as 0..255 and 0..1. Ids of an Embedding: uniform over the valid ones, the first and the last always
-    among them. What a lookup layer takes: tokens of its vocabulary and one it does not know. Where a layer
-    makes a mask: rows padded at the right, and one row that is all padding. Where an axis is free: a batch of
-    another size of it. Batch sizes 1, 2 and odd ones.
+    as 0..255 and 0..1. Integers: small ones and such over the whole range of the dtype (up to
+    `ranges.WIDE`), or over the ids that a layer or a gather takes, the first and the last always among them.
+    What a lookup layer takes: tokens of its vocabulary and one it does not know. Constants over which the
+    twins part: values just below, at and above them, floats of their scale, and free axes of such sizes.
+    Where an axis may be time: rows padded at the right, at the left and in between, and one row that is all
+    padding. Where axes are free: each of its own size, and a batch of other sizes. Batch sizes 1, 2 and odd.
 
     Args:
         found: what the model takes.
         seed: equal seeds give equal probes.
     """
     plans = [plan for plan in _PLANS if plan.fits(found)]
-    return tuple(_draw(plan, found, _random(seed, plan.name)) for plan in plans)
+    drawn = [_draw(plan, found, _random(seed, plan.name)) for plan in plans]
+    for layout in found.lengths:
+        sizes = " and ".join("x".join(map(str, spec.shape[1:])) for spec in layout.specs)
+        plan = _Plan(f"of size {sizes}", 1, _normal(1.0))
+        drawn.append(_draw(plan, replace(found, layout=layout), _random(seed, plan.name)))
+    return tuple(drawn)
 
 
 def training_batch(found: Survey, seed: int, *, size: int = 6) -> Probe:
@@ -70,14 +81,30 @@ class _Plan:
 
     name: str
     size: int
-    floats: Callable[[Random, tuple[int, ...]], Array]
+    floats: Callable[[Random, tuple[int, ...], Survey], Array]
     fits: Callable[[Survey], bool] = lambda _found: True
     padded: bool = False
     other: bool = False
 
 
-def _normal(scale: float) -> Callable[[Random, tuple[int, ...]], Array]:
-    return lambda rng, shape: scale * rng.standard_normal(shape)
+def _normal(scale: float) -> Callable[[Random, tuple[int, ...], Survey], Array]:
+    return lambda rng, shape, _: scale * rng.standard_normal(shape)
+
+
+def _near(rng: Random, shape: tuple[int, ...], found: Survey) -> Array:
+    """Draw half of the numbers just below, at and above the constants, their halves and opposites."""
+    about = [factor * c + d for c in found.near for factor in (1, -1) for d in (-1, 0, 1)]
+    about += [factor * c for c in found.near for factor in (0.5, 0.99, 1.01, 2)]
+    return np.where(rng.integers(0, 2, shape) == 0, rng.choice(about, shape), rng.standard_normal(shape))
+
+
+def _as_large(rng: Random, shape: tuple[int, ...], found: Survey) -> Array:
+    """Draw normal numbers of a scale at which what the model makes of them reaches the largest constant."""
+    return 10 * _largest(found) * rng.standard_normal(shape)
+
+
+def _largest(found: Survey) -> float:
+    return max((abs(c) for c in found.near if abs(c) <= MOST_SCALED), default=0.0)
 
 
 def _has_floats(found: Survey) -> bool:
@@ -92,8 +119,14 @@ def _has_images(found: Survey) -> bool:
     )
 
 
-def _has_masks(found: Survey) -> bool:
-    return found.masks or any(consumer.mask_value is not None for consumer in found.consumers)
+def _has_steps(found: Survey) -> bool:
+    """Whether a layer makes a mask, or an axis may be time, so that code may make one."""
+    told = found.masks or any(consumer.mask_value is not None for consumer in found.consumers)
+    return told or any(_steps(spec) for spec in found.layout.specs)
+
+
+def _steps(spec: InputSpec) -> bool:
+    return len(spec.shape) == (3 if _is_float(spec) else 2) and spec.dtype not in {"string", "bool"}
 
 
 _PLANS = (
@@ -102,16 +135,14 @@ _PLANS = (
     _Plan("normal, scale 0.1", 2, _normal(0.1), _has_floats),
     _Plan("normal, scale 10", 3, _normal(10.0), _has_floats),
     _Plan("normal, scale 100", 3, _normal(100.0), _has_floats),
-    _Plan("zeros", 2, lambda _rng, shape: _zeros(shape), _has_floats),
-    _Plan("image, 0..255", 3, lambda rng, shape: rng.integers(0, 256, shape), _has_images),
-    _Plan("image, 0..1", 2, lambda rng, shape: rng.uniform(0, 1, shape), _has_images),
-    _Plan("padded rows", 5, _normal(1.0), _has_masks, padded=True),
-    _Plan("another length", 2, _normal(1.0), lambda found: found.other is not None, other=True),
+    _Plan("zeros", 2, lambda _rng, shape, _: np.zeros(shape), _has_floats),
+    _Plan("image, 0..255", 3, lambda rng, shape, _: rng.integers(0, 256, shape), _has_images),
+    _Plan("image, 0..1", 2, lambda rng, shape, _: rng.uniform(0, 1, shape), _has_images),
+    _Plan("near constants", 4, _near, lambda found: bool(found.near) and _has_floats(found)),
+    _Plan("as large as constants", 3, _as_large, lambda found: _largest(found) > 30 and _has_floats(found)),
+    _Plan("padded rows", 5, _normal(1.0), _has_steps, padded=True),
+    _Plan("other lengths", 2, _normal(1.0), lambda found: found.other is not None, other=True),
 )
-
-
-def _zeros(shape: tuple[int, ...]) -> Array:
-    return np.zeros(shape)
 
 
 def _random(seed: int, name: str) -> Random:
@@ -125,20 +156,23 @@ def _draw(plan: _Plan, found: Survey, rng: Random) -> Probe:
     drawn = []
     for spec, consumer in zip(layout.specs, found.consumers, strict=True):
         shape = (spec.shape[0] or size, *_sample_shape(spec))
-        array = _values(plan, spec, consumer, rng, shape)
+        array = _values(plan, found, (spec, consumer), rng, shape)
         drawn.append(_padded(array, _padding(found, spec, consumer)) if plan.padded else array)
     named_by_scale = plan.name.startswith("normal") and not _has_floats(found)
     return Probe("ids" if named_by_scale else plan.name, tuple(drawn))
 
 
 def _padding(found: Survey, spec: InputSpec, consumer: Consumer) -> float | None:
-    """Return what rows are padded with; 0 where some layer, not known which, may mask what it makes of it."""
-    if consumer.mask_value is None and found.masks and ("float" in spec.dtype or "int" in spec.dtype):
-        return 0.0
+    """Return what rows are padded with; 0 where a layer or code, not known which, may make a mask of it."""
+    if consumer.mask_value is None and (_steps(spec) or found.masks) and not consumer.tokens:
+        return 0.0 if "float" in spec.dtype or "int" in spec.dtype else None
     return consumer.mask_value
 
 
-def _values(plan: _Plan, spec: InputSpec, consumer: Consumer, rng: Random, shape: tuple[int, ...]) -> Array:
+def _values(
+    plan: _Plan, found: Survey, taken: tuple[InputSpec, Consumer], rng: Random, shape: tuple[int, ...]
+) -> Array:
+    spec, consumer = taken
     if spec.dtype == "string":
         return random_texts(rng, shape, consumer.tokens)
     if spec.dtype == "bool":
@@ -147,30 +181,30 @@ def _values(plan: _Plan, spec: InputSpec, consumer: Consumer, rng: Random, shape
         known = np.array(consumer.tokens)
         return rng.choice(np.append(known, known.max() + 1), shape).astype(spec.dtype)
     if consumer.ids is not None or not _is_float(spec):
-        return _ids(rng, shape, consumer.ids).astype(spec.dtype)
-    values = plan.floats(rng, shape)
+        low, high = _range(found, spec, consumer)
+        return drawn_integers(rng, shape, low, high, found.near).astype(spec.dtype)
+    values = plan.floats(rng, shape, found)
     return values.astype("float32" if spec.dtype in {"bfloat16", "float16"} else spec.dtype)
 
 
-def _ids(rng: Random, shape: tuple[int, ...], last: int | None) -> Array:
-    """Draw valid ids, with the last and 0 among them; up to 1 where the number of valid ids is not known."""
-    last = 1 if last is None else last
-    ids = rng.integers(0, last + 1, shape)
-    if ids.size:  # an axis may be of size 0
-        ids.flat[0] = last
-        ids.flat[-1] = 0
-    return ids
+def _range(found: Survey, spec: InputSpec, consumer: Consumer) -> tuple[int, int]:
+    """Return the least and the greatest integer for an input."""
+    if consumer.ids is not None:
+        return 0, consumer.ids
+    low, high = bounds(spec.dtype)
+    return (low if found.signed else max(low, 0)), high
 
 
 def _padded(array: Array, mask_value: float | None) -> Array:
-    """Pad rows at the right by ever more steps, the last row wholly."""
+    """Pad rows in turn at the right, at the left and in between, by ever more steps, the last row wholly."""
     if mask_value is None or array.ndim < 2:
         return array
     padded = array.copy()
     rows, steps = array.shape[:2]
     for row in range(rows):
-        kept = steps - (row + 1) * steps // rows
-        padded[row, kept:] = mask_value
+        count = (row + 1) * steps // rows
+        start = (steps - count, 0, (steps - count) // 2)[row % 3]
+        padded[row, start : start + count] = mask_value
     return padded
 
 

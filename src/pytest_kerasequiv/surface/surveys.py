@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import keras
@@ -12,20 +13,22 @@ import tensorflow as tf
 
 from pytest_kerasequiv.running.input_layout import InputLayout, InputSpec, input_layout
 from pytest_kerasequiv.running.layer_calls import Recording, record
-from pytest_kerasequiv.surface.entries import sizes
 from pytest_kerasequiv.surface.masking import masked_inputs, masks_somewhere
+from pytest_kerasequiv.surface.ranges import highest_taken
+from pytest_kerasequiv.surface.sizes import FREE_AXIS_SIZES, free_axes, other_layouts, settled_layouts
 from pytest_kerasequiv.weights.vocabularies import tokens_of
-
-FREE_AXIS_SIZES = (16, 32, 64, 128, 256)
-"""Sizes tried, smallest first, for an axis that a model leaves free."""
-
-OTHER_LENGTHS = (7, 8, 16)
-"""What is added, tried in this order, for the second size of a free axis; a U-Net takes even ones only."""
 
 
 @dataclass(frozen=True)
 class Consumer:
-    """What one input feeds: the highest valid id, the value that is masked, the tokens looked up, if any."""
+    """What one input feeds.
+
+    Attributes:
+        ids: the highest valid id, told by a layer; or the highest integer that the model takes; ``None``
+            where it takes all.
+        mask_value: the value that is masked.
+        tokens: what is looked up.
+    """
 
     ids: int | None = None
     mask_value: float | None = None
@@ -44,14 +47,20 @@ class Survey:
         layout: the inputs with all axes settled.
         consumers: what each input feeds.
         masks: whether a layer anywhere in the model makes a mask, of whatever it is given.
-        other: the inputs with the free axes of another size; ``None`` where no axis is free or no other size
-            is taken.
+        other: the inputs with the free axes of other sizes; ``None`` where no axis is free or no other sizes
+            are taken.
+        near: constants over which the twins part, see `checks.numeric.aiming`.
+        lengths: the inputs with free axes as long as these constants.
+        signed: whether integers may be negative.
     """
 
     layout: InputLayout
     consumers: tuple[Consumer, ...]
     masks: bool = False
     other: InputLayout | None = None
+    near: tuple[float, ...] = ()
+    lengths: tuple[InputLayout, ...] = ()
+    signed: bool = False
 
 
 def survey(model: keras.Model) -> Survey:
@@ -69,9 +78,8 @@ def survey(model: keras.Model) -> Survey:
             "the model does not know the shape of its inputs: pass inputs=, a batch as Model.predict takes it"
         )
     sized, recording = _first_that_runs(model, layout)
-    return Survey(
-        sized, tuple(_consumers(recording, sized)), masks_somewhere(model), _other(model, layout, sized)
-    )
+    consumers = _with_ranges(model, sized, _consumers(recording, sized))
+    return Survey(sized, tuple(consumers), masks_somewhere(model), _other(model, layout, sized))
 
 
 def joined(reference: Survey, candidate: Survey) -> Survey:
@@ -94,51 +102,51 @@ def _union(ours: Consumer, theirs: Consumer) -> Consumer:
     )
 
 
-def _sized(layout: InputLayout, base: int, step: int) -> list[InputLayout]:
-    """Return the inputs with their free axes settled, unlike ones first; see `entries.sizes`."""
-    if not _is_free(layout):
-        return [layout]
-    return [InputLayout(tuple(specs), layout.structure) for specs in sizes(list(layout.specs), base, step)]
-
-
-def _is_free(layout: InputLayout) -> bool:
-    return any(None in spec.shape[1:] for spec in layout.specs)
-
-
 def _first_that_runs(model: keras.Model, layout: InputLayout) -> tuple[InputLayout, Recording]:
-    """Settle the free axes: the smallest sizes, unlike ones first, at which the model runs; and that run."""
+    """Settle the free axes: the smallest sizes with which the model runs; and the recorded run."""
     error: Exception | None = None
-    tried = [sized for size in FREE_AXIS_SIZES for sized in _sized(layout, size, size)]
-    for sized in tried if _is_free(layout) else tried[:1]:
-        try:
-            return sized, record(model, sized.pack([_trial(spec) for spec in sized.specs]))
-        except Exception as failure:  # whatever a model raises, the next size may do
-            error = failure
+    for start in FREE_AXIS_SIZES if free_axes(layout) else (0,):
+        for sized in settled_layouts(layout, start):
+            try:
+                return sized, record(model, sized.pack([_trial(spec) for spec in sized.specs]))
+            except Exception as failure:  # whatever a model raises, the next sizes may do
+                error = failure
     raise NoProbes(
         f"the model takes no generated input ({error}): pass inputs=, a batch it does take"
     ) from error
 
 
 def _other(model: keras.Model, layout: InputLayout, settled: InputLayout) -> InputLayout | None:
-    """Return the inputs with a second size of the free axes, the first that the model takes."""
-    first = _free_size(layout, settled)
-    tried = [sized for more in OTHER_LENGTHS for sized in _sized(layout, first + more, first)]
-    for sized in tried if _is_free(layout) else ():
-        try:
-            model(sized.pack([_trial(spec) for spec in sized.specs]), training=False)
-        except Exception:  # what a model refuses it need not be asked
+    """Return the inputs with second sizes of the free axes, the first that the model takes."""
+    return next((sized for sized in other_layouts(layout, settled) if _takes(model, sized)), None)
+
+
+def _takes(model: keras.Model, layout: InputLayout, filled: Mapping[int, int] | None = None) -> bool:
+    """Tell whether a model takes inputs of zeros; ``filled``: by position, what is given instead."""
+    trials = [_trial(spec) for spec in layout.specs]
+    for position, value in (filled or {}).items():
+        trials[position] = tf.fill(tf.shape(trials[position]), tf.cast(value, trials[position].dtype))
+    try:
+        model(layout.pack(trials), training=False)
+    except Exception:  # what a model refuses it need not be asked
+        return False
+    return True
+
+
+def _with_ranges(
+    model: keras.Model, layout: InputLayout, consumers: Sequence[Consumer]
+) -> Iterator[Consumer]:
+    """Add the highest integer that the model takes where no layer tells which ids are valid."""
+    for position, (spec, consumer) in enumerate(zip(layout.specs, consumers, strict=True)):
+        if "int" not in spec.dtype or consumer.ids is not None or consumer.tokens:
+            yield consumer
             continue
-        return sized
-    return None
+        takes = partial(_takes_value, model, layout, position)
+        yield replace(consumer, ids=highest_taken(takes, spec.dtype))
 
 
-def _free_size(layout: InputLayout, settled: InputLayout) -> int:
-    """Return the size that was settled for the first free axis."""
-    for free, spec in zip(layout.specs, settled.specs, strict=True):
-        for axis, size in zip(free.shape[1:], spec.shape[1:], strict=True):
-            if axis is None and size is not None:
-                return size
-    return 0
+def _takes_value(model: keras.Model, layout: InputLayout, position: int, value: int) -> bool:
+    return _takes(model, layout, {position: value})
 
 
 def _trial(spec: InputSpec) -> Any:

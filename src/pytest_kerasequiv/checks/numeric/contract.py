@@ -108,13 +108,6 @@ def notes_on(
     if alike:
         message = f"{alike} output elements are NaN or infinite on both sides, at the same places"
         notes.append(_note(check, "nonfinite", alike, alike, message))
-    if reference.narrow:
-        names = reference.narrow
-        message = (
-            f"integer input {', '.join(map(repr, names))} was probed with 0 and 1 only: no layer tells which "
-            "ids are valid; pass inputs= to compare more"
-        )
-        notes.append(_note(check, "inputs", names, names, message))
     return notes
 
 

@@ -49,7 +49,6 @@ class InferenceObservation(Observation[tuple[ProbeRun, ...]]):
         fixed: layers whose call in a functional model fixes ``training=True``.
         defaults: the user's classes with a default of ``training``.
         methods: code of each overridden method that no numeric check runs.
-        narrow: integer inputs of which only 0 and 1 were probed.
     """
 
     names: tuple[str, ...]
@@ -58,7 +57,6 @@ class InferenceObservation(Observation[tuple[ProbeRun, ...]]):
     fixed: tuple[str, ...]
     defaults: tuple[str, ...]
     methods: Mapping[str, str]
-    narrow: tuple[str, ...]
 
     @property
     def stochastic(self) -> tuple[str, ...]:
@@ -87,7 +85,6 @@ def observe(view: TwinView, plan: Plan) -> InferenceObservation:
         fixed=called_in_training_mode(view.model),
         defaults=training_defaults(view.model),
         methods=overridden(view.model),
-        narrow=plan.narrow,
     )
 
 

@@ -17,7 +17,7 @@ from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.running.input_layout import checked_inputs, input_layout, nan_in
 from pytest_kerasequiv.running.lockstep import trains_without_loss
 from pytest_kerasequiv.running.running import output_names
-from pytest_kerasequiv.surface.probes import Consumer, NoProbes, Probe, Survey, probes_for, training_batch
+from pytest_kerasequiv.surface.probes import NoProbes, Probe, Survey, probes_for, training_batch
 from pytest_kerasequiv.surface.targets import targets_for
 
 Array = NDArray[np.generic]
@@ -38,7 +38,6 @@ class Plan:
         seed: seed of the perturbation.
         why_no_oracle: why no float64 twin is run; ``None`` where one is.
         perturbed: whether the float64 twin is run under perturbed weights and inputs as well.
-        narrow: integer inputs of which only 0 and 1 are probed.
         targets: for each probe, one target for each output.
         loss: settings that compile the reference's loss, lent to a model that has none; ``None`` where the
             reference has none: then a mean square is used for all.
@@ -50,7 +49,6 @@ class Plan:
     seed: int = 0
     why_no_oracle: str | None = None
     perturbed: bool = True
-    narrow: tuple[str, ...] = ()
     targets: tuple[tuple[Array, ...], ...] = ()
     loss: Mapping[str, Any] | None = None
     compile: Mapping[str, Any] | None = None
@@ -99,7 +97,7 @@ def inference_plan(view: TwinView, found: Survey | None, inputs: Any, **settings
         raise
     generic = replace(drawn[0], name=f"{drawn[0].name}, generic weights", generic=True)
     probes = (*own, *drawn, *([generic] if view.generic is not None else []))
-    return Plan(probes=probes, narrow=() if own else _narrow(known), **settings)
+    return Plan(probes=probes, **settings)
 
 
 def training_plan(
@@ -130,11 +128,6 @@ def training_plan(
 
 def _numbered(probe: Probe, number: int) -> Probe:
     return Probe(f"training batch {number + 1}", probe.inputs)
-
-
-def _narrow(found: Survey) -> tuple[str, ...]:
-    pairs = zip(found.layout.specs, found.consumers, strict=True)
-    return tuple(spec.name for spec, consumer in pairs if "int" in spec.dtype and consumer == Consumer())
 
 
 def trainable_settings(model: keras.Model) -> dict[str, Any] | None:

@@ -87,7 +87,11 @@ def _train(
                 compiled = compiled_steps(runner, runs)
         with compiled_for_now(runner.model, plan.loss_for(runner.model)):
             runner.uses_loss = plan.loss is not None
-            plain = [sgd_steps(runner.under(values()), batches, rate) for values, batches in runs]
+            batches = [pairs for _, pairs in runs]
+            plain = [
+                sgd_steps(start.under(runner, plan.probes[0]), pairs, rate)
+                for start, pairs in zip(starts, batches, strict=True)
+            ]
     if not compiled:
         return [{"sgd": steps} for steps in plain]
     return [{"sgd": ours, "compiled": theirs} for ours, theirs in zip(plain, compiled, strict=True)]

@@ -26,17 +26,28 @@ Pairs = Sequence[tuple[int, int]]
 
 @dataclass(frozen=True)
 class Tensor:
-    """One tensor as both twins have it: what it is, whose (layers and field), and its views."""
+    """One tensor as both twins have it: what it is, whose (layers and field), and its views.
+
+    ``forward``: whether it comes of the forward pass, so that it cannot jump at a kink.
+    """
 
     what: str
     where: tuple[str | None, str | None, str]
     views: Views[Array | None]
+    forward: bool = False
 
     @classmethod
-    def of(cls, what: str, where: tuple[str | None, str | None, str], views: Views[Array | None]) -> Tensor:
+    def of(
+        cls,
+        what: str,
+        where: tuple[str | None, str | None, str],
+        views: Views[Array | None],
+        *,
+        forward: bool = False,
+    ) -> Tensor:
         """Return a tensor; a candidate's gets the reference's shape where a rewrite only reshapes it."""
         shape = None if views.reference is None else views.reference.shape
-        return cls(what, where, views.map(partial(_like, shape=shape)))
+        return cls(what, where, views.map(partial(_like, shape=shape)), forward)
 
     def shape_finding(self, check: str, probe: str) -> Finding | None:
         """Return the finding where the two cannot be compared element by element."""
@@ -66,12 +77,13 @@ def pass_tensors(
             f"{called(name)} in training mode",
             (*alone, "value"),
             passes.map(lambda one, k=k: one.outputs[k] if k < len(one.outputs) else None),  # type: ignore[misc]
+            forward=True,
         )
         for k, name in enumerate(reference.names)
     ]
     found += [
         Tensor.of("regularisation and added losses", (*alone, "losses"), passes.map(lambda one: one.extra)),
-        Tensor.of("the loss", (*alone, "loss"), passes.map(lambda one: one.loss)),
+        Tensor.of("the loss", (*alone, "loss"), passes.map(lambda one: one.loss), forward=True),
     ]
     for field, what in (("gradients", "the gradient of"), ("state", "the update of")):
         found += _of_variables(field, what, passes, (reference, candidate), variables, pairs=variables.pairs)
@@ -104,7 +116,8 @@ def step_tensors(
     for name in steps.reference.metrics:
         if name in steps.candidate.metrics:
             views = steps.map(lambda one, name=name: np.asarray(one.metrics[name]))  # type: ignore[misc]
-            found.append(Tensor.of(f"metric {name!r}", (None, None, f"metrics.{name}"), views))
+            where = None, None, f"metrics.{name}"
+            found.append(Tensor.of(f"metric {name!r}", where, views, forward=name == "loss"))
     return found
 
 

@@ -14,12 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_kerasequiv.building.sources import Source
+from pytest_kerasequiv.checks.numeric.aiming import aimed
 from pytest_kerasequiv.checks.pair import Pair
 from pytest_kerasequiv.correspondence.variable_map import VariableMap
 from pytest_kerasequiv.errors import InputError, said
 from pytest_kerasequiv.layers.layer_graph import LayerGraph
 from pytest_kerasequiv.running.dtypes import least_precise_dtype
 from pytest_kerasequiv.running.float64 import Float64Unavailable, build_float64
+from pytest_kerasequiv.running.input_layout import input_layout
 from pytest_kerasequiv.running.narrowing import narrowing_step
 from pytest_kerasequiv.running.perturbing import generic_values
 from pytest_kerasequiv.running.running import Runner
@@ -171,7 +173,7 @@ def _generic(pair: Pair) -> tuple[list[Array] | None, list[Array] | None]:
 
 
 def joint_survey(pair: Pair) -> Survey:
-    """Return what the reference takes, completed by masks, ids and tokens that only the candidate reveals.
+    """Return what the reference takes, completed by what only the candidate, or both programs, reveal.
 
     Where both are proved one program the candidate has nothing else to reveal, and is not run.
 
@@ -183,9 +185,10 @@ def joint_survey(pair: Pair) -> Survey:
     if pair.program_match.proved:
         return found
     try:
-        return joined(found, candidate.survey())
+        found = joined(found, candidate.survey())
     except NoProbes:  # it may yet take what the reference takes
-        return replace(found, masks=found.masks or masks_somewhere(pair.candidate))
+        found = replace(found, masks=found.masks or masks_somewhere(pair.candidate))
+    return aimed(found, input_layout(pair.reference), pair.reference_program, pair.candidate_program)
 
 
 def oracle_refused(pair: Pair, *given: float | None) -> str | None:

@@ -1,0 +1,81 @@
+"""Probes aimed at a pair: the constants over which two programs part, and the sizes that they may be."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from math import prod
+
+import numpy as np
+
+from pytest_kerasequiv.program import Program
+from pytest_kerasequiv.program.attributes import array_of
+from pytest_kerasequiv.program.nodes import Node
+from pytest_kerasequiv.running.input_layout import InputLayout
+from pytest_kerasequiv.surface.sizes import free_axes, with_sizes
+from pytest_kerasequiv.surface.surveys import Survey
+
+MOST = 24
+"""How many constants are aimed at."""
+
+MOST_ELEMENTS = 8
+"""Elements of a constant beyond which it is a table, not a threshold."""
+
+LONGEST = 2048
+"""Largest size of a free axis that is tried for a constant."""
+
+LARGEST_SAMPLE = 200_000
+"""Most numbers of a sample of such a size."""
+
+LOOKUPS = frozenset({"OneHot", "Gather", "GatherV2", "GatherNd", "ResourceGather", "ResourceGatherNd"})
+"""Operations that take indices, which are not negative."""
+
+
+def aimed(found: Survey, layout: InputLayout, reference: Program, candidate: Program) -> Survey:
+    """Return a survey with what only the two programs together tell.
+
+    Args:
+        found: what the models take.
+        layout: the reference's inputs, free axes left free.
+        reference: the reference's program.
+        candidate: the candidate's.
+    """
+    near = constants_apart(reference, candidate)
+    looked_up = any(node.op in LOOKUPS for program in (reference, candidate) for node in _nodes(program))
+    traced = reference.reason is None and candidate.reason is None
+    return replace(found, near=near, lengths=tuple(_lengths(layout, near)), signed=traced and not looked_up)
+
+
+def constants_apart(reference: Program, candidate: Program) -> tuple[float, ...]:
+    """Return the numbers that stand more often in one program than in the other, as few as matter."""
+    ours, theirs = (Counter(_numbers(program)) for program in (reference, candidate))
+    apart = {*(ours - theirs), *(theirs - ours)}
+    return tuple(sorted(apart, key=lambda value: (abs(value), value)))[:MOST]
+
+
+def _numbers(program: Program) -> Iterator[float]:
+    for node in _nodes(program):
+        for _, text in node.attributes:
+            values = (
+                None if text.startswith("i ") else array_of(text)
+            )  # masks, counts: exercised by any input
+            if values is not None and values.dtype.kind in "fiu" and values.size <= MOST_ELEMENTS:
+                yield from (float(value) for value in values.flat if np.isfinite(value))
+
+
+def _nodes(program: Program) -> Iterator[Node]:
+    yield from program.nodes
+    for body in program.bodies.values():
+        yield from body.nodes
+
+
+def _lengths(layout: InputLayout, near: tuple[float, ...]) -> Iterator[InputLayout]:
+    """Yield the inputs with free axes just below, at and above a constant, of others just above."""
+    axes = free_axes(layout)
+    whole = [int(value) for value in near if value == int(value) and 1 < value < LONGEST]
+    for value in whole[:3] if axes else ():
+        for more in (-1, 0, 1) if value == whole[0] else (1,):
+            sized = with_sizes(layout, dict.fromkeys(axes, value + more))
+            if max(prod(size or 1 for size in spec.shape[1:]) for spec in sized.specs) <= LARGEST_SAMPLE:
+                yield sized
