@@ -35,15 +35,21 @@ def test_a_float64_result_is_explained_by_a_small_multiple_of_what_one_roundoff_
     conditioned = tolerance.conditioning(exact, exact + 1e-6, "float32")
     assert conditioned == pytest.approx(1e-6)
     assert tolerance.conditioning(exact, exact[:1] + 1, "float32") == pytest.approx(2 * 2**-24)
-    assert tolerance.explained(exact + 6e-5, exact, conditioned)
-    assert not tolerance.explained(exact + 7e-5, exact, conditioned)
-    assert not tolerance.explained(exact[:1], exact, conditioned)
+    assert tolerance.explained(exact + 6e-5, exact, conditioned, "float32")
+    assert not tolerance.explained(exact + 7e-5, exact, conditioned, "float32")
+    assert not tolerance.explained(exact[:1], exact, conditioned, "float32")
+
+
+def test_what_moves_a_large_part_of_a_result_is_no_rounding():
+    exact = np.array([1.0, -2.0])
+    assert not tolerance.explained(exact, exact, 0.1, "float32")
+    assert tolerance.explained(exact, exact, 0.1, "bfloat16")
 
 
 def test_a_narrower_dtype_may_overflow_and_may_not_be_finite_alone():
     finite, overflown = np.array([1.0, 2.0]), np.array([1.0, np.inf])
-    assert tolerance.explained(overflown, finite, 1e-7)
-    assert not tolerance.explained(finite, overflown, 1e-7)
+    assert tolerance.explained(overflown, finite, 1e-7, "float32")
+    assert not tolerance.explained(finite, overflown, 1e-7, "float32")
 
 
 @pytest.mark.parametrize(

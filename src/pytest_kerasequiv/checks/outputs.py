@@ -73,7 +73,7 @@ def run(
     if result.verdict is not Verdict.EQUIVALENT:
         return explain(pair, result, plan)
     surfaces = None if pair.program_match.proved else observe_both(pair, _survey(pair), why)
-    return with_surface(result, (reference, candidate), surfaces, pair.variable_map, (rtol, atol))
+    return with_surface(result, (reference, candidate), surfaces, pair.variable_map, settings)
 
 
 def _survey(pair: Pair) -> Survey | None:

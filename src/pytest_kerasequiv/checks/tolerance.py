@@ -54,6 +54,9 @@ REWRITTEN = 16.0
 EXPLAINED = 64.0
 """Multiple of what one roundoff of weights, inputs and constants does that rounding itself may do."""
 
+TOLD = 2.0**-6
+"""Largest share of a result that one roundoff may move; beyond it nothing is derived."""
+
 DEFAULTS = {
     "float16": (1e-3, 1e-5),
     "bfloat16": (1.6e-2, 1e-5),
@@ -134,11 +137,14 @@ def amplification(computed: Any, exact: Any, perturbed: Any, dtype: str) -> floa
     return max(largest(computed - exact), conditioning(exact, perturbed, dtype))
 
 
-def explained(computed: Any, exact: Any, conditioned: float) -> bool:
+def explained(computed: Any, exact: Any, conditioned: float, dtype: str) -> bool:
     """Tell whether rounding explains how far a result is from its float64 result; ``conditioned`` is P.
 
-    A narrower dtype may overflow where float64 does not.
+    Where P itself is a large part of the result, it tells of no rounding (a model that draws other random
+    numbers each time), and explains nothing. A narrower dtype may overflow where float64 does not.
     """
+    if conditioned > max(TOLD, EXPLAINED * UNIT_ROUNDOFF[dtype]) * largest(exact):
+        return False
     if computed.shape != exact.shape or bool(np.any(np.isfinite(computed) & ~np.isfinite(exact))):
         return False
     return largest(computed - exact) <= EXPLAINED * conditioned

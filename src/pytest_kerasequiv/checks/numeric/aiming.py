@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from math import prod
 
-import numpy as np
-
 from pytest_kerasequiv.program import Program
 from pytest_kerasequiv.program.attributes import array_of
 from pytest_kerasequiv.program.nodes import Node
@@ -18,6 +16,9 @@ from pytest_kerasequiv.surface.surveys import Survey
 
 MOST = 24
 """How many constants are aimed at."""
+
+LARGEST = 1e12
+"""Largest magnitude of a constant that is aimed at."""
 
 MOST_ELEMENTS = 8
 """Elements of a constant beyond which it is a table, not a threshold."""
@@ -61,7 +62,7 @@ def _numbers(program: Program) -> Iterator[float]:
                 None if text.startswith("i ") else array_of(text)
             )  # masks, counts: exercised by any input
             if values is not None and values.dtype.kind in "fiu" and values.size <= MOST_ELEMENTS:
-                yield from (float(value) for value in values.flat if np.isfinite(value))
+                yield from (float(value) for value in values.flat if abs(value) <= LARGEST)
 
 
 def _nodes(program: Program) -> Iterator[Node]:

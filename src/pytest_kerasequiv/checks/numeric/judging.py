@@ -177,7 +177,8 @@ def is_oracle(arrays: Sequence[Array | None], dtype: str) -> bool:
         return True
     moved = None if arrays[4] is None else widened(arrays[4])
     conditioned = tolerance.conditioning(exact, moved, dtype)
-    return tolerance.explained(ours, exact, conditioned) and tolerance.explained(theirs, other, conditioned)
+    both = (ours, exact), (theirs, other)
+    return all(tolerance.explained(*one, conditioned, dtype) for one in both)
 
 
 def _identical(reference: Array, candidate: Array) -> Difference:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,7 +25,7 @@ def with_surface(
     sides: tuple[InferenceObservation, InferenceObservation],
     surfaces: tuple[SurfaceObservation, SurfaceObservation] | None,
     variables: VariableMap,
-    given: tuple[float | None, float | None],
+    precision: Mapping[str, Any],
 ) -> CheckResult:
     """Add what differs in the rest of the surface to a result that is EQUIVALENT so far.
 
@@ -34,11 +34,11 @@ def with_surface(
         sides: the observations of inference.
         surfaces: those of the other entries; ``None`` where there are none, or the programs are the same.
         variables: how the variables correspond.
-        given: rtol and atol of the user.
+        precision: rtol, atol and whether the programs have one skeleton, as `judge` takes them.
     """
     found: list[Finding] = []
     if surfaces is not None:
-        found = surface_findings(result.name, *surfaces, variables, given)
+        found = surface_findings(result.name, *surfaces, variables, precision)
         found = [with_cause(one, *sides) if one.field == "plain call" else one for one in found]
     ran = STEPS if surfaces is None else ran_on_both(*surfaces)
     not_run = override_findings(result.name, sides[0].methods, sides[1].methods, ran)
@@ -58,7 +58,7 @@ def surface_findings(
     reference: SurfaceObservation,
     candidate: SurfaceObservation,
     variables: VariableMap,
-    given: tuple[float | None, float | None],
+    precision: Mapping[str, Any],
 ) -> list[Finding]:
     """Return the first difference of each entry, and a note for each that could not be run.
 
@@ -67,11 +67,11 @@ def surface_findings(
         reference: what the reference did.
         candidate: what the candidate did.
         variables: how their variables correspond.
-        given: rtol and atol of the user.
+        precision: rtol, atol and whether the programs have one skeleton, as `judge` takes them.
     """
     found: list[Finding] = []
     views = Views.of(reference, candidate)
-    comparison = _Comparison(check, reference.dtype, variables, given)
+    comparison = _Comparison(check, reference.dtype, variables, precision)
     for place, name in enumerate(reference.probes):
         runs = views.map(lambda every, k=place: every[k])  # type: ignore[misc]
         if runs.reference.error is not None or runs.candidate.error is not None:
@@ -102,7 +102,7 @@ class _Comparison:
     check: str
     dtype: str
     variables: VariableMap
-    given: tuple[float | None, float | None]
+    precision: Mapping[str, Any]
 
     def differing(self, name: str, runs: Views[EntryRun]) -> Iterator[Finding]:
         """Yield the worst difference between two runs of an entry."""
@@ -127,7 +127,7 @@ class _Comparison:
             )
 
     def _judged(self, what: str, arrays: Views[Any]) -> Judged:
-        return judge(what, 0, arrays, self.dtype, rtol=self.given[0], atol=self.given[1])
+        return judge(what, 0, arrays, self.dtype, **self.precision)
 
     def _results(self, name: str, runs: Views[EntryRun]) -> Iterator[tuple[str, Views[Any]]]:
         for what in runs.reference.results.keys() & runs.candidate.results.keys():
