@@ -69,7 +69,7 @@ def test_what_only_the_candidate_tells_is_added_by_position():
 @pytest.mark.parametrize(
     ("build", "first", "second"),
     [
-        pytest.param(lambda a, b: [a, b], [16, 32], [23, 39], id="unlike"),
+        pytest.param(lambda a, b: [a, b], [16, 24], [31, 23], id="unlike"),
         pytest.param(lambda a, b: [a + b], [16, 16], [23, 23], id="added"),
     ],
 )
