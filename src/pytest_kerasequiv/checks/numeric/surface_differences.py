@@ -10,7 +10,7 @@ import numpy as np
 
 from pytest_kerasequiv.checks.numeric.doubts import doubted
 from pytest_kerasequiv.checks.numeric.inference import InferenceObservation
-from pytest_kerasequiv.checks.numeric.judging import Judged, judge
+from pytest_kerasequiv.checks.numeric.judging import Judged, is_oracle, judge
 from pytest_kerasequiv.checks.numeric.observing import Views
 from pytest_kerasequiv.checks.numeric.overrides import STEPS, override_findings
 from pytest_kerasequiv.checks.numeric.plain_call import with_cause
@@ -127,7 +127,8 @@ class _Comparison:
             )
 
     def _judged(self, what: str, arrays: Views[Any]) -> Judged:
-        return judge(what, 0, arrays, self.dtype, **self.precision)
+        oracle = is_oracle(arrays, self.dtype)
+        return judge(what, 0, arrays, self.dtype, oracle=oracle, **self.precision)
 
     def _results(self, name: str, runs: Views[EntryRun]) -> Iterator[tuple[str, Views[Any]]]:
         for what in runs.reference.results.keys() & runs.candidate.results.keys():
