@@ -8,6 +8,8 @@ from pytest_kerasequiv.checks.numeric.plans import Plan
 from pytest_kerasequiv.checks.numeric.views import TwinView
 from pytest_kerasequiv.checks.tolerance import SAFETY
 from pytest_kerasequiv.correspondence.variable_map import VariableMap
+from pytest_kerasequiv.program import trace
+from pytest_kerasequiv.program.skeleton import align
 from pytest_kerasequiv.running.dtypes import least_precise_dtype
 from pytest_kerasequiv.surface.probes import Probe, probes_for, training_batch
 from pytest_kerasequiv.surface.targets import targets_for
@@ -27,6 +29,11 @@ def sides(reference, candidate, *, change=None):
         TwinView(models[0], values, sources[0], dtype),
         TwinView(models[1], carried, sources[1], dtype),
     )
+
+
+def one_skeleton(reference, candidate):
+    """Tell whether the programs of two sides have one skeleton, see `checks.tolerance`."""
+    return align(trace(reference.model), trace(candidate.model)).sharp
 
 
 def outputs_used(reference, candidate, seed=0):
@@ -49,7 +56,9 @@ def _used(check, plan, reference, candidate, figure):
     first = check.observe(reference, plan)
     second = check.observe(candidate, plan.for_candidate(first.why_no_oracle))
     pairs = tuple((k, k) for k in range(len(reference.values)))
-    result = check.compare(first, second, VariableMap(pairs, "assignment"))
+    result = check.compare(
+        first, second, VariableMap(pairs, "assignment"), sharp=one_skeleton(reference, candidate)
+    )
     return result.verdict, *_multiples(result.figures[figure])
 
 
