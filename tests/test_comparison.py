@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import textwrap
+from importlib import metadata
 from pathlib import Path
 from threading import Thread
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from pytest_kerasequiv import InputError, Report, Training, Twins, Verdict, assert_equivalent, compare
 from pytest_kerasequiv.checks.ladder import LADDER
@@ -313,3 +315,17 @@ def test_where_nothing_is_run_nothing_is_compared() -> None:
     refused = pytest.raises(InputError, match=r"inside the scope of a tf\.distribute strategy")
     with tf.distribute.OneDeviceStrategy("/cpu:0").scope(), refused:
         compare(sequential, functional)
+
+
+def test_versions_are_those_of_the_modules_whatever_package_brought_them(monkeypatch) -> None:
+    known = metadata.version
+
+    def hidden(name: str) -> str:
+        if name != "pytest-kerasequiv":
+            raise metadata.PackageNotFoundError(name)
+        return known(name)
+
+    monkeypatch.setattr(metadata, "version", hidden)
+    versions = compare(sequential, checks=["summary"]).context["versions"]
+    assert versions["tensorflow"] == tf.__version__
+    assert versions.keys() == {"python", "pytest-kerasequiv", "keras", "tensorflow", "numpy", "scipy"}

@@ -14,6 +14,9 @@ from importlib import metadata
 from itertools import count
 from typing import Any, Literal
 
+import keras
+import numpy as np
+import scipy
 import tensorflow as tf
 
 from pytest_kerasequiv import arguments
@@ -392,13 +395,16 @@ def _crashed(name: str, error: Exception) -> CheckResult:
 
 
 def _context(pair: Pair, accept: Sequence[str]) -> dict[str, Any]:
-    packages = ("pytest-kerasequiv", "keras", "tensorflow", "numpy", "scipy")
+    modules = (keras, tf, np, scipy)  # not the packages: tensorflow-cpu is another
     return {
         "reference": pair.twins.reference_label,
         "candidate": pair.twins.candidate_label,
         "weights": pair.twins.weights,
         "seed": pair.seed,
         **({"accept": list(accept)} if accept else {}),
-        "versions": {"python": platform.python_version()}
-        | {name: metadata.version(name) for name in packages},
+        "versions": {
+            "python": platform.python_version(),
+            "pytest-kerasequiv": metadata.version("pytest-kerasequiv"),
+        }
+        | {module.__name__: module.__version__ for module in modules},
     }

@@ -32,7 +32,8 @@ def result(reference: Program, candidate: Program, match: ProgramMatch, alignmen
     """Put into words whether two programs are one, have one skeleton, or neither.
 
     Where they have one skeleton, each constant or attribute over which they part is a finding: a difference,
-    or a note where it is no more than rounding.
+    or a note where it is no more than rounding. Where they have not, distant limits that they do not share
+    are differences.
     """
     figures: dict[str, Any] = {
         "operations": [len(reference.nodes), len(candidate.nodes)],
@@ -47,13 +48,16 @@ def result(reference: Program, candidate: Program, match: ProgramMatch, alignmen
         return CheckResult("program", Verdict.EQUIVALENT, Evidence.PROVED, (), figures)
     figures["skeleton"] = "the same" if alignment.same else "another"
     figures["partings"] = [parting.to_dict() for parting in alignment.partings]
-    findings = [_parting(one) for one in alignment.partings] or _findings(reference, candidate, match)
+    findings = [_parting(one, rewritten=not alignment.same) for one in alignment.partings]
+    if not findings or not alignment.same:
+        findings += _findings(reference, candidate, match)
     return CheckResult("program", Verdict.INCONCLUSIVE, None, tuple(findings), figures)
 
 
-def _parting(parting: Parting) -> Finding:
+def _parting(parting: Parting, *, rewritten: bool) -> Finding:
     rounding = f", {parting.units:g} units in the last place apart" if parting.rounds else ""
-    message = f"the programs are the same but for {parting}{rounding}"
+    what = "not the same, and part over" if rewritten else "the same but for"
+    message = f"the programs are {what} {parting}{rounding}"
     layers = parting.reference_layer, parting.candidate_layer
     values = parting.reference, parting.candidate
     severity: Literal["difference", "note"] = "note" if parting.rounds else "difference"

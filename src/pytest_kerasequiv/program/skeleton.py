@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from pytest_kerasequiv.program.layer_names import enclosing_layer, layer_tree
+from pytest_kerasequiv.program.limits import limits_apart
 from pytest_kerasequiv.program.node_colours import (
     MIRROR,
     MIRRORED,
@@ -40,7 +41,7 @@ class Alignment:
     Attributes:
         same: whether they have one skeleton.
         partings: the constants and attributes over which they part, in the order of the reference's trace;
-            empty where they have not one skeleton.
+            where they have not one skeleton, what `limits_apart` finds.
     """
 
     same: bool
@@ -56,15 +57,9 @@ def align(reference: Program, candidate: Program) -> Alignment:
     """Align two programs; what could not be traced has no skeleton in common with anything."""
     if reference.reason is not None or candidate.reason is not None:
         return Alignment(False)
-    walk = _Walk(_Side(reference), _Side(candidate))
-    if not walk.results() or not walk.outputs_agree():
-        return Alignment(False)
-    partings: list[Parting] = []
-    for one, other in sorted(walk.pairs.items()):
-        found = _partings(walk, one, other)
-        if found is None:
-            return Alignment(False)
-        partings += found
+    partings = _all_partings(_Walk(_Side(reference), _Side(candidate)))
+    if partings is None:
+        return Alignment(False, limits_apart(reference, candidate))
     first = {replace(parting, part=""): parting for parting in reversed(partings)}
     return Alignment(True, tuple(reversed(first.values())))
 
@@ -205,6 +200,19 @@ class _Walk:
             output == (MIRROR.get(theirs, theirs) if other in self._mirrored else theirs)
             for (_, output), (other, theirs) in self._met
         )
+
+
+def _all_partings(walk: _Walk) -> list[Parting] | None:
+    """Return all partings; ``None`` where the programs have not one skeleton."""
+    if not walk.results() or not walk.outputs_agree():
+        return None
+    partings: list[Parting] = []
+    for one, other in sorted(walk.pairs.items()):
+        found = _partings(walk, one, other)
+        if found is None:
+            return None
+        partings += found
+    return partings
 
 
 def _by_kind(side: _Side) -> dict[str, list[int]]:

@@ -1,0 +1,110 @@
+"""Limits that only one of two rewritten programs has, so far off that no number tried need reach them.
+
+Programs of other operations are held to numbers alone. A limit, such as the 50 of a clip, shows in numbers
+only where a value passes it: what is computed from variables alone (constraints, regularisers) stays small.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
+
+from pytest_kerasequiv.program.attributes import array_of, shortened
+from pytest_kerasequiv.program.layer_names import enclosing_layer, layer_tree
+from pytest_kerasequiv.program.nodes import Node, Program
+from pytest_kerasequiv.program.partings import TABLE, Parting
+
+LIMITING = frozenset(
+    {"Minimum", "Maximum", "ClipByValue", "Greater", "GreaterEqual", "Less", "LessEqual", "Equal", "NotEqual"}
+)
+"""Operations that compare a value with a constant."""
+
+SHIFTING = frozenset({"Add", "AddV2", "Sub"})
+"""Operations that move a value before it is compared."""
+
+REACHED, REACHED_BY_VARIABLES = 100.0, 1.0
+"""Magnitude up to which probes reach limits: of what depends on inputs, and on variables alone."""
+
+ALIKE = 1e-5
+"""Relative distance at which two numbers are one that was computed in two ways."""
+
+
+def limits_apart(reference: Program, candidate: Program) -> tuple[Parting, ...]:
+    """Return the distant limits of each side that the other does not hold, where both have such.
+
+    A limit that only one side has is no parting: a rewrite may need one more or one less.
+    """
+    sides = (reference, candidate), (candidate, reference)
+    ours, theirs = ([one for one in _far(mine) if not _held(one, other)] for mine, other in sides)
+    if not ours or not theirs:
+        return ()
+    pairs = zip_longest(ours, theirs)
+    return tuple(dict.fromkeys(_parting(a or ours[-1], b or theirs[-1]) for a, b in pairs))
+
+
+class _Limit:
+    """One constant that a value is compared with."""
+
+    def __init__(self, program: Program, index: int, taker: Node, text: str) -> None:
+        self.text = text
+        self.part = taker.part
+        self.operation = taker.op
+        self.layer = enclosing_layer(program.nodes, index, layer_tree(program.layers))
+        self.numbers = _numbers(text)
+
+
+def _parting(ours: _Limit, theirs: _Limit) -> Parting:
+    shown = shortened(ours.text), shortened(theirs.text)
+    return Parting(ours.part, ours.operation, "constant", ours.layer, theirs.layer, *shown, None)
+
+
+def _far(program: Program) -> Iterator[_Limit]:
+    """Yield the limits beyond what probes reach, each text once."""
+    seen: set[str] = set()
+    by_input = _depend_on_inputs(program.nodes)
+    for index, source, taker in _compared(program.nodes):
+        text = _value(program.nodes[source])
+        reach = REACHED if by_input[index] else REACHED_BY_VARIABLES
+        if text not in seen and any(number > reach for number in _numbers(text)):
+            seen.add(text)
+            yield _Limit(program, index, taker, text)
+
+
+def _compared(nodes: Sequence[Node]) -> Iterator[tuple[int, int, Node]]:
+    """Yield which operation takes a constant, the constant, and the operation that compares."""
+    shifted: dict[int, list[int]] = {}
+    for index, node in enumerate(nodes):
+        constants = [source for source, _ in node.inputs if nodes[source].op == "Const"]
+        if node.op in SHIFTING:
+            shifted[index] = constants
+        if node.op in LIMITING:
+            yield from ((index, source, node) for source in constants)
+        if node.op in LIMITING or node.op == "Relu":
+            moved = [source for before, _ in node.inputs for source in shifted.get(before, ())]
+            yield from ((index, source, node) for source in moved)
+
+
+def _depend_on_inputs(nodes: Sequence[Node]) -> list[bool]:
+    found: list[bool] = []
+    for node in nodes:
+        leaf = node.op.startswith(("Input ", "Target ", "Arg "))
+        found.append(leaf or any(found[source] for source, _ in node.inputs))
+    return found
+
+
+def _held(limit: _Limit, program: Program) -> bool:
+    """Whether a program holds the numbers of a limit, whatever it does with them."""
+    bodies = (node for body in program.bodies.values() for node in body.nodes)
+    held = {number for node in (*program.nodes, *bodies) for number in _numbers(_value(node))}
+    return all(any(abs(one - n) <= ALIKE * n for one in held) for n in limit.numbers)
+
+
+def _value(node: Node) -> str:
+    return dict(node.attributes).get("value", "") if node.op == "Const" else ""
+
+
+def _numbers(text: str) -> list[float]:
+    """Return the magnitudes of a constant's few floats."""
+    values = array_of(text) if text else None
+    few = values is not None and values.dtype.kind == "f" and values.size < TABLE
+    return [abs(float(value)) for value in values.flat] if few and values is not None else []

@@ -1,0 +1,73 @@
+"""Distant limits that rewritten programs do not share."""
+
+import keras
+import pytest
+from keras import layers, ops
+
+from pytest_kerasequiv import Verdict, compare
+from pytest_kerasequiv.program import trace
+from pytest_kerasequiv.program.limits import limits_apart
+
+
+class Clip(keras.constraints.Constraint):
+    def __init__(self, limit):
+        self.limit = limit
+
+    def __call__(self, w):
+        return ops.clip(w, -self.limit, self.limit)
+
+
+def beyond(limit):
+    return lambda w: ops.sum(ops.relu(ops.abs(w) - limit))
+
+
+def net(dense, *, rewritten, last=lambda x: x):
+    inputs = keras.Input((4,))
+    doubled = inputs * 2.0 / 2.0 if rewritten else inputs
+    model = keras.Model(inputs, last(dense(doubled)))
+    model.compile("sgd", "mse")
+    return model
+
+
+KINDS = {
+    "a constraint": lambda c: {"dense": layers.Dense(3, kernel_constraint=Clip(c))},
+    "a regulariser": lambda c: {"dense": layers.Dense(3, kernel_regularizer=beyond(c))},
+    "an activation": lambda c: {"dense": layers.Dense(3, activation=lambda x: ops.minimum(x, 1e30 * c))},
+    "Keras's own": lambda c: {"dense": layers.Dense(3, kernel_constraint=keras.constraints.MaxNorm(c))},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_limit_that_nothing_reaches_is_named_though_the_rest_is_rewritten(kind):
+    reference = trace(net(**KINDS[kind](50.0), rewritten=False))
+    found = limits_apart(reference, trace(net(**KINDS[kind](100.0), rewritten=True)))
+    assert found
+    assert limits_apart(reference, trace(net(**KINDS[kind](50.0), rewritten=True))) == ()
+
+
+def test_limits_within_reach_are_left_to_numbers():
+    def hard(x):
+        return ops.minimum(ops.maximum(x + 3.0, 0.0), 6.0) / 6.0
+
+    def clipped(x):
+        return ops.clip(x / 6.0 + 0.5, 0.0, 1.0)
+
+    one, other = (trace(net(layers.Dense(3), rewritten=False, last=last)) for last in (hard, clipped))
+    assert limits_apart(one, other) == ()
+
+
+def test_a_distant_limit_is_never_equivalent_unless_it_is_meant():
+    def pair(limit):
+        return (
+            lambda: net(layers.Dense(3, kernel_constraint=Clip(50.0)), rewritten=False),
+            lambda: net(layers.Dense(3, kernel_constraint=Clip(limit)), rewritten=True),
+        )
+
+    report = compare(*pair(100.0))
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert "part over" in str(report)
+    assert compare(*pair(50.0)).verdict is Verdict.EQUIVALENT
+    found = report["program"].differences[0]
+    layer = (found.candidate_layer or found.reference_layer or "").rpartition("/")[2]
+    meant = f"{layer}.{found.field}" if layer else found.field
+    assert compare(*pair(100.0), accept=(meant,)).verdict is Verdict.EQUIVALENT
