@@ -112,6 +112,12 @@ class Runner:
         other.values = values
         return other
 
+    def untraced(self) -> Runner:
+        """Return a runner of the same model that traces it again: hidden draws are seeded in tracing."""
+        other = copy(self)
+        other.traced = {}
+        return other
+
     def perturbed(self, values: Sequence[Array], dtype: str, seed: int) -> Runner:
         """Return a runner under values and constants that are changed by up to one roundoff of ``dtype``."""
         other = self.under(perturbed_values(self.model, values, dtype, seed))

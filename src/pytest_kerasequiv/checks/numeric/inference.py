@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pytest_kerasequiv.checks.numeric.observing import Observation, Start, alike, observed
+from pytest_kerasequiv.checks.numeric.observing import Observation, Start, observed, repeats
 from pytest_kerasequiv.checks.numeric.overrides import overridden
 from pytest_kerasequiv.checks.numeric.plans import Plan
 from pytest_kerasequiv.checks.numeric.views import TwinView
 from pytest_kerasequiv.layers.fixed_training import called_in_training_mode, training_defaults
 from pytest_kerasequiv.running.running import Outcome, Runner, output_names
-from pytest_kerasequiv.surface.probes import Probe
 
 Array = NDArray[np.generic]
 
@@ -78,7 +77,7 @@ def observe(view: TwinView, plan: Plan) -> InferenceObservation:
     labelled = [f"{probe.name!r} (batch of {probe.batch_size})" for probe in plan.probes]
     return InferenceObservation(
         **{**found, "probes": tuple(labelled)},
-        repeatable=_repeats(runner, view, plan.probes[0], found["computed"][0]),
+        repeatable=_repeats(view, plan, found["computed"]),
         names=() if runner.sample is None else output_names(view.model, runner.sample),
         inputs=layout.structure if layout.known else None,
         outputs=_structure(runner.sample),
@@ -115,12 +114,20 @@ def _first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {lines[0] if lines else ''}"
 
 
-def _repeats(runner: Runner, view: TwinView, probe: Probe, first: ProbeRun) -> bool:
-    with runner.holding():
-        again = _one_probe(runner.under(view.values_for(probe)), probe.inputs)
-    if first.outcome is None or again.outcome is None:
-        return True
-    return alike(first.outcome.outputs, again.outcome.outputs)
+def _repeats(view: TwinView, plan: Plan, computed: Sequence[ProbeRun]) -> bool:
+    """Tell whether the first probe, every one where the model may draw in secret, gives the same again."""
+    probes = plan.probes if view.draws_outside else plan.probes[:1]
+    start = Start(view.values_for, [probe.inputs for probe in probes])
+
+    def once(runner: Runner) -> list[Array]:
+        with runner.holding():
+            return _outputs(_all_probes(runner, replace(plan, probes=probes), start))
+
+    return repeats(view, _outputs(computed[: len(probes)]), once)
+
+
+def _outputs(runs: Sequence[ProbeRun]) -> list[Array]:
+    return [array for run in runs if run.outcome is not None for array in run.outcome.outputs]
 
 
 def _structure(sample: Any) -> Any:

@@ -88,7 +88,7 @@ def _uncoupled(pair: Pair, plan: Plan) -> bool:
     resting = [_inference(view, plan) for view in views]
     first = [_passes(view, plan, 1, [view.values])[0] for view in views]
     coupled = alike((*first[0].outputs, first[0].loss), (*first[1].outputs, first[1].loss))
-    return alike(*resting) and not coupled
+    return alike(resting[0], resting[1]) and not coupled
 
 
 def _inference(view: TwinView, plan: Plan) -> Sequence[Array]:

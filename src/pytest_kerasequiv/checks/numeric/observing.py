@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 
 from pytest_kerasequiv.checks.numeric.plans import Plan
 from pytest_kerasequiv.checks.numeric.views import Label, TwinView
+from pytest_kerasequiv.keras_access.random_state import preserved_state
 from pytest_kerasequiv.running.float64 import Float64Unavailable
 from pytest_kerasequiv.running.perturbing import perturbed_inputs
 from pytest_kerasequiv.running.running import Runner
@@ -18,6 +20,13 @@ from pytest_kerasequiv.surface.probes import Probe
 from pytest_kerasequiv.verdict import Finding
 
 Array = NDArray[np.generic]
+
+REPEATS = 3
+"""How often a model that may draw outside Keras's generators is run again."""
+
+REPEATED = 1e-6
+"""How far results of one program may be apart, relative to the largest: threads add up in any order."""
+
 T = TypeVar("T")
 U = TypeVar("U")
 
@@ -34,7 +43,7 @@ class Observation(Generic[T]):
         computed: its results as built.
         exact: those of its float64 twin; ``None`` where there is none, ``why_no_oracle`` says why.
         perturbed: those of the float64 twin under weights and inputs perturbed by one roundoff.
-        repeatable: whether the first probe, run twice from the same state, gave the same results.
+        repeatable: whether it gave the same results again from the same state, see `repeats`.
     """
 
     probes: tuple[str, ...]
@@ -120,16 +129,39 @@ def _moved(view: TwinView, start: Start, seed: int) -> Start:
     return Start(start.values, batches, (view.dtype, seed))
 
 
-def alike(first: Sequence[Array], again: Sequence[Array]) -> bool:
-    """Tell whether two runs agree to a hundredth of the largest number: randomness is looked for."""
-    return len(first) == len(again) and all(map(_near, first, again))
+def repeats(view: TwinView, first: Sequence[Array], once: Callable[[Runner], Sequence[Array]]) -> bool:
+    """Tell whether a model gives the same results again from the same state.
+
+    A model that may draw outside Keras's seed generators is asked several times, under other seeds of
+    TensorFlow; one seed, set by whoever calls, would bring the same numbers back.
+
+    Args:
+        view: the model.
+        first: its results.
+        once: returns these of a runner.
+    """
+    for seed in range(1, 1 + (REPEATS if view.draws_outside else 1)):
+        runner = view.runner().untraced() if view.draws_outside else view.runner()
+        with preserved_state():
+            tf.random.set_seed(seed)
+            again = once(runner)
+        if not alike(first, again, REPEATED):
+            return False
+    return True
 
 
-def _near(first: Array, again: Array) -> bool:
+def alike(first: Sequence[Array], again: Sequence[Array], within: float = 1e-2) -> bool:
+    """Tell whether two runs agree to a share of the largest number: randomness is looked for."""
+    return len(first) == len(again) and all(
+        _near(one, other, within) for one, other in zip(first, again, strict=True)
+    )
+
+
+def _near(first: Array, again: Array, within: float) -> bool:
     if first.shape != again.shape or first.dtype.kind != "f":
         return np.array_equal(first, again)
     scale = float(np.abs(first[np.isfinite(first)]).max(initial=0))
-    return np.allclose(first, again, rtol=1e-2, atol=1e-2 * scale, equal_nan=True)
+    return np.allclose(first, again, rtol=within, atol=within * scale, equal_nan=True)
 
 
 def no_answer(check: str, reference: Observation[Any], candidate: Observation[Any]) -> Finding | None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pytest_kerasequiv.building.workbench import compiled_for_now, loss_settings
 from pytest_kerasequiv.checks.compiled.in_force import settings_of
-from pytest_kerasequiv.checks.numeric.observing import Observation, Start, alike, observed
+from pytest_kerasequiv.checks.numeric.observing import Observation, Start, observed, repeats
 from pytest_kerasequiv.checks.numeric.plans import Plan
 from pytest_kerasequiv.checks.numeric.views import TwinView
 from pytest_kerasequiv.layers.fixed_training import resting_layers
@@ -56,7 +56,7 @@ def observe(view: TwinView, plan: Plan) -> BackwardObservation:
     found = observed(view, plan, run)
     return BackwardObservation(
         **found,
-        **training_facts(view, plan, found["computed"][0]),
+        **training_facts(view, plan, found["computed"]),
         names=output_names(view.model, view.runner().sample),
     )
 
@@ -71,28 +71,36 @@ def _passes(runner: Runner, plan: Plan, start: Start) -> tuple[Pass, ...]:
         )
 
 
-def training_facts(view: TwinView, plan: Plan, first: Pass | None = None) -> dict[str, Any]:
+def training_facts(view: TwinView, plan: Plan, passes: Sequence[Pass] = ()) -> dict[str, Any]:
     """Return the fields of a `TrainingObservation` that are not results.
 
     Args:
         view: the model.
         plan: what it was run on.
-        first: the pass on the first probe; by default it is run. That it repeats is looked at once.
+        passes: those on its probes; by default they are run. That they repeat is looked at once: the first,
+            or every one and its gradients where the model may draw outside Keras's generators.
     """
-    start = Start(view.values_for, [plan.probes[0].inputs])
+    probes = plan.probes if view.draws_outside else plan.probes[:1]
+    start = Start(view.values_for, [probe.inputs for probe in probes])
 
-    def once() -> list[Array]:
-        one = _passes(view.runner(), plan, start)[0]
-        return [*one.outputs, one.loss]
+    def read(passes: Sequence[Pass]) -> list[Array]:
+        moved = [g for one in passes for g in one.gradients.values()] if view.draws_outside else []
+        return [array for one in passes for array in (*one.outputs, one.loss)] + moved
 
-    held = None if first is None else [*first.outputs, first.loss]
+    def once(runner: Runner) -> list[Array]:
+        return read(_passes(runner, plan, start))
+
+    def steady() -> bool:
+        first = read(passes[: len(probes)]) if passes else once(view.runner())
+        return repeats(view, first, once)
+
     return {
         "kind": type(view.model).__name__,
         "has_loss": loss_settings(view.model) is not None,
         "mean_square": plan.loss is None,
         "resting": resting_layers(view.model),
         "settings": view.once("settings", lambda: settings_of(view.model)),
-        "repeatable": view.once("repeatable", lambda: alike(held or once(), once())),
+        "repeatable": view.once("repeatable", steady),
     }
 
 

@@ -66,6 +66,7 @@ class TwinView:
         dtype: the coarsest dtype it computes in.
         graph: its layer graph, if it has one, for the labels of its variables.
         generic: values without those special to a fresh model; ``None`` where twins keep their own.
+        draws_outside: whether it draws random numbers outside Keras's generators, or is not known not to.
     """
 
     model: keras.Model
@@ -74,6 +75,7 @@ class TwinView:
     dtype: str
     graph: LayerGraph | None = None
     generic: list[Array] | None = None
+    draws_outside: bool = False
     _kept: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def runner(self) -> Runner:
@@ -157,9 +159,13 @@ def views_of(pair: Pair) -> tuple[TwinView, TwinView]:
             (pair.reference, pair.reference_values, pair.twins.reference_source, pair.reference_graph),
             (pair.candidate, pair.candidate_values, pair.twins.candidate_source, pair.candidate_graph),
         )
+        outside = [
+            bool(program.random) or program.reason is not None
+            for program in (pair.reference_program, pair.candidate_program)
+        ]
         reference, candidate = (
-            TwinView(model, values, source, least_precise_dtype(model), graph, own)
-            for (model, values, source, graph), own in zip(twins, generic, strict=True)
+            TwinView(model, values, source, least_precise_dtype(model), graph, own, draws)
+            for (model, values, source, graph), own, draws in zip(twins, generic, outside, strict=True)
         )
         _VIEWS[pair] = reference, candidate
     return _VIEWS[pair]
