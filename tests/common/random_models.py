@@ -80,10 +80,16 @@ class Stacked(keras.Model):
         self.count = len(made)
 
     def call(self, x: Any, training: bool | None = None) -> Any:
-        """Run the layers one after the other."""
+        """Run the layers one after the other; in ``model(x)`` each goes by its default, as in `_functional`.
+
+        A None handed on would turn the default ``training=True`` of random preprocessing off.
+        """
         for index in range(self.count):
             layer = getattr(self, f"layer_{index}")
-            x = layer(x, training=training) if "training" in layer._call_signature.parameters else layer(x)
+            takes = layer._call_signature.parameters.get("training")
+            default = takes is not None and bool(takes.default)
+            told = {} if takes is None else {"training": default if training is None else training}
+            x = layer(x, **told)
         return x
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from pytest_kerasequiv.correspondence.draws import correspond, draws_of, other_rates, seed_pairs
+from pytest_kerasequiv.correspondence.draws import Draw, correspond, draws_of, other_rates, seed_pairs
 from pytest_kerasequiv.program import trace
 
 L = keras.layers
@@ -49,3 +49,13 @@ def test_draws_that_share_a_place_are_not_told_apart() -> None:
     twice = drawn(lambda i: L.Concatenate()([L.Dropout(0.5)(i), L.Dropout(0.5)(i)]))
     pairs = [(seed, seed) for one in twice for seed in one.seeds]
     assert not correspond(twice, twice, pairs)
+
+
+def test_seeds_made_in_another_order_are_paired_by_where_they_are_drawn() -> None:
+    def side(seeds: tuple[int, ...]) -> list[Draw]:
+        """Return draws each of which hangs on those before it."""
+        return [Draw("Uniform", bytes([k]), tuple(sorted(seeds[: k + 1])), None) for k in range(4)]
+
+    ours, theirs = side((0, 1, 2, 3)), side((7, 6, 5, 4))
+    assert seed_pairs(ours, theirs) == [(0, 7), (1, 6), (2, 5), (3, 4)]
+    assert correspond(ours, theirs, seed_pairs(ours, theirs))

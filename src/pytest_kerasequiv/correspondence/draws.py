@@ -64,7 +64,7 @@ def correspond(ours: Sequence[Draw], theirs: Sequence[Draw], pairs: Sequence[tup
     by_place = {(draw.operation, draw.place): draw for draw in theirs}
     partner = dict(pairs)
     return len(by_place) == len(ours) and all(
-        tuple(partner.get(seed) for seed in draw.seeds) == by_place[draw.operation, draw.place].seeds
+        {partner.get(seed) for seed in draw.seeds} == {*by_place[draw.operation, draw.place].seeds}
         for draw in ours
     )
 
@@ -85,9 +85,9 @@ def seed_pairs(ours: Sequence[Draw], theirs: Sequence[Draw]) -> list[tuple[int, 
         if other is None:
             continue
         waiting.remove(other)
-        for seed, its in zip(draw.seeds, other.seeds, strict=False):
-            if seed not in found and its not in found.values():
-                found[seed] = its
+        new = [seed for seed in draw.seeds if seed not in found]  # what led to the draw drew before it
+        its = [seed for seed in other.seeds if seed not in found.values()]
+        found.update(zip(new, its, strict=False))
     return sorted(found.items())
 
 
