@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pytest_kerasequiv.correspondence.variable_map import assign_variables, path_likeness
+from pytest_kerasequiv.correspondence.assigning import assign_variables, path_likeness
 from pytest_kerasequiv.layers.alignment import best_path, depth_first
 from pytest_kerasequiv.layers.configs import canonical, fields_of
 from pytest_kerasequiv.layers.layer_graph import Edge, LayerGraph, LayerNode

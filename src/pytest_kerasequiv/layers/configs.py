@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from pytest_kerasequiv.keras_access.origin import is_library
+from pytest_kerasequiv.keras_access.origin import is_keras, is_library
 from pytest_kerasequiv.layers.own_code import differences_in_words, function_label, own_label
 from pytest_kerasequiv.layers.plain_values import array_label, is_array, number, shown
 
@@ -15,6 +16,31 @@ IGNORED = frozenset(
 """Keys that name things or describe how they were built."""
 
 SEED = "seed"
+
+
+def read_config(layer: Any) -> tuple[dict[str, Any], dict[str, Any], bool]:
+    """Return the fields and seeds of a layer, see `fields_of`, and whether its configuration could be read.
+
+    Where Keras cannot serialise an argument of a layer of its own (a `functools.partial`), the attributes
+    that hold the arguments are read.
+    """
+    try:
+        return *fields_of(layer.get_config()), True
+    except (NotImplementedError, TypeError):  # Keras raises either
+        held = _arguments_held(layer)
+        return ({}, {}, False) if held is None else (*fields_of(held), True)
+
+
+def _arguments_held(layer: Any) -> dict[str, Any] | None:
+    """Return the arguments of a layer of Keras's as its attributes; ``None`` where one is not held."""
+    if not is_keras(type(layer)):
+        return None
+    named = inspect.signature(type(layer).__init__).parameters.values()
+    names = [one.name for one in named if one.kind in {one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY}][1:]
+    if not all(hasattr(layer, name) for name in names):
+        return None
+    held = {name: getattr(layer, name) for name in names}
+    return held | {"trainable": layer.trainable, "dtype": layer.dtype_policy.name}
 
 
 def fields_of(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

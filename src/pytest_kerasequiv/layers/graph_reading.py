@@ -12,7 +12,7 @@ import keras
 from pytest_kerasequiv.keras_access.functional import calls_in, function_within, given_to, graph_of, is_layer
 from pytest_kerasequiv.keras_access.layers import usual_attributes
 from pytest_kerasequiv.keras_access.origin import is_keras
-from pytest_kerasequiv.layers.configs import canonical, fields_of
+from pytest_kerasequiv.layers.configs import canonical, read_config
 from pytest_kerasequiv.layers.layer_graph import INPUT_KIND, Edge, LayerGraph, LayerNode, NoLayerGraph
 from pytest_kerasequiv.layers.masks import Masks
 from pytest_kerasequiv.layers.own_code import function_label, is_opaque, own_label
@@ -274,7 +274,7 @@ def describe(operation: Any) -> dict[str, Any]:
     """Return kind, config, seeds and ``described`` of a layer or operation, as `LayerNode` has them."""
     if not is_layer(operation):
         return _describe_operation(operation)
-    fields, seeds, described = _config(operation)
+    fields, seeds, described = read_config(operation)
     if function_within(operation) is not None:
         fields = {name: fields[name] for name in ("trainable", "dtype") if name in fields}
     fields |= _user_code(operation, fields)
@@ -323,7 +323,7 @@ def _user_code(layer: Any, fields: Mapping[str, Any]) -> dict[str, Any]:
             found |= {f"{prefix}.{name}": value for name, value in own["config"].items()}
         else:
             found |= {
-                f"{prefix}.{name}": value for name, value in _user_code(inner, _config(inner)[0]).items()
+                f"{prefix}.{name}": value for name, value in _user_code(inner, read_config(inner)[0]).items()
             }
     return found
 
@@ -347,14 +347,6 @@ def _graph_digest(model: Any) -> str:
     graph = read_function(model, function_within(model))[0]
     nodes = [(node.label, node.layer, node.inputs) for node in graph.nodes]
     return hashlib.sha256(repr((nodes, graph.outputs)).encode()).hexdigest()[:16]
-
-
-def _config(layer: Any) -> tuple[dict[str, Any], dict[str, Any], bool]:
-    """Return the fields and seeds of a layer, and whether its configuration could be read."""
-    try:
-        return *fields_of(layer.get_config()), True
-    except (NotImplementedError, TypeError):  # Keras raises either where it cannot serialise an argument
-        return {}, {}, False
 
 
 def _attributes(layer: Any, fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from keras import layers
+from keras import layers, ops
 
 from pytest_kerasequiv.checks.compiled.in_force import compare_settings, settings_of
 
@@ -174,3 +174,22 @@ def test_outputs_that_only_a_call_tells():
 def test_loss_weights_that_keras_will_refuse_are_shown_as_given():
     model = two(loss={"a": "mse", "b": "mae"}, loss_weights=[1.0, 2.0, 3.0])
     assert settings_of(model)["loss_weights"] == [1, 2, 3]
+
+
+def own_mse(y, p):
+    return ops.mean(ops.square(y - p), axis=-1)
+
+
+def own_mae(y, p):
+    return ops.mean(ops.abs(y - p), axis=-1)
+
+
+@pytest.mark.parametrize("as_dict", [False, True])
+def test_own_losses_of_several_outputs_are_what_they_compute(as_dict):
+    ours = two(as_dict=as_dict, loss={"a": own_mse, "b": own_mae}, loss_weights={"a": 1.0, "b": 2.0})
+    same = two(as_dict=as_dict, loss={"a": "mse", "b": "mae"}, loss_weights={"a": 1.0, "b": 2.0})
+    swapped = two(as_dict=as_dict, loss={"a": "mae", "b": "mse"}, loss_weights={"a": 1.0, "b": 2.0})
+    heavier = two(as_dict=as_dict, loss={"a": "mse", "b": "mae"}, loss_weights={"a": 1.0, "b": 3.0})
+    assert differences(ours, same) == []
+    assert "loss" in differences(ours, swapped)
+    assert "loss_weights" in differences(ours, heavier)

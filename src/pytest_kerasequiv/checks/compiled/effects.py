@@ -113,6 +113,9 @@ def _spec(one: Any) -> Any:
 
 
 def _loss_run(built: Built, activations: list[Activation]) -> Run:
+    # The means that Keras shows of several losses are variables, and no part of what they compute.
+    vars(built.loss)["_metrics"] = [None] * len(built.loss._flat_losses)
+
     def run(y: Any, p: Any, w: Any) -> list[Any]:
         given = activated(activations, p)
         return [built.loss(y, given), built.loss(y, given, w)]

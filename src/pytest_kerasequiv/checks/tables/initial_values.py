@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pytest_kerasequiv.building.starts import Start
 from pytest_kerasequiv.keras_access.layers import held_layers, own_variables
 from pytest_kerasequiv.keras_access.origin import is_keras
-from pytest_kerasequiv.layers.configs import fields_of
+from pytest_kerasequiv.layers.configs import read_config
 from pytest_kerasequiv.layers.graph_reading import describe, named_functions
 from pytest_kerasequiv.layers.plain_values import shown
 from pytest_kerasequiv.layers.rewrites.initialiser_form import form_of
@@ -104,11 +104,8 @@ def _owned(layer: Any, path: str, above: frozenset[int]) -> Iterator[tuple[str, 
 
 
 def _config_of(owner: Any) -> Mapping[str, Any]:
-    try:
-        fields = fields_of(owner.get_config())[0]
-    except NotImplementedError:
-        return {}
-    return {**fields, **named_functions(owner, fields)}
+    fields, _, known = read_config(owner)
+    return {} if not known else {**fields, **named_functions(owner, fields)}
 
 
 WITHOUT_DRAWS = frozenset({"Zeros", "Ones", "Constant"})
