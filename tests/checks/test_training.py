@@ -89,7 +89,7 @@ def test_runs_are_interleaved_by_seed(data):
         return build
 
     twins = pair(fit("reference"), fit("candidate"))
-    _ = twins.twins.reference
+    _ = twins.twins.reference, twins.twins.candidate
     order.clear()
     training.run(twins, training=Training(seeds=3, fit=lambda model, seed: {"a": seed}))
     assert order == ["reference", "candidate"] * 3

@@ -57,6 +57,8 @@ def optimizer(make, **settings):
 ADAM, SGD = keras.optimizers.Adam, keras.optimizers.SGD
 
 I, W, T, G, U = "outputs", "weights", "gradients", "gradients", "updates"  # noqa: E741 - the letters of the list
+E = "outputs"
+"""Losses: in the list G, found earlier since what ``evaluate`` returns is an entry of the surface."""
 
 FAULTS = [
     Fault(1, "relu to tanh", {"activation": "tanh"}, I, "act", ("activation",)),
@@ -147,13 +149,13 @@ FAULTS = [
     ),
     Fault(34, "norm frozen", {"frozen": ("norm",)}, W, "norm", ("trainable",)),
     Fault(
-        35, "l2", {"conv": {"kernel_regularizer": regularizers.L2(0.01)}}, G, "conv", ("kernel_regularizer",)
+        35, "l2", {"conv": {"kernel_regularizer": regularizers.L2(0.01)}}, E, "conv", ("kernel_regularizer",)
     ),
     Fault(
         36,
         "activity",
         {"conv": {"activity_regularizer": regularizers.L2(0.01)}},
-        G,
+        E,
         "conv",
         ("activity_regularizer",),
     ),
@@ -227,9 +229,9 @@ FAULTS = [
         None,
         ("optimizer.gradient_accumulation_steps",),
     ),
-    Fault(60, "loss weights", {"compile": {"loss_weights": [2.0]}}, G, None, ("loss_weights",)),
-    Fault(61, "mae", {"compile": {"loss": "mae"}}, G, None, ("loss",)),
-    Fault(62, "huber", {"compile": {"loss": "huber"}}, G, None, ("loss",)),
+    Fault(60, "loss weights", {"compile": {"loss_weights": [2.0]}}, E, None, ("loss_weights",)),
+    Fault(61, "mae", {"compile": {"loss": "mae"}}, E, None, ("loss",)),
+    Fault(62, "huber", {"compile": {"loss": "huber"}}, E, None, ("loss",)),
 ]
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pytest_kerasequiv.correspondence.variable_map import map_variables
+from pytest_kerasequiv.correspondence.known import known_variables
+from pytest_kerasequiv.correspondence.mapping import possible_maps
 from pytest_kerasequiv.layers.graph_reading import layer_graph
 from pytest_kerasequiv.layers.matching import Match, match
 from pytest_kerasequiv.layers.rewrites import REASONS, RULES
@@ -51,7 +52,8 @@ def matched(reference: Any, candidate: Any) -> Match:
 
 def assert_same_numbers(reference: Any, candidate: Any, found: Match) -> None:
     """With weights carried through the map, both give the same outputs."""
-    carried = map_variables(reference, candidate, layer_match=found, program_match=None)
+    known = known_variables(reference), known_variables(candidate)
+    (carried,) = possible_maps(*known, layer_match=found, program_match=None, programs=None)
     assert carried.complete
     rng = np.random.default_rng(0)
     assign(candidate, carried.carry(values_of(reference), values_of(candidate)))

@@ -11,7 +11,7 @@ import keras
 
 from pytest_kerasequiv.building.fresh_losses import fresh_loss, widened
 from pytest_kerasequiv.errors import InputError, said
-from pytest_kerasequiv.keras_access.optimizers import optimizer_config
+from pytest_kerasequiv.keras_access.optimizer_state import optimizer_config
 from pytest_kerasequiv.keras_access.origin import is_keras
 from pytest_kerasequiv.layers.bytecode import attributes_set
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from pytest_kerasequiv.checks.blame.forward import blame, layer_table
 from pytest_kerasequiv.checks.blame.wording import only_adds
+from pytest_kerasequiv.checks.compiled.in_force import compare_settings, settings_of
 from pytest_kerasequiv.checks.numeric.callers import input_findings, layer_dtype_findings, output_findings
 from pytest_kerasequiv.checks.numeric.contract import (
     dtype_problems,
@@ -73,7 +74,8 @@ def run(
     if result.verdict is not Verdict.EQUIVALENT:
         return explain(pair, result, plan)
     surfaces = None if pair.program_match.proved else observe_both(pair, _survey(pair), why)
-    return with_surface(result, (reference, candidate), surfaces, pair.variable_map, settings)
+    result = with_surface(result, (reference, candidate), surfaces, pair.variable_map, settings)
+    return explain_losses(pair, result, plan)
 
 
 def _survey(pair: Pair) -> Survey | None:
@@ -237,6 +239,24 @@ def explain(pair: Pair, result: CheckResult, plan: Plan) -> CheckResult:
     traced = blame(pair, NAME, plan.probes[followed])
     figures = {**result.figures, "layers": layer_table(traced)}
     return replace(result, findings=(*traced.findings, *result.findings), figures=figures)
+
+
+@only_adds
+def explain_losses(pair: Pair, result: CheckResult, plan: Plan) -> CheckResult:
+    """Name the regularisers and losses at fault before what they caused in an entry beside the outputs.
+
+    Args:
+        pair: the twins.
+        result: what the entries came to.
+        plan: what the twins were run on.
+    """
+    if result.verdict is not Verdict.DIFFERENT:
+        return result
+    traced = blame(pair, NAME, plan.probes[0])
+    regularisers = [finding for finding in traced.settings if "regularizer" in finding.field]
+    compiled = compare_settings(NAME, settings_of(pair.reference), settings_of(pair.candidate))
+    losses = [finding for finding in compiled if finding.field.startswith("loss")]
+    return replace(result, findings=(*regularisers, *losses, *result.findings))
 
 
 CHECK = Check(

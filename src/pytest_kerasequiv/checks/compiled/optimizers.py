@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from pytest_kerasequiv.keras_access.optimizers import optimizer_config, rate_of
+from pytest_kerasequiv.keras_access.optimizer_state import optimizer_config, rate_of
 from pytest_kerasequiv.keras_access.origin import is_library
 from pytest_kerasequiv.layers.configs import canonical
 from pytest_kerasequiv.layers.own_code import OWN, own_label

@@ -58,11 +58,10 @@ def constants_apart(reference: Program, candidate: Program) -> tuple[float, ...]
 def _numbers(program: Program) -> Iterator[float]:
     for node in _nodes(program):
         for _, text in node.attributes:
-            values = (
-                None if text.startswith("i ") else array_of(text)
-            )  # masks, counts: exercised by any input
+            # Masks and counts are exercised by any input.
+            values = None if text.startswith("i ") else array_of(text)
             if values is not None and values.dtype.kind in "fiu" and values.size <= MOST_ELEMENTS:
-                yield from (float(value) for value in values.flat if abs(value) <= LARGEST)
+                yield from (value for value in map(float, values.flat) if abs(value) <= LARGEST)
 
 
 def _nodes(program: Program) -> Iterator[Node]:
