@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_kerasequiv.building.starts import Start
+from pytest_kerasequiv.checks.tables.drawing_laws import same_law
 from pytest_kerasequiv.keras_access.layers import held_layers, own_variables
 from pytest_kerasequiv.keras_access.origin import is_keras
 from pytest_kerasequiv.layers.configs import read_config
 from pytest_kerasequiv.layers.graph_reading import describe, named_functions
 from pytest_kerasequiv.layers.plain_values import shown
-from pytest_kerasequiv.layers.rewrites.initialiser_form import form_of
 from pytest_kerasequiv.verdict import Finding
 from pytest_kerasequiv.weights.variables import is_seed, variables_of
 from pytest_kerasequiv.weights.vocabularies import Learned
@@ -233,7 +233,7 @@ def initialiser_findings(facts: tuple[VariableFacts, VariableFacts]) -> Iterator
         return
     for field in {**ours, **theirs}:
         mine, its = ours.get(field), theirs.get(field)
-        if form_of(mine) != form_of(its):
+        if not same_law(mine, its, (facts[0].shape, facts[1].shape)):
             message = (
                 f" is initialised differently: {field} is {shown(mine)} in the reference and {shown(its)} in "
                 "the candidate"
