@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 from pytest_kerasequiv.layers.rewrites.initialiser_form import form_of
 
@@ -44,8 +44,8 @@ def law_of(form: Any, shape: Sequence[int]) -> Law | None:
     name = form.get("class")
     if name in PLAIN:
         kind, first, second = PLAIN[name]
-        numbers = [form.get(first), form.get(second)]
-        return (kind, *map(float, numbers)) if all(map(_is_number, numbers)) else None
+        one, other = form.get(first), form.get(second)
+        return (kind, float(one), float(other)) if _is_number(one) and _is_number(other) else None
     return _scaled(form, shape) if name == "VarianceScaling" and _is_number(form.get("scale")) else None
 
 
@@ -70,5 +70,5 @@ def _fans(shape: Sequence[int], inputs: Any, outputs: Any) -> tuple[float, float
     return shape[-2] * field, shape[-1] * field
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
