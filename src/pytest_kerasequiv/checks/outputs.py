@@ -27,6 +27,7 @@ from pytest_kerasequiv.checks.numeric.judging import (
     oracle_notes,
     tolerance_figures,
 )
+from pytest_kerasequiv.checks.numeric.laws import entries_in_law
 from pytest_kerasequiv.checks.numeric.observing import Views, no_answer
 from pytest_kerasequiv.checks.numeric.plans import Plan, inference_plan
 from pytest_kerasequiv.checks.numeric.surface_differences import with_surface
@@ -75,6 +76,7 @@ def run(
         return explain(pair, result, plan)
     surfaces = None if pair.program_match.proved else observe_both(pair, _survey(pair), why)
     result = with_surface(result, (reference, candidate), surfaces, pair.variable_map, settings)
+    result = entries_in_law(pair, result) if result.figures.get("drawn") else result
     return explain_losses(pair, result, plan)
 
 

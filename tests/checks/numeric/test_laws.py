@@ -88,3 +88,37 @@ def test_draws_of_another_law_are_different(name: str) -> None:
     reference, candidate = OTHER[name]
     report = compare(net(reference), net(candidate), checks=["gradients"])
     assert report["gradients"].verdict is Verdict.DIFFERENT
+
+
+@pytest.mark.parametrize("rate", [0.5, 0.2])
+def test_plain_calls_that_draw_are_compared_in_law(rate: float) -> None:
+    """A Dropout that a functional model fixes in training mode draws in ``model(x)``."""
+
+    def before(inputs: Any) -> Any:
+        return L.Permute((2, 1))(L.Dropout(0.5)(L.Dense(3)(inputs), training=True))
+
+    def after(inputs: Any) -> Any:
+        return L.Dropout(rate)(L.Permute((2, 1))(L.Dense(3)(inputs)), training=True)
+
+    report = compare(net(before), net(after))
+    assert report.verdict is (Verdict.INCONCLUSIVE if rate == 0.5 else Verdict.DIFFERENT), str(report)
+
+
+def test_seeds_that_no_trace_pairs_do_not_make_a_difference() -> None:
+    """RandomCrop promises a size that it does not return, so training is not traced."""
+
+    class InReverse(keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.crop = L.RandomCrop(6, 6)
+            self.contrast = L.RandomContrast(0.2)
+
+        def call(self, x: Any, training: bool = True) -> Any:
+            return self.crop(self.contrast(x, training=training), training=training)
+
+    def functional() -> keras.Model:
+        inputs = keras.Input((8, 8, 3))
+        return keras.Model(inputs, L.RandomCrop(6, 6)(L.RandomContrast(0.2)(inputs)))
+
+    report = compare(functional, InReverse, input_shape=(8, 8, 3))
+    assert report.verdict is Verdict.INCONCLUSIVE, str(report)

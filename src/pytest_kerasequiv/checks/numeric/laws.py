@@ -12,12 +12,13 @@ from scipy import stats
 
 from pytest_kerasequiv.building.workbench import compiled_for_now
 from pytest_kerasequiv.checks.numeric.observing import alike
-from pytest_kerasequiv.checks.numeric.plans import Plan
-from pytest_kerasequiv.checks.numeric.views import TwinView, views_of
+from pytest_kerasequiv.checks.numeric.plans import Plan, training_plan
+from pytest_kerasequiv.checks.numeric.views import TwinView, joint_survey, views_of
 from pytest_kerasequiv.checks.pair import Pair
 from pytest_kerasequiv.correspondence.draws import correspond, draws_of, other_rates
 from pytest_kerasequiv.running.differentiating import Pass, differentiate
 from pytest_kerasequiv.running.sketch import LARGEST_KEPT
+from pytest_kerasequiv.surface.probes import NoProbes
 from pytest_kerasequiv.verdict import CheckResult, Finding, Verdict
 
 Array = NDArray[np.generic]
@@ -66,6 +67,36 @@ def equal_in_law(pair: Pair, plan: Plan, result: CheckResult, causes: Sequence[F
         findings=(finding, *result.notes),
         figures=figures,
     )
+
+
+def entries_in_law(pair: Pair, result: CheckResult) -> CheckResult:
+    """Return INCONCLUSIVE for a DIFFERENT of entries that draw, if only draws without a partner may make it.
+
+    Args:
+        pair: the twins.
+        result: DIFFERENT in entries in which both draw, such as a plain call with random preprocessing.
+    """
+    programs = pair.reference_program, pair.candidate_program
+    if not all(any(node.part == "training" for node in program.nodes) for program in programs):
+        return _unpaired(pair, result)
+    try:
+        plan = training_plan(views_of(pair)[0], joint_survey(pair), pair.inputs, count=1, seed=pair.seed)
+    except NoProbes:
+        return result
+    return equal_in_law(pair, plan, result, ())
+
+
+def _unpaired(pair: Pair, result: CheckResult) -> CheckResult:
+    """Return INCONCLUSIVE where no trace tells which of several seeds is which."""
+    seeds = sum(views_of(pair)[0].runner().is_seed(index) for index, _ in pair.variable_map.pairs)
+    if pair.variable_map.source in ("graph", "program") or seeds < 2:
+        return result
+    message = (
+        "both twins draw random numbers, but training could not be traced, so which seeds correspond "
+        "is not known; the check `training` can decide"
+    )
+    finding = Finding.difference(result.name, "draws", message)
+    return replace(result, verdict=Verdict.INCONCLUSIVE, evidence=None, findings=(finding, *result.notes))
 
 
 _KNOWN: WeakKeyDictionary[Pair, bool] = WeakKeyDictionary()

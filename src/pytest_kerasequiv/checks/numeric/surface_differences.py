@@ -37,8 +37,10 @@ def with_surface(
         precision: rtol, atol and whether the programs have one skeleton, as `judge` takes them.
     """
     found: list[Finding] = []
+    entries: set[str] = set()
     if surfaces is not None:
         found = surface_findings(result.name, *surfaces, variables, precision)
+        entries = {one.field for one in found if one.severity == "difference"}
         found = [with_cause(one, *sides) if one.field == "plain call" else one for one in found]
     ran = STEPS if surfaces is None else ran_on_both(*surfaces)
     not_run = override_findings(result.name, sides[0].methods, sides[1].methods, ran)
@@ -46,7 +48,8 @@ def with_surface(
     notes = [finding for finding in found if finding.severity == "note"]
     findings = (*differences, *result.findings, *notes, *not_run)
     if differences:
-        result = replace(result, verdict=Verdict.DIFFERENT, findings=findings)
+        figures = {**result.figures, "drawn": surfaces is not None and only_drawn(*surfaces, entries)}
+        result = replace(result, verdict=Verdict.DIFFERENT, findings=findings, figures=figures)
         return doubted(result, variables, [finding for finding in differences if finding.field == "training"])
     if any(finding.severity == "difference" for finding in not_run):  # what did run is no answer
         return replace(result, verdict=Verdict.INCONCLUSIVE, evidence=None, findings=findings)
@@ -144,6 +147,12 @@ class _Comparison:
                 tensor = Tensor.of(f"variable {one} after {name!r}", (None, None, "value"), arrays)
                 if tensor.shape_finding(self.check, name) is None:  # else a rewrite turns it over
                     yield tensor.what, tensor.views
+
+
+def only_drawn(reference: SurfaceObservation, candidate: SurfaceObservation, entries: set[str]) -> bool:
+    """Tell whether both sides draw random numbers in each of the given entries."""
+    both = zip(reference.probes, reference.computed, candidate.computed, strict=True)
+    return entries <= {name for name, ours, theirs in both if ours.draws and theirs.draws}
 
 
 def ran_on_both(reference: SurfaceObservation, candidate: SurfaceObservation) -> set[str]:

@@ -63,11 +63,13 @@ class EntryRun:
         results: what each result is -> its value.
         variables: index of each variable that it may change -> its new value.
         error: why it was refused.
+        draws: whether it draws from Keras's seed generators.
     """
 
     results: Mapping[str, Array] = field(default_factory=dict)
     variables: Mapping[int, Array] = field(default_factory=dict)
     error: str | None = None
+    draws: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,7 +198,8 @@ def _run(runner: Runner, case: Case, arrays: Sequence[Array]) -> EntryRun:
         with changed:
             traced = trace_entry(runner.model, case.entry, _of_width(case.shapes, wide=runner.wide))
         results = traced.function(*_arguments(traced, given))
-        return EntryRun(_named(traced, results), _variables(runner, case.entry))
+        draws = any(map(runner.is_seed, runner.changed_state()))
+        return EntryRun(_named(traced, results), _variables(runner, case.entry), draws=draws)
     except Exception as error:  # what one side refuses is compared too
         return EntryRun(error=f"{type(error).__name__}: {said(error)}")
 
