@@ -47,7 +47,31 @@ def possible_maps(
         found = _from_uses(sides, programs, layer_match)
         if found:
             return found
-    return (_unless_repacked(mapped or _assigned(sides), sides),)
+    left = mapped or _assigned(sides)
+    return (_unless_repacked(left if programs is None else _without_idle(left, sides, programs), sides),)
+
+
+def _without_idle(mapped: VariableMap, sides: Sides, programs: tuple[Program, Program]) -> VariableMap:
+    """Count states without a partner that nothing reads or writes as dead: an adapted Normalization has such.
+
+    It computes with constants that are made from them.
+    """
+    left = mapped.unmapped_reference, mapped.unmapped_candidate
+    dead = []
+    for side, program, unmapped in zip(sides, programs, left, strict=True):
+        touched = {place for node in program.nodes for place, _ in node.inputs}
+        known = program.reason is None and bool(program.nodes)
+        dead.append({i for i in unmapped if known and not side[i].trainable and i not in touched})
+    ours, theirs = dead[0].union(mapped.dead_reference), dead[1].union(mapped.dead_candidate)
+    needed = [sides[0][i] for i in left[0] if i not in ours] + [
+        sides[1][j] for j in left[1] if j not in theirs
+    ]
+    return replace(
+        mapped,
+        dead_reference=tuple(sorted(ours)),
+        dead_candidate=tuple(sorted(theirs)),
+        complete=all(one.seed for one in needed),
+    )
 
 
 def _unless_repacked(mapped: VariableMap, sides: Sides) -> VariableMap:
