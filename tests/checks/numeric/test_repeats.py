@@ -68,3 +68,29 @@ def test_what_differs_where_nothing_is_drawn_stays_different():
 
     assert compare(scaled(1.0), scaled(1.5)).verdict is Verdict.DIFFERENT
     assert compare(net(HIDDEN["plain"]), net(HIDDEN["plain"], units=2)).verdict is Verdict.DIFFERENT
+
+
+class AtWill(L.Layer):
+    """Adds what TensorFlow draws where its caller says so."""
+
+    def call(self, x: Any, noisy: bool = False) -> Any:
+        return x + tf.random.normal(tf.shape(x)) if noisy else x
+
+
+class Asked(keras.Model):
+    """Draws in secret under one keyword of its ``call`` only, after some more draws or none."""
+
+    def __init__(self, more: int) -> None:
+        super().__init__()
+        self.dense, self.noise, self.more = L.Dense(3), AtWill(), more
+
+    def call(self, x: Any, noisy: bool = False) -> Any:
+        x = self.dense(x)
+        for _ in range(self.more if noisy else 0):
+            x = x + 0.0 * tf.random.normal(tf.shape(x))
+        return self.noise(x, noisy=noisy)
+
+
+def test_an_entry_that_draws_in_secret_is_no_difference():
+    report = compare(lambda: Asked(0), lambda: Asked(2), input_shape=(4,))
+    assert report.verdict is Verdict.INCONCLUSIVE, str(report)

@@ -40,13 +40,15 @@ def with_surface(
     entries: set[str] = set()
     if surfaces is not None:
         found = surface_findings(result.name, *surfaces, variables, precision)
-        entries = {one.field for one in found if one.severity == "difference"}
+        entries = {one.field for one in found if one.severity == "difference"} - {"stochastic"}
         found = [with_cause(one, *sides) if one.field == "plain call" else one for one in found]
     ran = STEPS if surfaces is None else ran_on_both(*surfaces)
     not_run = override_findings(result.name, sides[0].methods, sides[1].methods, ran)
     differences = [finding for finding in found if finding.severity == "difference"]
     notes = [finding for finding in found if finding.severity == "note"]
     findings = (*differences, *result.findings, *notes, *not_run)
+    if differences and all(finding.field == "stochastic" for finding in differences):
+        return replace(result, verdict=Verdict.INCONCLUSIVE, evidence=None, findings=findings)
     if differences:
         figures = {**result.figures, "drawn": surfaces is not None and only_drawn(*surfaces, entries)}
         result = replace(result, verdict=Verdict.DIFFERENT, findings=findings, figures=figures)
@@ -80,8 +82,20 @@ def surface_findings(
         if runs.reference.error is not None or runs.candidate.error is not None:
             found += _refused(check, name, runs, tentative=reference.tentative[place])
         else:
-            found += comparison.differing(name, runs)
+            unsteady = reference.unsteady[place] or candidate.unsteady[place]
+            found += [_doubted(one) if unsteady else one for one in comparison.differing(name, runs)]
     return found
+
+
+def _doubted(finding: Finding) -> Finding:
+    """Return what a difference of numbers says where a side does not repeat its own; another shape stays."""
+    if not isinstance(finding.reference, float):
+        return finding
+    message = (
+        f"{finding.field!r} gives other results when it is run again from the same state: random numbers are "
+        "drawn in it outside Keras's seed generators, so nothing can be compared"
+    )
+    return Finding.difference(finding.check, "stochastic", message)
 
 
 def _refused(check: str, name: str, runs: Views[EntryRun], *, tentative: bool) -> Iterator[Finding]:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from pytest_kerasequiv.building.batches import given_batch
 from pytest_kerasequiv.building.specs import Spec
-from pytest_kerasequiv.checks.numeric.observing import Observation, Start, observed
+from pytest_kerasequiv.checks.numeric.observing import REPEATED, REPEATS, Observation, Start, alike, observed
 from pytest_kerasequiv.checks.numeric.plans import Plan
 from pytest_kerasequiv.checks.numeric.views import TwinView, views_of
 from pytest_kerasequiv.checks.pair import Pair
@@ -74,9 +74,13 @@ class EntryRun:
 
 @dataclass(frozen=True, kw_only=True)
 class SurfaceObservation(Observation[tuple[EntryRun, ...]]):
-    """What one model did in each entry; ``probes`` are their names, ``tentative`` those it may refuse."""
+    """What one model did in each entry; ``probes`` are their names, ``tentative`` those it may refuse.
+
+    ``unsteady`` are those that give other results under another seed of TensorFlow.
+    """
 
     tentative: tuple[bool, ...]
+    unsteady: tuple[bool, ...]
 
 
 def observe(view: TwinView, plan: Plan, cases: Sequence[Case]) -> SurfaceObservation:
@@ -93,7 +97,27 @@ def observe(view: TwinView, plan: Plan, cases: Sequence[Case]) -> SurfaceObserva
             ]
 
     tentative = tuple(case.entry.tentative for case in cases)
-    return SurfaceObservation(**observed(view, plan, run), tentative=tentative)
+    found = observed(view, plan, run)
+    unsteady = _unsteady(view, plan, cases, found["computed"])
+    return SurfaceObservation(**found, tentative=tentative, unsteady=unsteady)
+
+
+def _unsteady(
+    view: TwinView, plan: Plan, cases: Sequence[Case], computed: Sequence[EntryRun]
+) -> tuple[bool, ...]:
+    """Tell of each entry of a model that may draw outside Keras's generators whether it does not repeat."""
+    moved = [False] * len(cases)
+    start = Start(view.values_for, [probe.inputs for probe in plan.probes])
+    with view.runner().holding():
+        for seed in range(1, 1 + (REPEATS if view.draws_outside else 0)):
+            for k, (case, probe) in enumerate(zip(cases, plan.probes, strict=True)):
+                again = _run(start.under(view.runner(), probe), case, probe.inputs, seed)
+                moved[k] |= not alike(_numbers(computed[k]), _numbers(again), REPEATED)
+    return tuple(moved)
+
+
+def _numbers(run: EntryRun) -> list[Array]:
+    return [*run.results.values(), *run.variables.values()]
 
 
 def observe_both(
@@ -188,13 +212,13 @@ def _given(runner: Runner, entry: Entry, shapes: Any, found: Survey, seed: int) 
     }
 
 
-def _run(runner: Runner, case: Case, arrays: Sequence[Array]) -> EntryRun:
+def _run(runner: Runner, case: Case, arrays: Sequence[Array], seed: int = 0) -> EntryRun:
     """Trace an entry and run it on the given arrays, from the given values."""
     given = dict(zip(case.names, arrays, strict=True)) | _own_batch(runner.model)
     changed = nullcontext() if runner.change is None else constants_changed(runner.change)
     try:
         runner.reset_all()
-        tf.random.set_seed(0)  # what is drawn outside Keras's generators is the same for all models
+        tf.random.set_seed(seed)  # what is drawn outside Keras's generators is the same for all models
         with changed:
             traced = trace_entry(runner.model, case.entry, _of_width(case.shapes, wide=runner.wide))
         results = traced.function(*_arguments(traced, given))
