@@ -26,7 +26,8 @@ STAND_IN = {"optimizer": "sgd", "loss": "mse", "jit_compile": False}
 def trace_own_step(model: keras.Model, method: str, signature: Any, outputs: Outputs) -> Traced:
     """Trace a step that a class overrides, or whose parts it overrides, as ``fit`` and the like run it.
 
-    Optimizer, loss and metrics are copies. A step that takes targets is run without and with sample weights.
+    Optimizer, loss and metrics are copies. A step that takes targets is run without and with sample weights,
+    if it takes these.
     """
     if method == "reset_metrics":
         return traced(lambda *_: model.reset_metrics(), {}, lambda: _states(model))
@@ -78,6 +79,7 @@ def _batches(model: keras.Model, signature: Any, outputs: Outputs) -> Iterator[d
         for target, spec in zip(goal.targets, keras.tree.flatten(outputs.specs), strict=True)
     ]
     yield {"Input": signature, "Target": targets, "Weight": outputs.weights}
+    yield {"Input": signature, "Target": targets}  # a step may unpack x, y and take no weights
     if has_loss:
         yield {"Input": signature}
 
@@ -105,7 +107,7 @@ def _as_fit_passes_it(given: Mapping[str, Any], outputs: Outputs) -> list[Any]:
     if "Target" not in given:
         return [(x,) if isinstance(x, list | tuple) else x]
     y = keras.tree.pack_sequence_as(outputs.specs, given["Target"])
-    return [(x, y), (x, y, given["Weight"])]
+    return [(x, y), *([(x, y, given["Weight"])] if "Weight" in given else [])]
 
 
 def _states(model: keras.Model) -> list[tuple[str, Any]]:
