@@ -161,3 +161,20 @@ def test_an_explanation_that_fails_leaves_the_answer(check, monkeypatch):
     result = check.run(Pair(Twins(*twins)))
     assert result.verdict is Verdict.DIFFERENT
     assert "could not be looked for: RuntimeError: no such layer" in result.notes[-1].message
+
+
+def test_another_layer_in_the_place_of_one_is_not_blamed_for_its_rounding():
+    def written(scaled, rate):
+        def build():
+            inputs = keras.Input((6, 6, 1))
+            hidden = keras.layers.Dropout(rate, name="drop")(keras.layers.Flatten()(scaled(inputs)))
+            return keras.Model(inputs, keras.layers.Dense(2)(hidden))
+
+        return build
+
+    reference = written(keras.layers.Rescaling(1 / 255), 0.5)
+    candidate = written(lambda inputs: inputs / 255, 0.4)
+    found = compare(reference, candidate, checks=["graph", "gradients"])["gradients"].differences
+    blamed = {one.candidate_layer for one in found if one.field in {"training", "inputs", "class"}}
+    assert not any("divide" in str(layer) for layer in blamed)
+    assert any(one.field == "rate" for one in found)

@@ -28,11 +28,13 @@ class Handed:
         values: the tensors, but for masks.
         masks: the masks in force, those that keep everything left out.
         arguments: what is no tensor and not the default, by name; ``training`` always.
+        takes: the names of the arguments that the layer takes.
     """
 
     values: tuple[Array, ...]
     masks: tuple[Array, ...]
     arguments: dict[str, Any]
+    takes: frozenset[str]
 
     @classmethod
     def of(cls, calls: Calls, index: int, given: Sequence[Given] | None = None) -> Handed:
@@ -46,6 +48,7 @@ class Handed:
             tuple(one.value for one in values),
             tuple(mask for mask in masks if not np.all(mask)),
             _arguments(calls.layers[index], call),
+            frozenset(inspect.signature(calls.layers[index].call).parameters),
         )
 
 
@@ -86,7 +89,8 @@ def handed_otherwise(
     ours, theirs = handed
     paths = reference.calls[pair.reference].path, candidate.calls[pair.candidate].path
     found = []
-    for name in sorted({*ours.arguments, *theirs.arguments}):
+    # What only one of the layers takes makes another layer, not another call.
+    for name in sorted({*ours.arguments, *theirs.arguments} & ours.takes & theirs.takes):
         values = ours.arguments.get(name), theirs.arguments.get(name)
         if values[0] != values[1]:
             told = [f"with {name}={v!r}" if v is not None else f"without {name}" for v in values]
