@@ -11,16 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_kerasequiv.checks.ladder import LADDER
-from pytest_kerasequiv.verdict import (
-    CONTRADICTED,
-    CheckResult,
-    Evidence,
-    Finding,
-    Kind,
-    Report,
-    Verdict,
-    overall,
-)
+from pytest_kerasequiv.deciding import overall
+from pytest_kerasequiv.verdict import CONTRADICTED, CheckResult, Evidence, Finding, Kind, Report, Verdict
 
 DECIDING = tuple(check.name for check in LADDER if check.kind.decides)
 

@@ -25,10 +25,11 @@ from pytest_kerasequiv.checks import witness
 from pytest_kerasequiv.checks.accepting import accepted, refuse_idle
 from pytest_kerasequiv.checks.ladder import LADDER
 from pytest_kerasequiv.checks.pair import Pair
+from pytest_kerasequiv.deciding import overall
 from pytest_kerasequiv.errors import InputError
-from pytest_kerasequiv.keras_access.exclusive import EXCLUSIVE
+from pytest_kerasequiv.keras_access.exclusive import EXCLUSIVE, refuse_context
 from pytest_kerasequiv.training.plan import Training
-from pytest_kerasequiv.verdict import CONTRADICTED, CheckResult, Finding, Kind, Report, Verdict, overall
+from pytest_kerasequiv.verdict import CONTRADICTED, CheckResult, Finding, Kind, Report, Verdict
 
 
 @dataclass
@@ -75,7 +76,7 @@ class Comparison:
         atol: float | None = None,
         accept: Iterable[str] = (),
     ) -> None:
-        _refuse_context()
+        refuse_context()
         self.twins = twins
         self.pair: Pair = Pair(twins, seed=seed, inputs=inputs, rtol=rtol, atol=atol)
         self.accept = arguments.accept(accept)
@@ -359,20 +360,6 @@ def needs_plan(name: str) -> bool:
 def trained_checks() -> tuple[str, ...]:
     """Return the names of the checks that train both twins repeatedly."""
     return tuple(filter(needs_plan, LADDER.names))
-
-
-def _refuse_context() -> None:
-    """Refuse to compare where nothing that is built or computed would be real."""
-    if not tf.executing_eagerly():
-        raise InputError(
-            "compare() was called inside a tf.function or a tf.Graph, where models are traced and not run; "
-            "call it outside"
-        )
-    if tf.distribute.has_strategy():
-        raise InputError(
-            "compare() was called inside the scope of a tf.distribute strategy, where both twins would be "
-            "spread over its devices; call it outside"
-        )
 
 
 def _as_twins(reference: Any, candidate: Any, options: dict[str, Any]) -> Twins:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from pytest_kerasequiv import CheckResult, Evidence, Finding, Report, Verdict
-from pytest_kerasequiv.verdict import Kind, overall
+from pytest_kerasequiv.deciding import overall
+from pytest_kerasequiv.verdict import Kind
 
 NASTY = "<script>alert('x')</script>|`**&\n"
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_kerasequiv.deciding import overall
 from pytest_kerasequiv.plugin.records import ENTRIES, PREFIX, RECORD
 from pytest_kerasequiv.reporting.text import metrics
-from pytest_kerasequiv.verdict import CheckResult, Report, Verdict, overall
+from pytest_kerasequiv.verdict import CheckResult, Report, Verdict
 
 if TYPE_CHECKING:
     from pytest_kerasequiv.comparison import Comparison
