@@ -6,8 +6,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+
+from pytest_kerasequiv.training.executors import lease
 
 CONFTEST = {
     "loky": "",
@@ -106,6 +109,18 @@ def assert_nothing_is_left(folder):
     for process in left:
         os.kill(process, signal.SIGKILL)
     assert left == []
+
+
+def test_a_worker_whose_session_died_before_its_first_task_ends_itself(monkeypatch):
+    killed = []
+    monkeypatch.setattr(lease.multiprocessing, "parent_process", lambda: SimpleNamespace(pid=2**22 + 1))
+    monkeypatch.setattr(lease.os, "kill", lambda *given: killed.append(given))
+    monkeypatch.setattr(lease.signal, "signal", lambda *_: None)
+    lease.end_with(2**22 + 1, None)
+    deadline = time.monotonic() + 10
+    while not killed and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert killed == [(os.getpid(), signal.SIGKILL)]
 
 
 @pytest.mark.slow

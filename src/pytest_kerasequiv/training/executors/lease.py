@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import ctypes
+import multiprocessing
 import os
 import signal
 import tempfile
@@ -62,12 +63,18 @@ def end_with(session: int, lease: str | None) -> None:
         session: process id of the session; where it did not start this process, nothing happens.
         lease: path of the file that the session holds; ``None`` for the session's life.
     """
-    if os.getppid() != session or (session, lease) in _watched:
+    if not _started_by(session) or (session, lease) in _watched:
         return
     _watched.add((session, lease))
     with contextlib.suppress(ValueError):  # not in the main thread of this process
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_watch, args=(session, lease), daemon=True).start()
+
+
+def _started_by(session: int) -> bool:
+    """Tell whether the session started this process, though it may have died before this process was ready."""
+    parent = multiprocessing.parent_process()
+    return session in {os.getppid(), None if parent is None else parent.pid}
 
 
 def _watch(session: int, lease: str | None) -> None:
