@@ -72,7 +72,7 @@ def end_with(session: int, lease: str | None) -> None:
 
 
 def _started_by(session: int) -> bool:
-    """Tell whether the session started this process, though it may have died before this process was ready."""
+    """Tell whether the session started this process, though it may have died since."""
     parent = multiprocessing.parent_process()
     return session in {os.getppid(), None if parent is None else parent.pid}
 
