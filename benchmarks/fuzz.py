@@ -1,27 +1,30 @@
 """Fuzzing the verdicts: random models, the ways to write one down, and what makes it another model.
 
-    python benchmarks/fuzz.py --hours 1          # about one pair a second
+    python benchmarks/fuzz.py --hours 1 --score score.txt    # about one pair a second
     python benchmarks/fuzz.py --pairs 50 --seed 7
+    python benchmarks/fuzz.py --only 7000012                 # one recipe again, by the printed number
 
-For each random recipe (`tests/common/random_models.py`) these must hold:
+For each random recipe (`tests/common/random_models.py`) these must hold (`tests/common/trials.py`):
 
-- it equals its rebuild, its other forms (functional, Sequential, nested, subclassed, attributes in reverse)
-  and its saved copy: EQUIVALENT, or INCONCLUSIVE, which is counted; never DIFFERENT (a false alarm);
+- it equals its rebuild, its other forms (functional, Sequential, nested, subclassed, attributes in reverse),
+  its derived twin and its saved copy: EQUIVALENT, or INCONCLUSIVE, which is counted; never DIFFERENT (a
+  false alarm);
 - a recipe that is another model by one value is never EQUIVALENT where float64 under the same weights shows
-  that it is another (a miss), and never PROVED where anything differs;
-- a verdict does not depend on which twin is called the reference, and is the same again under the same seed.
+  that it is another (a miss), and never PROVED where anything differs (a wrong proof);
+- a verdict does not depend on which twin is called the reference (asymmetric), and is the same again under
+  the same seed, whatever was compared in between (unsteady).
 
-Prints every violation with its recipe and the seed that brings it back, then the score.
+Prints every violation with its recipe and the number that brings it back, and the score every minute, which
+`--score` also writes to a file: the classes of `keras.layers` that are covered and those that are not, too.
 """
 
 from __future__ import annotations
 
 import argparse
-import collections
 import os
 import random
+import signal
 import sys
-import tempfile
 import time
 import warnings
 from collections.abc import Iterator
@@ -30,15 +33,20 @@ from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parent / "_fuzz"))
 
 import keras
+from score import Score
 from tests.common import random_models as rm
-from tests.common.ground_truth import differ
-from tests.common.random_layers import NOT_COVERED, PARTS, Merging, SelfAttending
+from tests.common.trials import Trial, answer, classes, trials, violation
 
-from pytest_kerasequiv import Evidence, InputError, Verdict, compare
+from pytest_kerasequiv import InputError, Report, compare
 
-Violation = tuple[str, str]
+
+def recipe_of(number: int) -> rm.Recipe:
+    """Return the recipe that a number stands for."""
+    rng = random.Random(number)
+    return rm.draw(lambda values: values[rng.randrange(len(values))], rng.randint(1, 5))
 
 
 def recipes(seed: int) -> Iterator[tuple[int, rm.Recipe]]:
@@ -46,139 +54,56 @@ def recipes(seed: int) -> Iterator[tuple[int, rm.Recipe]]:
     number = seed * 1_000_000
     while True:
         number += 1
-        rng = random.Random(number)
-        recipe = rm.draw(lambda values, rng=rng: values[rng.randrange(len(values))], rng.randint(1, 5))
+        recipe = recipe_of(number)
         if rm.builds(recipe):
             yield number, recipe
-
-
-class Score:
-    """What was tried, what went wrong, and how often the answer was INCONCLUSIVE."""
-
-    def __init__(self) -> None:
-        self.counts: collections.Counter[str] = collections.Counter()
-        self.classes: collections.Counter[str] = collections.Counter()
-        self.open: collections.Counter[str] = collections.Counter()
-        self.violations: list[Violation] = []
-        self.seconds = 0.0
-
-    def compare(self, *sides: Any, **options: Any) -> Any:
-        """Compare a pair, and count it."""
-        started = time.perf_counter()
-        try:
-            return compare(*sides, **options)
-        finally:
-            self.seconds += time.perf_counter() - started
-            self.counts["pairs"] += 1
-
-    def violated(self, kind: str, what: str) -> None:
-        """Note and print a violation."""
-        self.counts[kind] += 1
-        self.violations.append((kind, what))
-        print(f"{kind.upper()}: {what}", flush=True)
-
-    def __str__(self) -> str:
-        kinds = (
-            "pairs",
-            "equal",
-            "changed",
-            "false alarm",
-            "miss",
-            "wrong proof",
-            "asymmetric",
-            "crash",
-            "refused",
-        )
-        lines = [f"{kind}: {self.counts[kind]}" for kind in kinds]
-        lines += [f"proved: {self.counts['proved']}", f"inconclusive: {dict(self.open)}"]
-        lines += [f"seconds a pair: {self.seconds / max(self.counts['pairs'], 1):.2f}"]
-        lines += [f"classes of keras.layers drawn: {len(self.classes)} of {len({p.name for p in PARTS})}"]
-        return "\n".join(lines)
 
 
 def try_recipe(recipe: rm.Recipe, number: int, score: Score) -> None:
     """Try all properties on one recipe."""
     rng = random.Random(number)
-    score.classes.update(PARTS[index].name for index, _ in recipe.layers)
-    reference = rm.builder(recipe)
-    form = rng.choice(rm.FORMS)
-    equal(score, f"{number} as {form}: {recipe}", form, reference, rm.builder(recipe, form))
-    if rng.random() < 0.3:
-        equal(score, f"{number} rebuilt: {recipe}", "rebuilt", reference, rm.builder(recipe))
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder, "model.keras")
-            if saved(reference(), path):
-                equal(score, f"{number} saved: {recipe}", "saved", path, reference)
-    every = list(rm.changes(recipe))
-    for change in rng.sample(every, min(2, len(every))):
-        changed(score, f"{number} {change.what}: {recipe}", recipe, change, rng.choice(rm.FORMS[:3]))
+    score.recipes += 1
+    score.classes.update(classes(recipe))
+    earlier: list[tuple[Trial, Report]] = []
+    for trial in trials(recipe, rng):
+        report = compared(trial, trial.sides, number, score)
+        if report is not None:
+            score.count(trial, report)
+            wrong = violation(trial, report)
+            if wrong:
+                score.violated(wrong, f"{number} {trial.what}\n    {first(report)}")
+            if callable(trial.sides[1]) and callable(trial.sides[0]):
+                earlier.append((trial, report))
+        score.tell()
+    if earlier and rng.random() < 0.3:
+        once_more(*rng.choice(earlier), number, score)
 
 
-def saved(model: keras.Model, path: Path) -> bool:
-    """Save a model, if Keras can load it again."""
+def once_more(trial: Trial, report: Report, number: int, score: Score) -> None:
+    """Compare a pair with its sides swapped, and then as before, after all else of its recipe."""
+    for kind, how, sides, told in (
+        ("asymmetric", "with the sides swapped", trial.sides[::-1], lambda one: one.verdict),
+        ("unsteady", "later, under the same seed", trial.sides, answer),
+    ):
+        other = compared(trial, sides, number, score)
+        score.again[how] += 1
+        if other is not None and told(other) != told(report):
+            both = f"{first(report)} | {first(other)}"
+            score.violated(kind, f"{number} {trial.what}\n    {both}")
+
+
+def compared(trial: Trial, sides: tuple[Any, Any], number: int, score: Score) -> Report | None:
+    """Return the report of a pair; a refusal is a violation too, as Keras builds both sides."""
     try:
-        model.save(path)
-        keras.saving.load_model(path, custom_objects={"Merging": Merging, "SelfAttending": SelfAttending})
-    except Exception:
-        return False
-    return True
-
-
-def equal(score: Score, what: str, form: str, *sides: Any) -> None:
-    """Equal models are never DIFFERENT."""
-    score.counts["equal"] += 1
-    report = answer(score, what, *sides)
-    if report is None:
-        return
-    if report.verdict is Verdict.DIFFERENT:
-        score.violated("false alarm", f"{what}\n    {first(report)}")
-    elif report.verdict is Verdict.INCONCLUSIVE:
-        score.open[form] += 1
-        print(f"open: {what}\n    {first(report)}", flush=True)
-    score.counts["proved"] += report.evidence is Evidence.PROVED
-
-
-def changed(score: Score, what: str, recipe: rm.Recipe, change: rm.Change, form: str) -> None:
-    """Another model is never EQUIVALENT."""
-    if not rm.builds(change.recipe):
-        return
-    score.counts["changed"] += 1
-    report = answer(score, what, rm.builder(recipe), rm.builder(change.recipe, form))
-    if report is None:
-        return
-    apart = differ(recipe, change)
-    if report.verdict is Verdict.EQUIVALENT and apart:
-        proof = report.evidence is Evidence.PROVED
-        score.violated("wrong proof" if proof else "miss", f"{what}, as {form}")
-    elif report.verdict is Verdict.DIFFERENT and not apart:
-        score.counts["different though nothing was seen in float64"] += 1
-        print(f"unseen: {what}\n    {first(report)}", flush=True)
-    elif report.verdict is Verdict.INCONCLUSIVE:
-        score.open["changed"] += 1
-    if random.Random(what).random() < 0.2:
-        other = answer(score, what, rm.builder(change.recipe, form), rm.builder(recipe))
-        if other is not None and other.verdict is not report.verdict:
-            score.violated("asymmetric", f"{what}: {report.verdict.value}, {other.verdict.value}")
-
-
-def answer(score: Score, what: str, *sides: Any) -> Any:
-    """Return the report, or note a crash; a check that broke inside is one too."""
-    try:
-        report = score.compare(*sides)
+        return compare(*sides)
     except InputError as refusal:
-        score.counts["refused"] += 1
-        print(f"refused: {what}\n    {str(refusal)[:300]}", flush=True)
-        return None
+        score.violated("crash", f"{number} refused, {trial.what}\n    {str(refusal)[:300]}")
     except Exception as error:
-        score.violated("crash", f"{what}\n    {type(error).__name__}: {str(error)[:300]}")
-        return None
-    for result in report.checks.values():
-        if "traceback" in result.figures:
-            score.violated("crash", f"{what}\n    {result.name}: {result.findings[0].message[:300]}")
-    return report
+        score.violated("crash", f"{number} {trial.what}\n    {type(error).__name__}: {str(error)[:300]}")
+    return None
 
 
-def first(report: Any) -> str:
+def first(report: Report) -> str:
     """Return what a report begins with."""
     return " / ".join(line.strip() for line in str(report).splitlines()[:4])[:400]
 
@@ -192,31 +117,31 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=None)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", type=int, default=None, help="the number of one recipe")
+    parser.add_argument(
+        "--score", type=Path, default=None, help="a file for the score, rewritten every minute"
+    )
     options = parser.parse_args()
     warnings.simplefilter("ignore")
-    score, end = (
-        Score(),
-        time.monotonic() + 3600 * (options.hours or (0.05 if options.pairs is None else 1000)),
-    )
-    if options.only is not None:
-        number, recipe = next(recipes_from(options.only))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    score = Score(options.score)
+    hours = options.hours or (0.05 if options.pairs is None else 1000)
+    try:
+        if options.only is not None:
+            try_recipe(recipe_of(options.only), options.only, score)
+        else:
+            run(options.seed, time.monotonic() + 3600 * hours, options.pairs or 10**9, score)
+    finally:
+        score.tell(now=True)
+    raise SystemExit(bool(score.wrong))
+
+
+def run(seed: int, end: float, pairs: int, score: Score) -> None:
+    """Try recipes until a time or a number of pairs is reached."""
+    for number, recipe in recipes(seed):
+        if time.monotonic() > end or sum(score.answers.values()) >= pairs:
+            return
         try_recipe(recipe, number, score)
-    else:
-        for number, recipe in recipes(options.seed):
-            if time.monotonic() > end or score.counts["pairs"] >= (options.pairs or float("inf")):
-                break
-            try_recipe(recipe, number, score)
-            keras.backend.clear_session()
-    print(f"\n{score}\n\nclasses that no recipe draws:")
-    for names, why in NOT_COVERED.items():
-        print(f"  {names}: {why}")
-    raise SystemExit(bool(score.violations))
-
-
-def recipes_from(number: int) -> Iterator[tuple[int, rm.Recipe]]:
-    """Yield the recipe of one number."""
-    rng = random.Random(number)
-    yield number, rm.draw(lambda values: values[rng.randrange(len(values))], rng.randint(1, 5))
+        keras.backend.clear_session()
 
 
 if __name__ == "__main__":

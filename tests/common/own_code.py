@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -21,6 +21,18 @@ OWN: dict[str, tuple[Any, ...]] = {
     "start": (None, 0.5),
 }
 """What the user's own code of a model does beside its layers -> two values, which are two models."""
+
+WORDS: dict[str, tuple[str, ...]] = {
+    "loss_label": ("label",),
+    "metric_factor": ("factor", "another metric"),
+    "predict_threshold": ("predict_threshold", "predict_step"),
+    "gradient_factor": ("gradient_factor", "train_step"),
+    "test_factor": ("test_factor", "test_step"),
+    "evaluation_loss": ("in_evaluation", "added loss"),
+    "keyword_factor": ("keyword_factor", "scaled"),
+    "start": ("start", "constant"),
+}
+"""What a report that names the cause says: one of these."""
 
 
 class Adding(layers.Layer):
@@ -95,25 +107,25 @@ def _scaled(factor: float) -> Callable[..., Any]:
     return scaled_error
 
 
+def needs_own_model(own: Iterable[tuple[str, Any]]) -> bool:
+    """Whether the user's own code stands in a model class."""
+    in_class = {"predict_threshold", "gradient_factor", "test_factor", "evaluation_loss", "keyword_factor"}
+    return bool({name for name, _ in own} & in_class)
+
+
 def with_own_code(
-    core: keras.Model, own: Mapping[str, Any], loss: str, inputs: Any
+    core: keras.Model, made: Sequence[Any], own: Mapping[str, Any], loss: str, inputs: Any
 ) -> tuple[keras.Model, dict[str, Any]]:
-    """Return the model with the user's own code, and how it is compiled."""
+    """Return the model with the user's own code, and how it is compiled; ``made`` are its layers in order."""
     compiled: dict[str, Any] = {"loss": loss}
     if "loss_label" in own:
         compiled["loss"] = _ignoring(own["loss_label"])
     if "metric_factor" in own:
         compiled["metrics"] = [_scaled(own["metric_factor"])]
-    if own.get("start") is not None and core.trainable_variables:
-        last = core.trainable_variables[-1]
-        last.assign(np.full(last.shape, own["start"]))
-    if set(own) & {
-        "predict_threshold",
-        "gradient_factor",
-        "test_factor",
-        "evaluation_loss",
-        "keyword_factor",
-    }:
+    trained = [variable for layer in made for variable in layer.trainable_variables]
+    if own.get("start") is not None and trained:
+        trained[-1].assign(np.full(trained[-1].shape, own["start"]))
+    if needs_own_model(own.items()):
         model = Own(core, own)
         model(inputs)
         return model, compiled

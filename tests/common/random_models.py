@@ -7,13 +7,14 @@ of the user's it has. `builder` makes a builder of it in one of several *forms*,
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
 import numpy as np
-from tests.common.own_code import OWN, with_own_code
+from tests.common.own_code import OWN, WORDS, with_own_code
 from tests.common.random_layers import INPUTS, PARTS, SPECIAL_VALUES, Part
 
 FORMS = ("functional", "sequential", "nested", "subclass", "reversed")
@@ -102,7 +103,8 @@ def builder(recipe: Recipe, form: str = "functional") -> Callable[[], keras.Mode
         model = _FORMS[form](made, shape, dtype)
         name, rate = recipe.optimizer
         optimizer = keras.optimizers.get({"class_name": name, "config": {"learning_rate": rate}})
-        model, compiled = with_own_code(model, dict(recipe.own), recipe.loss, keras.Input(shape, dtype=dtype))
+        inputs = keras.Input(shape, dtype=dtype)
+        model, compiled = with_own_code(model, made, dict(recipe.own), recipe.loss, inputs)
         model.compile(optimizer, **compiled)
         return model
 
@@ -155,29 +157,48 @@ _FORMS: dict[str, Callable[[Sequence[Any], tuple[int, ...], str], keras.Model]] 
 
 @dataclass(frozen=True)
 class Change:
-    """One argument of one layer, or of the training, with another value."""
+    """One argument of one layer, or of the training, with another value.
+
+    Attributes:
+        what: the change in words.
+        recipe: the recipe with that value.
+        words: what a report that names the cause says: one of these.
+        layer: name that Keras gives the layer; empty where the change is in no layer.
+    """
 
     what: str
     recipe: Recipe
+    words: tuple[str, ...]
+    layer: str = ""
 
 
 def changes(recipe: Recipe) -> Iterator[Change]:
     """Yield every recipe that is another one by one value."""
     for place, (index, given) in enumerate(recipe.layers):
+        made = _snake(type(make_layers(recipe)[place]).__name__)
         for name, values in _values(PARTS[index]).items():
             for value in values:
                 if value != dict(given)[name]:
                     others = tuple((k, value if k == name else v) for k, v in given)
                     changed = (*recipe.layers[:place], (index, others), *recipe.layers[place + 1 :])
-                    yield Change(f"{PARTS[index].name}.{name}={value!r}", replace(recipe, layers=changed))
+                    what = f"{PARTS[index].name}.{name}={value!r}"
+                    yield Change(what, replace(recipe, layers=changed), (name,), made)
     for place, (name, value) in enumerate(recipe.own):
         other = next(v for v in OWN[name] if v != value)
         own = (*recipe.own[:place], (name, other), *recipe.own[place + 1 :])
-        yield Change(f"own {name} {other}", replace(recipe, own=own))
+        yield Change(f"own {name}={other}", replace(recipe, own=own), WORDS[name])
     if "loss_label" not in dict(recipe.own):
-        yield Change("loss", replace(recipe, loss="mae" if recipe.loss == "mse" else "mse"))
+        other = "mae" if recipe.loss == "mse" else "mse"
+        yield Change(f"loss={other}", replace(recipe, loss=other), ("another loss", "loss differs"))
     name, rate = recipe.optimizer
-    yield Change("learning rate", replace(recipe, optimizer=(name, rate * 1.01)))
+    faster = replace(recipe, optimizer=(name, rate * 1.01))
+    yield Change("learning rate", faster, ("learning_rate",))
+
+
+def _snake(name: str) -> str:
+    """Return the name that Keras gives a layer of a class."""
+    parted = re.sub("([a-z])([A-Z])", r"\1_\2", re.sub("(.)([A-Z][a-z0-9]+)", r"\1_\2", name))
+    return parted.lower()
 
 
 def batch(kind: str, seed: int, size: int = 5) -> np.ndarray[Any, Any]:
