@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import math
-from collections.abc import Mapping
+import types
+import typing
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
-from typing import Any
+from typing import Any, Literal, TypeVar, Union
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,14 +29,26 @@ def to_data(value: Any) -> tuple[Any, Arrays]:
     return _encoded(value, arrays), arrays
 
 
-def from_data(data: Any, arrays: Mapping[str, NDArray[np.generic]]) -> Any:
-    """Return the value that `to_data` returned as data and arrays."""
-    if isinstance(data, list):
-        return [from_data(item, arrays) for item in data]
-    if not isinstance(data, dict):
-        return data
-    ((kind, content),) = data.items()
-    return _DECODERS[kind](content, arrays)
+def from_data(data: Any, arrays: Mapping[str, NDArray[np.generic]], expected: Any) -> Any:
+    """Return the value that `to_data` returned as data and arrays.
+
+    The data may be anybody's: nothing is imported, and only dataclasses that the annotation names are made.
+
+    Args:
+        data: JSON-able data.
+        arrays: what it refers to.
+        expected: annotation of the value, such as a dataclass: what the value must be, fields included.
+
+    Raises:
+        ValueError: the data are no such value.
+    """
+    try:
+        value = _Reading(arrays, {cls.__qualname__: cls for cls in classes_within(expected)}).value(data)
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"the data are of another form: {type(error).__name__}: {error}") from None
+    if not conforms(value, expected):
+        raise ValueError(f"the data are no {getattr(expected, '__name__', expected)}")
+    return value
 
 
 def _encoded(value: Any, arrays: Arrays) -> Any:
@@ -51,9 +64,8 @@ def _encoded(value: Any, arrays: Arrays) -> Any:
     if isinstance(value, Mapping):
         return {"dict": [[_encoded(key, arrays), _encoded(item, arrays)] for key, item in value.items()]}
     if is_dataclass(value) and type(value).__module__.startswith(f"{__package__}."):
-        cls = type(value)
         found = {field.name: _encoded(getattr(value, field.name), arrays) for field in fields(value)}
-        return {"dataclass": [cls.__module__, cls.__qualname__, found]}
+        return {"dataclass": [type(value).__qualname__, found]}
     if isinstance(value, np.ndarray | np.generic):
         return _encoded_array(np.asarray(value), arrays)
     raise TypeError(f"a {type(value).__name__} is no plain data")
@@ -69,34 +81,129 @@ def _encoded_array(array: NDArray[Any], arrays: Arrays) -> Any:
     return {"array": [name, array.dtype.name]}
 
 
-def _texts(content: Any, _: Mapping[str, Any]) -> NDArray[Any]:
-    flat, shape = content
-    return np.array(flat, dtype=object).reshape(shape)
+class _Reading:
+    """Reads data with the given arrays and classes."""
+
+    def __init__(self, arrays: Mapping[str, NDArray[Any]], classes: Mapping[str, type]) -> None:
+        self._arrays = arrays
+        self._classes = classes
+        self._readers: dict[str, Callable[[Any], Any]] = {
+            "float": float,
+            "tuple": lambda content: tuple(map(self.value, content)),
+            "set": lambda content: set(map(self.value, content)),
+            "frozenset": lambda content: frozenset(map(self.value, content)),
+            "dict": lambda content: {self.value(key): self.value(item) for key, item in content},
+            "dataclass": self._dataclass,
+            "array": self._array,
+            "texts": self._texts,
+        }
+
+    def value(self, data: Any) -> Any:
+        if isinstance(data, list):
+            return [self.value(item) for item in data]
+        if not isinstance(data, dict):
+            return data
+        ((kind, content),) = data.items()
+        return self._readers[kind](content)
+
+    def _dataclass(self, content: Any) -> Any:
+        name, found = content
+        return self._classes[name](**{key: self.value(item) for key, item in found.items()})
+
+    def _array(self, content: Any) -> NDArray[Any]:
+        name, dtype = content
+        array = self._arrays[name]
+        if array.dtype.name == dtype:
+            return array
+        if (dtype, array.dtype.name) != ("bfloat16", "float32"):
+            raise ValueError(f"array {name!r} is {array.dtype.name}, not {dtype!r}")
+        return array.astype(dtype)
+
+    def _texts(self, content: Any) -> NDArray[Any]:
+        flat, shape = content
+        if not all(isinstance(text, str) for text in flat):
+            raise ValueError("texts are no texts")
+        return np.array(flat, dtype=object).reshape(shape)
 
 
-def _array(content: Any, arrays: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
-    name, dtype = content
-    array = arrays[name]
-    return array if array.dtype.name == dtype else array.astype(dtype)
+def classes_within(annotation: Any) -> set[type]:
+    """Return the dataclasses that a value of an annotation may hold, at any depth."""
+    found: set[type] = set()
+    waiting = [annotation]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, type) and is_dataclass(one) and one not in found:
+            found.add(one)
+            waiting += [hint for _, hint in _hints(one)]
+        origin = typing.get_origin(one)
+        waiting += [] if origin is None else [origin, *typing.get_args(one)]
+    return found
 
 
-def _dataclass(content: Any, arrays: Mapping[str, Any]) -> Any:
-    module, name, found = content
-    if not module.startswith(f"{__package__}."):
-        raise ValueError(f"{module}.{name} is no dataclass of {__package__}")
-    cls = getattr(importlib.import_module(module), name)
-    return cls(**{key: from_data(item, arrays) for key, item in found.items()})
+def conforms(value: Any, annotation: Any) -> bool:
+    """Tell whether a value is what an annotation says, the fields of dataclasses included."""
+    if annotation is Any or isinstance(annotation, TypeVar):
+        return True
+    if annotation is None:
+        return value is None
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is None:
+        return _is_one(value, annotation)
+    if origin is Literal:
+        return value in arguments
+    if origin in {Union, types.UnionType}:
+        return any(conforms(value, one) for one in arguments)
+    if issubclass(origin, tuple):
+        return isinstance(value, tuple) and _in_turn(value, arguments)
+    if issubclass(origin, Mapping):
+        return isinstance(value, dict) and all(
+            conforms(key, arguments[0]) and conforms(item, arguments[1]) for key, item in value.items()
+        )
+    if origin in {list, typing.get_origin(typing.Sequence[int])}:
+        return isinstance(value, list | tuple) and all(conforms(item, arguments[0]) for item in value)
+    if is_dataclass(origin):
+        return _is_one(value, origin)
+    return isinstance(value, origin) and (
+        not issubclass(origin, set | frozenset) or all(conforms(item, arguments[0]) for item in value)
+    )
 
 
-_DECODERS = {
-    "float": lambda content, _: float(content),
-    "tuple": lambda content, arrays: tuple(from_data(item, arrays) for item in content),
-    "set": lambda content, arrays: {from_data(item, arrays) for item in content},
-    "frozenset": lambda content, arrays: frozenset(from_data(item, arrays) for item in content),
-    "dict": lambda content, arrays: {
-        from_data(key, arrays): from_data(item, arrays) for key, item in content
-    },
-    "dataclass": _dataclass,
-    "array": _array,
-    "texts": _texts,
-}
+def _in_turn(value: tuple[Any, ...], arguments: tuple[Any, ...]) -> bool:
+    if len(arguments) == 2 and arguments[1] is Ellipsis:
+        return all(conforms(item, arguments[0]) for item in value)
+    return len(value) == len(arguments) and all(map(conforms, value, arguments))
+
+
+def _is_one(value: Any, cls: Any) -> bool:
+    if is_dataclass(cls):
+        return isinstance(value, cls) and all(  # type: ignore[arg-type]
+            conforms(getattr(value, name), hint) for name, hint in _hints(type(value))
+        )
+    if cls is float:
+        return isinstance(value, float | int) and not isinstance(value, bool)
+    return isinstance(value, cls) and (cls is not int or not isinstance(value, bool))
+
+
+def _hints(cls: type) -> Iterator[tuple[str, Any]]:
+    """Yield the fields of a dataclass and their annotations, those of generic bases as it fills them."""
+    bound = _bound(cls, {})
+    hints = typing.get_type_hints(cls)
+    for field in fields(cls):
+        hint = hints[field.name]
+        open_ = () if isinstance(hint, type) else getattr(hint, "__parameters__", ())
+        filled = hint[tuple(bound.get(one, Any) for one in open_)] if open_ else hint
+        yield field.name, bound.get(filled, filled)
+
+
+def _bound(cls: type, given: Mapping[Any, Any]) -> dict[Any, Any]:
+    """Return what the type variables of a class's generic bases stand for."""
+    found: dict[Any, Any] = {}
+    for base in getattr(cls, "__orig_bases__", ()):
+        origin = typing.get_origin(base)
+        if isinstance(origin, type) and is_dataclass(origin):
+            names = origin.__parameters__  # type: ignore[attr-defined]
+            filled = {
+                name: given.get(one, one) for name, one in zip(names, typing.get_args(base), strict=True)
+            }
+            found |= filled | _bound(origin, filled)
+    return found

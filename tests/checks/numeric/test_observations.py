@@ -56,7 +56,7 @@ def through_files(value, path):
     data, arrays = to_data(value)
     np.savez(path / "arrays.npz", **arrays)
     with np.load(path / "arrays.npz", allow_pickle=False) as read:
-        return from_data(json.loads(json.dumps(data, allow_nan=False)), read)
+        return from_data(json.loads(json.dumps(data, allow_nan=False)), read, type(value))
 
 
 @pytest.mark.parametrize("name", PAIRS)
