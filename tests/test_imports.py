@@ -54,6 +54,14 @@ def test_plain_pytest_imports_nothing_heavy(tmp_path: Path, workers: list[str], 
     assert (tmp_path / "seen").read_text() == "[]"
 
 
+def test_a_session_that_compares_nothing_imports_nothing_heavy(tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text(f"import sys\ndef test_it(keras_twins): {SHOW_HEAVY}")
+    command = [sys.executable, "-m", "pytest", "-s", *PLUGINS, "--kerasequiv"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "HEAVY []" in done.stdout
+    assert "FAILED kerasequiv-gate" in done.stdout
+
+
 @pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["one-process", "two-workers"])
 @pytest.mark.parametrize(
     "options", [[], ["-p", "no:cacheprovider"], ["-W", "error"], ["--import-mode=importlib"]], ids=str

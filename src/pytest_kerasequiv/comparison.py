@@ -5,10 +5,8 @@ from __future__ import annotations
 import platform
 import time
 import traceback
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from importlib import metadata
 from itertools import count
@@ -25,28 +23,14 @@ from pytest_kerasequiv.checks import witness
 from pytest_kerasequiv.checks.accepting import accepted, refuse_idle
 from pytest_kerasequiv.checks.ladder import LADDER
 from pytest_kerasequiv.checks.pair import Pair
+from pytest_kerasequiv.counting import COUNTING
 from pytest_kerasequiv.deciding import overall
 from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.keras_access.exclusive import EXCLUSIVE, refuse_context
 from pytest_kerasequiv.training.plan import Training
 from pytest_kerasequiv.verdict import CONTRADICTED, CheckResult, Finding, Kind, Report, Verdict
 
-
-@dataclass
-class Recording:
-    """The comparisons that `compare` made meanwhile, and how they are made.
-
-    Attributes:
-        comparisons: they, in order.
-        everything: whether every check is run even where the answer is known.
-    """
-
-    comparisons: list[Comparison] = field(default_factory=list)
-    everything: bool = False
-
-
 _NUMBERS = count()
-_RECORDING: ContextVar[Recording | None] = ContextVar("recording", default=None)
 
 
 class Comparison:
@@ -206,21 +190,6 @@ def _contradicted(result: CheckResult, doubt: str) -> CheckResult:
     return replace(result, verdict=Verdict.INCONCLUSIVE, evidence=None, findings=(finding, *result.findings))
 
 
-@contextmanager
-def recorded_comparisons(*, everything: bool = False) -> Iterator[list[Comparison]]:
-    """Gather the comparisons that `compare` makes meanwhile, for who counts what a test has compared.
-
-    Args:
-        everything: whether they run every check even where the answer is known.
-    """
-    recording = Recording(everything=everything)
-    token = _RECORDING.set(recording)
-    try:
-        yield recording.comparisons
-    finally:
-        _RECORDING.reset(token)
-
-
 def compare(
     reference: Any,
     candidate: Any = None,
@@ -268,10 +237,10 @@ def compare(
         given["weights"] = weights
     twins = _as_twins(reference, candidate, given)
     comparison = Comparison(twins, seed=seed, inputs=inputs, rtol=rtol, atol=atol, accept=accept)
-    recording = _RECORDING.get()
-    if recording is not None:
-        recording.comparisons.append(comparison)
-    everything = checks is not None or (recording is not None and recording.everything)
+    counting = COUNTING.get()
+    if counting is not None:
+        counting.comparisons.append(comparison)
+    everything = checks is not None or (counting is not None and counting.everything)
     asked = asked_checks(checks, training)
     with EXCLUSIVE:
         comparison.pair.build(traced=any(map(_needs_program, asked)))

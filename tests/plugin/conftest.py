@@ -16,6 +16,7 @@ import pytest
 from pytest_kerasequiv import plugin, reporting
 from pytest_kerasequiv.checks.ladder import LADDER
 
+import_module("pytest_kerasequiv.comparison")
 for package in (plugin, reporting):
     for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
         import_module(module.name)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_kerasequiv.comparison import recorded_comparisons
+from pytest_kerasequiv.counting import counted_comparisons
 from pytest_kerasequiv.plugin.ledger import Entry, enter
 from pytest_kerasequiv.plugin.options import everything
 from pytest_kerasequiv.plugin.records import ENTRIES
@@ -27,7 +27,7 @@ FIRST = pytest.StashKey[dict[int, "Entry"]]()
 
 def recording_phase(item: pytest.Item) -> Generator[None, Any, Any]:
     """Enter what a phase of a test compares as that test's."""
-    with recorded_comparisons(everything=everything(item.config)) as recorded:
+    with counted_comparisons(everything=everything(item.config)) as recorded:
         item.config.stash[RECORDED] = recorded
         try:
             return (yield)
