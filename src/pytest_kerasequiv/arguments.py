@@ -211,6 +211,33 @@ def metric_names(value: Any) -> tuple[str, ...] | None:
     return names
 
 
+def observed(value: Any) -> dict[str, tuple[float, float]] | None:
+    """Return metric -> the single values of reference and candidate that the user saw; ``None`` for none."""
+    if value is None:
+        return None
+    if not isinstance(value, Mapping) or not value:
+        raise InputError(
+            f"observed={reprlib.repr(value)} is no dict of metrics; pass the single values that you saw, the "
+            'reference\'s first, for example observed={"mae": (3.96, 4.49)}'
+        )
+    for metric, pair in value.items():
+        if not isinstance(metric, str) or not _is_pair_of_numbers(pair):
+            raise InputError(
+                f"observed holds {metric!r}: {reprlib.repr(pair)}; each entry must be a metric's name with "
+                "two finite numbers, the reference's value and the candidate's"
+            )
+    return {metric: (float(pair[0]), float(pair[1])) for metric, pair in value.items()}
+
+
+def _is_pair_of_numbers(value: Any) -> bool:
+    return (
+        isinstance(value, Sequence)
+        and not isinstance(value, str)
+        and len(value) == 2
+        and all(_is_real(one) and math.isfinite(one) for one in value)
+    )
+
+
 def _one_of(argument: str, value: Any, choices: Sequence[str]) -> str:
     if value not in choices:
         raise InputError(f"{argument}={value!r} is unknown; choose from {', '.join(choices)}")

@@ -11,7 +11,7 @@ from pytest_kerasequiv.checks.pair import Pair
 from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.training.plan import Training
 from pytest_kerasequiv.training.runs import Run, Runs
-from pytest_kerasequiv.verdict import Evidence, Verdict
+from pytest_kerasequiv.verdict import Evidence, Report, Verdict
 
 
 @pytest.fixture
@@ -51,6 +51,10 @@ def pair(reference, candidate):
 def made_up(values, failure=None):
     runs = [Run(seed, {"mae": float(value)}) for seed, value in enumerate(values)]
     return Runs(tuple(runs), "made up")
+
+
+def plan_of(**options):
+    return Training(fit=len, **options)
 
 
 def test_twins_of_one_program_differ_by_exactly_nothing(data):
@@ -204,3 +208,30 @@ def test_a_run_far_from_the_others_is_told():
     astray = [*values[:-1], 50.0]
     result = training.compare(made_up(values), made_up(astray), Training(fit=len, seeds=12))
     assert "1 of 12 candidate runs far from the others: run 11 (50)" in str(result.notes)
+
+
+def test_the_luck_of_a_single_run_is_told_for_every_metric():
+    runs = made_up(np.random.default_rng(0).normal(4, 0.3, 20))
+    result = training.compare(runs, runs, plan_of(observed={"mae": (3.96, 4.49)}))
+    luck = result.figures["metrics"]["mae"]["luck"]
+    assert luck["gap"] == pytest.approx(0.53)
+    assert 0 < luck["share_interval"][0] < luck["share"] < luck["share_interval"][1] < 1
+    text = " ".join(str(Report("pair", result.verdict, result.evidence, {"training": result})).split())
+    assert "two single runs of the reference differ by" in text
+    assert "you saw 3.96 against 4.49" in text
+
+
+def test_failed_runs_count_as_the_worst_value_in_the_luck_of_a_single_run():
+    values = np.linspace(1, 2, 20)
+    failed = Runs(
+        tuple(Run(seed, {"mae": np.nan if seed == 4 else value}) for seed, value in enumerate(values))
+    )
+    luck = training.compare(failed, failed, plan_of(seeds=20)).figures["metrics"]["mae"]["luck"]
+    assert luck["observed"] is None
+    assert max(luck["differences"]) == pytest.approx(max(values[: luck["n"]]) - 1.0)
+
+
+def test_a_value_seen_of_a_metric_that_is_not_compared_is_refused():
+    runs = made_up(np.linspace(1, 2, 20))
+    with pytest.raises(InputError, match="observed names 'mea', which is no metric here; choose from mae"):
+        training.compare(runs, runs, plan_of(observed={"mea": (3.96, 4.49)}))

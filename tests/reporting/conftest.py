@@ -63,13 +63,13 @@ def training_result(verdict: Verdict, metrics: dict[str, Any]) -> CheckResult:
 def decision() -> dict[str, Any]:
     """A real decision on a metric, as it travels."""
     from pytest_kerasequiv import equivalence_test
+    from pytest_kerasequiv.statistics.luck import luck_of_one_run
 
     reference = [1.0, 1.1, 0.9, 1.2, 1.05, 0.95] * 2
     candidate = [value + shift for value, shift in zip(reference, [0.01, -0.02, 0.0] * 4, strict=True)]
     test = equivalence_test(reference, candidate, margin=0.5, paired=True)
-    return CheckResult("training", Verdict.EQUIVALENT, None, (), {"m": test.to_dict()}).to_dict()["figures"][
-        "m"
-    ]
+    figures = {"m": test.to_dict() | {"luck": luck_of_one_run(reference, (3.9, 4.1)).to_dict()}}
+    return CheckResult("training", Verdict.EQUIVALENT, None, (), figures).to_dict()["figures"]["m"]
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from pytest_kerasequiv import equivalence_test
-from pytest_kerasequiv.reporting.decision_plot import draw
+from pytest_kerasequiv.reporting.decision_plot import draw, draw_luck
+from pytest_kerasequiv.statistics.luck import luck_of_one_run
 
 
 @pytest.fixture
@@ -70,3 +71,16 @@ def test_leaves_pyplot_and_settings_alone(runs, tmp_path):
 def test_refuses_other_suffixes(runs, tmp_path):
     with pytest.raises(ValueError, match=r"\.svg or \.png"):
         draw(equivalence_test(*runs), tmp_path / "a.pdf")
+
+
+def test_the_luck_of_a_single_run_is_drawn_with_what_was_seen(runs, tmp_path):
+    luck = luck_of_one_run(runs[0], (3.96, 4.49))
+    text = svg_text(draw_luck(json.loads(json.dumps(luck.to_dict())), tmp_path / "l.svg", title="mae"))
+    for part in ("you saw 0.53", "half of all pairs", "1 in 20", "single runs of the reference in mae"):
+        assert part in text
+    assert "you saw" not in svg_text(draw_luck(luck_of_one_run(runs[0]), tmp_path / "n.svg"))
+
+
+@pytest.mark.parametrize("values", [[1.0, 1.0], [1.0, 2.0], [0.0] * 20])
+def test_the_luck_of_degenerate_runs_is_drawn(values, tmp_path):
+    assert draw_luck(luck_of_one_run(values, (0.0, 0.0)), tmp_path / "d.png").stat().st_size > 5000

@@ -1,5 +1,7 @@
 """The plan: every bad argument is named, with its value and a remedy."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -131,3 +133,25 @@ def test_lists_of_numbers_are_arrays():
 def test_plans_are_frozen():
     with pytest.raises(AttributeError):
         plan().epochs = 3
+
+
+def test_what_was_seen_is_kept_per_metric():
+    assert plan(observed={"mae": [4, 4.5]}).observed == {"mae": (4.0, 4.5)}
+    assert plan().observed is None
+
+
+@pytest.mark.parametrize(
+    ("observed", "told"),
+    [
+        (3.5, "observed=3.5 is no dict of metrics"),
+        ({}, "observed={} is no dict"),
+        ({"mae": 4.0}, "observed holds 'mae': 4.0"),
+        ({"mae": (4.0,)}, "two finite numbers"),
+        ({"mae": "45"}, "two finite numbers"),
+        ({"mae": (4.0, float("nan"))}, "two finite numbers"),
+        ({1: (4.0, 5.0)}, "observed holds 1"),
+    ],
+)
+def test_what_was_seen_must_be_two_numbers_a_metric(observed, told):
+    with pytest.raises(InputError, match=re.escape(told)):
+        plan(observed=observed)

@@ -9,9 +9,12 @@ from typing import Any
 from pytest_kerasequiv.building.sources import Source
 from pytest_kerasequiv.checks.pair import Pair
 from pytest_kerasequiv.checks.registry import Check
+from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.statistics.decision import Decision, decide
 from pytest_kerasequiv.statistics.looks import default_looks
+from pytest_kerasequiv.statistics.luck import luck_of_one_run
 from pytest_kerasequiv.statistics.result import EquivalenceTest
+from pytest_kerasequiv.statistics.samples import usable
 from pytest_kerasequiv.training.arms import Arms, metric_names
 from pytest_kerasequiv.training.engines.choice import make_arm
 from pytest_kerasequiv.training.executors.lease import ending_tasks
@@ -54,6 +57,7 @@ def compare(reference: Runs, candidate: Runs, plan: Training) -> CheckResult:
     names = metric_names(plan, reference, candidate)
     if not names:
         return _no_metrics(reference, candidate, plan)
+    _refuse_unknown_metrics(plan.observed, names)
     decision = decide(
         {name: reference.values(name) for name in names},
         {name: candidate.values(name) for name in names},
@@ -270,8 +274,25 @@ def _figures(reference: Runs, candidate: Runs, plan: Training, decision: Decisio
         "margin": dict(plan.margin) if isinstance(plan.margin, Mapping) else plan.margin,
         "alpha": plan.error_rate,
         "paired": plan.paired,
-        "metrics": {name: test.to_dict() for name, test in tests.items()},
+        "metrics": {
+            name: test.to_dict() | _luck(test, (plan.observed or {}).get(name))
+            for name, test in tests.items()
+        },
     }
+
+
+def _luck(test: EquivalenceTest, observed: tuple[float, float] | None) -> dict[str, Any]:
+    """Return how far single runs of the reference differ; failed ones count as the worst value seen."""
+    values = [value if usable(value) else float(test.fail_value or 0.0) for value in test.reference.values]
+    return {"luck": luck_of_one_run(values, observed).to_dict()}
+
+
+def _refuse_unknown_metrics(observed: Mapping[str, Any] | None, names: Sequence[str]) -> None:
+    for metric in observed or ():
+        if metric not in names:
+            raise InputError(
+                f"observed names {metric!r}, which is no metric here; choose from {', '.join(names)}"
+            )
 
 
 def _joined(reference: str, candidate: str) -> str:

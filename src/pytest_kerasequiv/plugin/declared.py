@@ -18,7 +18,18 @@ if TYPE_CHECKING:
     from pytest_kerasequiv.building.twins import Twins
     from pytest_kerasequiv.training.plan import Training
 
-TRAINING_KEYS = ("epochs", "batch_size", "shuffle", "seeds", "metrics", "margin", "alpha", "paired", "engine")
+TRAINING_KEYS = (
+    "epochs",
+    "batch_size",
+    "shuffle",
+    "seeds",
+    "metrics",
+    "margin",
+    "alpha",
+    "paired",
+    "engine",
+    "observed",
+)
 
 TYPES: Mapping[str, tuple[tuple[type, ...], str]] = {
     "name": ((str,), "a string"),
@@ -39,6 +50,10 @@ TYPES: Mapping[str, tuple[tuple[type, ...], str]] = {
     "alpha": ((int, float), "a number"),
     "paired": ((bool,), "true or false"),
     "engine": ((str,), "'auto', 'fit' or 'vectorized'"),
+    "observed": (
+        (dict,),
+        "a table of metrics, each with the two values that you saw, such as mae = [3.96, 4.49]",
+    ),
 }
 
 TABLE_HEADER = re.compile(rb"^[ \t]*\[+[ \t]*tool[ \t]*\.[ \t]*kerasequiv[ \t]*\.[ \t]*twins\b", re.MULTILINE)

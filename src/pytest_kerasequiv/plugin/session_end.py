@@ -15,7 +15,7 @@ from pytest_kerasequiv.plugin.records import carries_record
 from pytest_kerasequiv.plugin.settings import Settings
 from pytest_kerasequiv.reporting.outcome import CONDONED
 from pytest_kerasequiv.reporting.printable import printable, printable_line
-from pytest_kerasequiv.reporting.text import metric_table, metrics
+from pytest_kerasequiv.reporting.text import luck_lines, metric_table, metrics
 from pytest_kerasequiv.verdict import Report, Verdict
 
 if TYPE_CHECKING:
@@ -232,6 +232,8 @@ def section(pairs: Iterable[Report], not_failed: Collection[Report] = ()) -> Ite
         if report in not_failed:
             yield f"    {CONDONED}"
         yield from (f"    {printable(line)}" for line in metric_table(metrics(report), WIDTH - 4))
+        seen = luck_lines(metrics(report), WIDTH - 4, seen_only=True)
+        yield from (f"    {printable(line)}" for line in seen)
 
 
 def _headline(report: Report) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from pytest_kerasequiv.statistics.luck import Luck
 from pytest_kerasequiv.statistics.result import EquivalenceTest, p_text
-from pytest_kerasequiv.statistics.samples import LARGEST
+from pytest_kerasequiv.statistics.samples import usable
 
 _REFERENCE, _CANDIDATE, _BAND, _INK = "#3b6fb6", "#d1762b", "#cfe3cf", "#333333"
 _VERDICTS = {"EQUIVALENT": "#2e7d32", "DIFFERENT": "#b3261e", "INCONCLUSIVE": "#8a6d00"}
@@ -34,20 +35,51 @@ def draw(test: EquivalenceTest | Mapping[str, Any], path: str | Path, *, title: 
     Raises:
         ValueError: the suffix is neither.
     """
-    target = Path(path)
-    if target.suffix not in {".svg", ".png"}:
-        raise ValueError(f"path {str(target)!r}: pictures are written as .svg or .png")
     data = test if isinstance(test, Mapping) else test.to_dict()
-    # A fixed salt and no date: the same decision gives the same bytes.
-    with mpl.rc_context({"svg.hashsalt": "kerasequiv", "svg.fonttype": "none", "font.size": 9}):
-        figure = Figure(figsize=(7.6, 3.1), layout="constrained")
-        FigureCanvasAgg(figure)
+    with saved_figure(path, (7.6, 3.1)) as figure:
         runs, gap = figure.subplots(1, 2, width_ratios=(3, 4))
         _draw_runs(runs, data, title)
         _draw_difference(gap, data)
+    return Path(path)
+
+
+def draw_luck(luck: Luck | Mapping[str, Any], path: str | Path, *, title: str = "") -> Path:
+    """Write the picture of how far apart two single runs of the reference are.
+
+    Each pair of runs is a step of the curve, which tells how many pairs differ by so much or more; the half,
+    the 1 in 20 and the difference that the user saw are marked.
+
+    Args:
+        luck: a `Luck`, or what its ``to_dict`` returned, also after a round trip through JSON.
+        path: where to write; the suffix, ``.svg`` or ``.png``, decides the format.
+        title: name of the metric.
+
+    Raises:
+        ValueError: the suffix is neither.
+    """
+    data = luck if isinstance(luck, Mapping) else luck.to_dict()
+    with saved_figure(path, (7.6, 2.6)) as figure:
+        _draw_pairs(figure.subplots(), data, title or "metric")
+    return Path(path)
+
+
+@contextmanager
+def saved_figure(path: str | Path, size: tuple[float, float]) -> Iterator[Figure]:
+    """Give a figure to draw into, in inches; it is written where nothing is raised.
+
+    Raises:
+        ValueError: the suffix of the path is neither ``.svg`` nor ``.png``.
+    """
+    target = Path(path)
+    if target.suffix not in {".svg", ".png"}:
+        raise ValueError(f"path {str(target)!r}: pictures are written as .svg or .png")
+    # A fixed salt and no date: the same decision gives the same bytes.
+    with mpl.rc_context({"svg.hashsalt": "kerasequiv", "svg.fonttype": "none", "font.size": 9}):
+        figure = Figure(figsize=size, layout="constrained")
+        FigureCanvasAgg(figure)
+        yield figure
         metadata = {"Date": None} if target.suffix == ".svg" else {}
         figure.savefig(target, dpi=140, metadata=metadata)
-    return target
 
 
 def _draw_runs(axes: Axes, data: Mapping[str, Any], title: str) -> None:
@@ -73,8 +105,8 @@ def _draw_runs(axes: Axes, data: Mapping[str, Any], title: str) -> None:
 def _draw_arm(
     axes: Axes, values: Sequence[float], places: Sequence[float], fail_value: float | None, colour: str
 ) -> None:
-    points = [(place, value) for place, value in zip(places, values, strict=True) if _usable(value)]
-    failed = [place for place, value in zip(places, values, strict=True) if not _usable(value)]
+    points = [(place, value) for place, value in zip(places, values, strict=True) if usable(value)]
+    failed = [place for place, value in zip(places, values, strict=True) if not usable(value)]
     if points:
         axes.scatter(
             [p[0] for p in points],
@@ -122,17 +154,40 @@ def _draw_difference(axes: Axes, data: Mapping[str, Any]) -> None:
     axes.spines["left"].set_visible(False)
 
 
+def _draw_pairs(axes: Axes, data: Mapping[str, Any], title: str) -> None:
+    differences = [float(one) for one in data["differences"]]
+    at_least = [1 - place / len(differences) for place in range(len(differences))]
+    axes.step([0.0, *differences, differences[-1]], [1.0, *at_least, 0.0], where="pre", color=_REFERENCE)
+    for size, text in ((data["half"], "half of all pairs"), (data["rare"], "1 in 20")):
+        axes.axvline(float(size), color="#999999", linewidth=0.8, linestyle="--")
+        axes.annotate(text, (float(size), 1.02), fontsize=8, color=_INK, ha="center", annotation_clip=False)
+    if data["gap"] is not None:
+        gap, share = float(data["gap"]), float(data["share"])
+        axes.axvline(gap, color=_CANDIDATE, linewidth=1.6)
+        axes.plot([gap], [share], marker="o", color=_CANDIDATE, markersize=6)
+        axes.annotate(
+            f"you saw {gap:.3g}",
+            (gap, 0.9),
+            xytext=(4, 0),
+            textcoords="offset points",
+            fontsize=8,
+            color=_CANDIDATE,
+        )
+    axes.set_xlim(left=0.0)
+    axes.set_ylim(0, 1)
+    axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
+    axes.set_ylabel("pairs that differ\nby so much or more")
+    axes.set_xlabel(f"difference of two single runs of the reference in {title}")
+    _tidy(axes)
+
+
 def _p_line(data: Mapping[str, Any]) -> str:
     equivalence, difference = float(data["p_equivalence"]), float(data["p_difference_holm"])
     return f"equivalence p {p_text(equivalence)}, difference p {p_text(difference)}"
 
 
 def _placed(value: float, fail_value: float | None) -> float:
-    return value if _usable(value) or fail_value is None else float(fail_value)
-
-
-def _usable(value: float) -> bool:
-    return math.isfinite(value) and abs(value) <= LARGEST
+    return value if usable(value) or fail_value is None else float(fail_value)
 
 
 def _offsets(count: int, *, paired: bool) -> list[float]:

@@ -10,13 +10,14 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader
 
-from pytest_kerasequiv.reporting.decision_plot import draw
+from pytest_kerasequiv.reporting.decision_plot import draw, draw_luck
 from pytest_kerasequiv.reporting.divergence import divergence_rows
 from pytest_kerasequiv.reporting.graph_picture import draw_from_figures
 from pytest_kerasequiv.reporting.outcome import CONDONED, ended
 from pytest_kerasequiv.reporting.printable import printable
 from pytest_kerasequiv.reporting.session import SessionReport, of_reports
 from pytest_kerasequiv.reporting.text import MEANING, culprit, metric_rows, metrics, next_step, number
+from pytest_kerasequiv.statistics.luck import luck_sentences
 from pytest_kerasequiv.verdict import Report, Verdict
 
 FOLDER = Path(__file__).parent
@@ -81,7 +82,14 @@ def _graph(figures: Mapping[str, Any]) -> dict[str, str] | None:
 
 
 def _decision(name: str, metric: Mapping[str, Any]) -> dict[str, Any]:
-    return {"name": name, "metric": metric, "picture": _picture(lambda path: draw(metric, path, title=name))}
+    luck = metric.get("luck")
+    return {
+        "name": name,
+        "metric": {key: value for key, value in metric.items() if key != "luck"},
+        "picture": _picture(lambda path: draw(metric, path, title=name)),
+        "luck": luck_sentences(luck) if luck else [],
+        "luck_picture": _picture(lambda path: draw_luck(luck, path, title=name)) if luck else {},
+    }
 
 
 def _picture(draw: Callable[[Path], object]) -> dict[str, str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pytest_kerasequiv.reporting.printable import printable
+from pytest_kerasequiv.statistics.luck import luck_sentences
 from pytest_kerasequiv.verdict import CONTRADICTED, CheckResult, Finding, Kind, Report, Verdict
 
 WIDTH = 100
@@ -28,6 +29,7 @@ def render(report: Report) -> str:
         list(_side_by_side_lines(report)),
         list(_other_lines(report)),
         metric_table(metrics(report)),
+        list(luck_lines(metrics(report))),
         list(_next_step_lines(report)),
     ]
     return printable("\n".join("\n".join(block) for block in blocks if block))
@@ -178,6 +180,23 @@ def metric_table(figures: Mapping[str, Any], width: int = WIDTH) -> list[str]:
         if max(map(len, lines), default=0) <= width:
             break
     return lines
+
+
+def luck_lines(figures: Mapping[str, Any], width: int = WIDTH, *, seen_only: bool = False) -> Iterator[str]:
+    """Yield how far apart two single runs of the reference are, metric by metric.
+
+    Args:
+        figures: the figures per metric.
+        width: columns at most.
+        seen_only: only what is said of the values that the user saw.
+    """
+    for name, metric in figures.items():
+        if "luck" in metric:
+            usual, *seen = luck_sentences(metric["luck"])
+            for sentence in seen if seen_only else [usual, *seen]:
+                yield from textwrap.wrap(
+                    f"{name}: {sentence}", width, initial_indent="  ", subsequent_indent="    "
+                )
 
 
 def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:

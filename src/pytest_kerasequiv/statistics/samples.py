@@ -168,6 +168,11 @@ _FAIL_REMEDY = (
 )
 
 
+def usable(value: float) -> bool:
+    """Tell whether a run with this value has not failed."""
+    return abs(value) <= LARGEST
+
+
 def _failed(values: Array) -> Mask:
     return ~(np.abs(values) <= LARGEST)
 

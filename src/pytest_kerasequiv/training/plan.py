@@ -40,6 +40,8 @@ class Training:
         paired: whether run i of both twins is a pair (they share their seed).
         engine: ``"fit"``, ``"vectorized"`` or ``"auto"`` (default).
         fit: ``fit(model, seed) -> {metric: value}``, your own loop instead of ``train`` and ``test``.
+        observed: metric -> (the reference's, the candidate's) single value that made you ask; the report says
+            how often two runs of one and the same model differ at least as much.
 
     Raises:
         InputError: an argument cannot be used; the message says which and what to do.
@@ -57,6 +59,7 @@ class Training:
     paired: bool = True
     engine: str | None = None
     fit: FitFunction | None = None
+    observed: Mapping[str, tuple[float, float]] | None = None
 
     def __init__(
         self,
@@ -73,6 +76,7 @@ class Training:
         paired: bool = True,
         engine: str | None = None,
         fit: FitFunction | None = None,
+        observed: Mapping[str, tuple[float, float]] | None = None,
     ) -> None:
         given = {
             "metrics": arguments.metric_names(metrics),
@@ -85,6 +89,7 @@ class Training:
             "paired": arguments.flag("paired", paired),
             "engine": None if engine is None else arguments.engine(engine),
             "fit": fit,
+            "observed": arguments.observed(observed),
         }
         given |= _data(train, test, fit)
         for name, value in given.items():

@@ -1,0 +1,108 @@
+"""How far two single runs of one model differ, and how sure that is."""
+
+import json
+
+import numpy as np
+import pytest
+
+from pytest_kerasequiv.errors import InputError
+from pytest_kerasequiv.statistics.luck import luck_of_one_run, luck_sentences, shares
+
+
+def test_the_pairs_of_three_runs_counted_by_hand():
+    luck = luck_of_one_run([1.0, 2.0, 4.0], (10.0, 8.0))
+    assert luck.differences == (1.0, 2.0, 3.0)
+    assert (luck.n, luck.half, luck.gap) == (3, 2.0, 2.0)
+    assert luck.share == pytest.approx(2 / 3)
+
+
+def test_a_pair_that_differs_by_exactly_as_much_counts():
+    assert luck_of_one_run([0.1, 0.3], (0.3, 0.5)).share == 1.0
+
+
+def test_unit_and_origin_do_not_matter():
+    runs = np.random.default_rng(0).normal(size=12)
+    one, other = luck_of_one_run(runs, (0.0, 0.7)), luck_of_one_run(5 - 3 * runs, (2.0, 4.1))
+    assert other.half == pytest.approx(3 * one.half)
+    assert other.rare == pytest.approx(3 * one.rare)
+    assert other.half_interval == pytest.approx([3 * end for end in one.half_interval])
+    assert (other.share, other.share_interval) == (one.share, one.share_interval)
+
+
+def test_without_a_pair_that_was_seen_nothing_is_said_of_one():
+    luck = luck_of_one_run([1.0, 2.0, 4.0])
+    assert (luck.observed, luck.gap, luck.share, luck.share_interval) == (None, None, None, None)
+    assert len(luck_sentences(luck.to_dict())) == 1
+
+
+DISTRIBUTIONS = {
+    "normal": lambda rng, n: rng.normal(size=n),
+    "skewed": lambda rng, n: rng.lognormal(size=n),
+    "collapsing": lambda rng, n: rng.normal(0, 0.1, n) + 2.0 * (rng.random(n) < 0.15),
+}
+
+
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+@pytest.mark.parametrize("n", [10, 20])
+@pytest.mark.parametrize("true", [0.5, 0.2, 0.05])
+def test_the_interval_holds_the_true_share_at_least_as_often_as_it_says(name, n, true):
+    draw, rng = DISTRIBUTIONS[name], np.random.default_rng(1)
+    many = draw(rng, 2000)
+    differences = np.abs(many[:, None] - many)[np.triu_indices(2000, 1)]
+    gap = np.quantile(differences, 1 - true)
+    true = float((differences >= gap).mean())
+    held = 0
+    for _ in range(400):
+        _, low, high = shares(draw(rng, n), [gap])
+        held += bool(low[0] <= true <= high[0])
+    assert held / 400 >= 0.94
+
+
+def test_more_runs_make_the_interval_narrower():
+    def width(n):
+        low, high = luck_of_one_run(np.random.default_rng(2).normal(size=n), (0.0, 1.0)).share_interval
+        return high - low
+
+    assert width(100) < 0.6 * width(20) < 0.6 * width(8)
+
+
+def test_half_of_all_pairs_is_bounded_by_its_interval():
+    luck = luck_of_one_run(np.random.default_rng(3).normal(size=20))
+    low, high = luck.half_interval
+    assert low <= luck.half <= high <= luck.differences[-1]
+    assert luck_of_one_run([1.0, 2.0]).half_interval == (0.0, float("inf"))
+
+
+def test_the_sentences_tell_what_was_seen():
+    usual, seen = luck_sentences(luck_of_one_run(np.linspace(3, 5, 20), (3.96, 4.49)).to_dict())
+    assert usual.startswith("two single runs of the reference differ by 0.")
+    assert "in half of all pairs" in usual
+    assert seen.startswith("you saw 3.96 against 4.49; two runs of one and the same model differ as much")
+    assert "no sign of two different models" in seen
+
+
+def test_a_gap_far_beyond_all_pairs_is_hardly_luck():
+    _, seen = luck_sentences(luck_of_one_run(np.linspace(0, 1, 200), (0.0, 5.0)).to_dict())
+    assert "0 % of all pairs" in seen
+    assert "luck alone hardly explains that" in seen
+
+
+def test_too_few_runs_conclude_nothing():
+    _, seen = luck_sentences(luck_of_one_run([1.0, 2.0], (1.0, 9.0)).to_dict())
+    assert seen.endswith("2 runs)")
+
+
+def test_runs_that_came_out_the_same_are_called_so():
+    usual, _ = luck_sentences(luck_of_one_run([2.0] * 10, (2.0, 2.1)).to_dict())
+    assert usual == "all 10 runs of the reference came out the same"
+
+
+def test_the_figures_are_json():
+    luck = luck_of_one_run([1.0, 2.0], (1.0, 9.0)).to_dict()
+    assert luck_sentences(json.loads(json.dumps(luck))) == luck_sentences(luck)
+
+
+@pytest.mark.parametrize("values", [[1.0], [[1.0, 2.0]], [1.0, np.nan]])
+def test_bad_values_are_refused(values):
+    with pytest.raises(InputError, match="at least 2 finite numbers"):
+        luck_of_one_run(values)
