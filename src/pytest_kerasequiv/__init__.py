@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pytest_kerasequiv.statistics.result import EquivalenceTest
     from pytest_kerasequiv.training.plan import Training
     from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Report, Verdict
+    from pytest_kerasequiv.weight_map import MappedWeight, WeightMap
 
 __version__ = "0.1.0"
 
@@ -29,12 +30,14 @@ _HOME = {
     "Evidence": "verdict",
     "Finding": "verdict",
     "InputError": "errors",
+    "MappedWeight": "weight_map",
     "Report": "verdict",
     "Training": "training.plan",
     "Twins": "building.twins",
     "TwinsFactory": "plugin.twins_factory",
     "TwinsUnderTest": "plugin.twins_under_test",
     "Verdict": "verdict",
+    "WeightMap": "weight_map",
     "assert_equivalent": "comparison",
     "compare": "comparison",
     "equivalence_test": "statistics.equivalence",
@@ -48,12 +51,14 @@ __all__ = [
     "Evidence",
     "Finding",
     "InputError",
+    "MappedWeight",
     "Report",
     "Training",
     "Twins",
     "TwinsFactory",
     "TwinsUnderTest",
     "Verdict",
+    "WeightMap",
     "assert_equivalent",
     "compare",
     "equivalence_test",

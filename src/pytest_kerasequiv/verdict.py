@@ -11,6 +11,7 @@ from pkgutil import resolve_name
 from typing import Any, Literal
 
 from pytest_kerasequiv.jsonable import to_jsonable
+from pytest_kerasequiv.weight_map import WeightMap
 
 FORMAT = 2
 """Version of the JSON form of a report."""
@@ -235,6 +236,18 @@ class Report:
                 raise KeyError(f"check {check!r} was not run: {self.not_run[check]}") from None
             ran = ", ".join(self.checks) or "none"
             raise KeyError(f"check {check!r} is not in this report; it has: {ran}") from None
+
+    @property
+    def weight_map(self) -> WeightMap:
+        """Which weight of the reference is which of the candidate; needs the check ``weights``.
+
+        Raises:
+            KeyError: that check was not run, or could not be.
+        """
+        figures = self["weights"].figures
+        if "table" not in figures:
+            raise KeyError("the check 'weights' found no map of the weights; read its findings")
+        return WeightMap.of_figures(figures)
 
     @property
     def findings(self) -> tuple[Finding, ...]:

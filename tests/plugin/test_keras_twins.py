@@ -308,3 +308,22 @@ def test_what_stays_of_a_finished_test_is_its_report(scripted: pytest.Pytester) 
     result.assert_outcomes(passed=5)
     assert result.stdout.str().count("EQUIVALENT (proved)") == 4
     result.stdout.fnmatch_lines(["EQUIVALENT (measured)*1 check,*"])
+
+
+def test_weights_can_be_copied_in_a_test(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import keras
+
+        def model():
+            return keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+
+        def test_it(keras_twins):
+            twins = keras_twins(model, model)
+            twins.reference.set_weights([weight + 1 for weight in twins.reference.get_weights()])
+            assert len(twins.copy_weights()) == 2
+            ours, theirs = (model.get_weights() for model in (twins.reference, twins.candidate))
+            assert all((one == other).all() for one, other in zip(ours, theirs, strict=True))
+        """
+    )
+    pytester.runpytest("-p", "no:cacheprovider").assert_outcomes(passed=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cached_property
+from pkgutil import resolve_name
 from typing import Any, Literal
 
 import keras
@@ -25,7 +26,11 @@ from pytest_kerasequiv.building.specs import (
 )
 from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.keras_access.exclusive import EXCLUSIVE
+from pytest_kerasequiv.weight_map import WeightMap
 from pytest_kerasequiv.weights.adapted import adapt_like, lent
+
+COPY_WEIGHTS = "pytest_kerasequiv.checks.copying:copy_weights"
+"""What copies weights: a room above maps variables, so it is named here and imported when it is used."""
 
 BUILD_SEED = 0
 """The seed under which both sides are built to be looked at."""
@@ -138,6 +143,19 @@ class Twins:
         """Makes fresh candidates; knows the input shape."""
         with EXCLUSIVE:
             return self._sides[1][0]
+
+    def copy_weights(self) -> WeightMap:
+        """Give the built candidate the weights of the built reference, and return which went where.
+
+        Unlike ``candidate.set_weights(reference.get_weights())`` it does not go by order: the weights are
+        mapped by what the models compute. Optimizers and states of random generators are left as they are.
+
+        Raises:
+            InputError: a weight has no partner, or which is which is not certain; nothing is copied then.
+        """
+        __tracebackhide__ = True
+        found: WeightMap = resolve_name(COPY_WEIGHTS)(self)
+        return found
 
     def release(self) -> None:
         """Let go of the built models; they are built again when they are next needed."""

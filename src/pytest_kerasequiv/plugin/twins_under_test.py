@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import keras
 
     from pytest_kerasequiv.training.plan import Training
+    from pytest_kerasequiv.weight_map import WeightMap
 
 Made = TypeVar("Made")
 
@@ -68,6 +69,15 @@ class TwinsUnderTest:
     def report(self) -> Report:
         """The report over the checks that this test has run so far."""
         return self._entry.report()
+
+    def copy_weights(self) -> WeightMap:
+        """Give the built candidate the weights of the built reference, and return which went where.
+
+        Raises:
+            InputError: a weight has no partner, or which is which is not certain; nothing is copied then.
+        """
+        __tracebackhide__ = True
+        return self.without_plugin_frames(self._entry.comparison.twins.copy_weights)
 
     def check(self, name: str, **options: Any) -> CheckResult:
         """Run one check of the ladder and return its result, whatever it is.

@@ -16,8 +16,8 @@ from pytest_kerasequiv.reporting.graph_picture import draw_from_figures
 from pytest_kerasequiv.reporting.outcome import CONDONED, ended
 from pytest_kerasequiv.reporting.printable import printable
 from pytest_kerasequiv.reporting.session import SessionReport, of_reports
+from pytest_kerasequiv.reporting.single_runs import luck_sentences
 from pytest_kerasequiv.reporting.text import MEANING, culprit, metric_rows, metrics, next_step, number
-from pytest_kerasequiv.statistics.luck import luck_sentences
 from pytest_kerasequiv.verdict import Report, Verdict
 
 FOLDER = Path(__file__).parent

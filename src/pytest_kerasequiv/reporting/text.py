@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pytest_kerasequiv.reporting.printable import printable
-from pytest_kerasequiv.statistics.luck import luck_sentences
+from pytest_kerasequiv.reporting.single_runs import luck_sentences
 from pytest_kerasequiv.verdict import CONTRADICTED, CheckResult, Finding, Kind, Report, Verdict
 
 WIDTH = 100

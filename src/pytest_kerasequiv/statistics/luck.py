@@ -9,7 +9,7 @@ least as often as it says, also for skewed and for two-humped metrics, is simula
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -133,39 +133,3 @@ def _where_half(runs: NDArray[np.float64], differences: NDArray[np.float64]) -> 
     possible = gaps[(low <= 0.5) & (high >= 0.5)]
     first = float(possible[0]) if len(possible) else float(gaps[-1])
     return (0.0 if low[0] <= 0.5 else first), (float("inf") if high[-1] >= 0.5 else float(possible[-1]))
-
-
-def luck_sentences(figures: Mapping[str, Any]) -> list[str]:
-    """Return what a reader wants to know, from the figures that `Luck.to_dict` wrote."""
-    return [_usual(figures), *([] if figures["observed"] is None else [_seen(figures)])]
-
-
-def _usual(figures: Mapping[str, Any]) -> str:
-    if not any(figures["differences"]):
-        return f"all {figures['n']} runs of the reference came out the same"
-    low, high = (float(end) for end in figures["half_interval"])
-    interval = f"{low:.3g} to {high:.3g}" if np.isfinite(high) else f"at least {low:.3g}"
-    return (
-        f"two single runs of the reference differ by {figures['half']:.3g} or more in half of all pairs "
-        f"(95 % interval {interval}), by {figures['rare']:.3g} or more in 1 of 20"
-    )
-
-
-def _seen(figures: Mapping[str, Any]) -> str:
-    first, second = figures["observed"]
-    low, high = figures["share_interval"]
-    return (
-        f"you saw {first:g} against {second:g}; two runs of one and the same model differ as much or more in "
-        f"{_percent(figures['share'])} of all pairs (95 % interval {_percent(low)} to {_percent(high)}, "
-        f"{figures['n']} runs){_conclusion(low, high)}"
-    )
-
-
-def _conclusion(low: float, high: float) -> str:
-    if low >= RARE:
-        return ": no sign of two different models"
-    return ": luck alone hardly explains that" if high < RARE else ""
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %" if share == 0 or share >= 0.01 else f"{100 * share:.1g} %"
