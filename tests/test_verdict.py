@@ -57,6 +57,13 @@ def test_without_a_proof_every_numeric_check_must_agree() -> None:
     assert decide(program="I", weights="I", outputs="E")[0] is Verdict.INCONCLUSIVE
 
 
+def test_a_proof_does_not_hide_a_check_that_broke() -> None:
+    proof = [result("program", Verdict.EQUIVALENT, Evidence.PROVED), result("weights", Verdict.EQUIVALENT)]
+    broken = replace(result("updates", Verdict.INCONCLUSIVE, None), figures={"traceback": "OSError: gone"})
+    assert overall([*proof, broken])[0] is Verdict.INCONCLUSIVE
+    assert overall([*proof, broken, result("outputs", Verdict.DIFFERENT)])[0] is Verdict.DIFFERENT
+
+
 def test_a_proof_does_not_hide_a_training_that_is_undecided() -> None:
     assert decide(program="E", weights="E", training="I") == (Verdict.INCONCLUSIVE, None)
     assert decide(program="E", weights="E", training="E")[0] is Verdict.EQUIVALENT

@@ -16,7 +16,8 @@ def overall(checks: Iterable[CheckResult]) -> tuple[Verdict, Evidence | None, tu
     - Numbers that contradict a proof make it INCONCLUSIVE.
     - Else a check that decides (see `Kind`) and finds a difference makes it DIFFERENT. Where the programs
       have one skeleton, what the check ``program`` found, the constant over which they part, comes first.
-    - Repeated training that was asked for and does not decide makes it INCONCLUSIVE, whatever was proved.
+    - Repeated training that was asked for and does not decide makes it INCONCLUSIVE, whatever was proved; and
+      so does a check that broke, as nobody knows what it would have found.
     - Else one program with one start is EQUIVALENT, PROVED.
     - Else every check that runs the models must be EQUIVALENT; and programs of one skeleton must not part by
       more than rounding: then no input that was tried reaches what they part over, and the answer is
@@ -31,7 +32,7 @@ def overall(checks: Iterable[CheckResult]) -> tuple[Verdict, Evidence | None, tu
     different = [result for result in deciding if result.verdict is Verdict.DIFFERENT]
     if different:
         return Verdict.DIFFERENT, different[0].evidence, results
-    if any(r.kind is Kind.STATISTICAL and r.verdict is Verdict.INCONCLUSIVE for r in results):
+    if any(map(_undecided_training, results)) or any("traceback" in r.figures for r in results):
         return Verdict.INCONCLUSIVE, None, results
     if _alike(results, Kind.PROVING, Evidence.PROVED) and _alike(results, Kind.START):
         return Verdict.EQUIVALENT, Evidence.PROVED, _as_notes(results)
@@ -44,6 +45,10 @@ def overall(checks: Iterable[CheckResult]) -> tuple[Verdict, Evidence | None, tu
             return Verdict.EQUIVALENT, _evidence(numeric), _as_notes(results)
         return Verdict.INCONCLUSIVE, None, results
     return (*_without_numbers(results), results)
+
+
+def _undecided_training(result: CheckResult) -> bool:
+    return result.kind is Kind.STATISTICAL and result.verdict is Verdict.INCONCLUSIVE
 
 
 def _evidence(results: Sequence[CheckResult]) -> Evidence:

@@ -5,8 +5,10 @@ import hashlib
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 
+import pytest_kerasequiv
 from pytest_kerasequiv.building.twins import Twins
 from pytest_kerasequiv.checks import updates
 from pytest_kerasequiv.checks.compiled.in_force import compare_settings, settings_of
@@ -62,6 +64,25 @@ def test_differing_compile_setting_is_named_first(settings, field):
     result = compare(lambda: net(**settings), steps=2)
     assert result.verdict is Verdict.DIFFERENT
     assert result.findings[0].field == field
+
+
+class TakesZeros(layers.Layer):
+    def call(self, x):
+        tf.debugging.assert_equal(x, 0.0)
+        return x
+
+
+@pytest.mark.parametrize(
+    ("rate", "verdict"), [(2e-3, Verdict.DIFFERENT), (1e-3, Verdict.EQUIVALENT)], ids=["another", "same"]
+)
+def test_steps_that_cannot_be_run_do_not_hide_another_setting(rate, verdict):
+    def build(rate):
+        model = keras.Sequential([keras.Input((3,)), TakesZeros(), layers.Dense(2)])
+        model.compile(ADAM(rate), "mse")
+        return model
+
+    report = pytest_kerasequiv.compare(lambda: build(1e-3), lambda: build(rate))
+    assert report.verdict is verdict, report
 
 
 def test_constraint_is_named():

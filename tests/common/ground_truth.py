@@ -8,7 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from tests.common.random_models import Change, Recipe, batch, builder
+from tests.common.random_inputs import batch
+from tests.common.random_models import Change, Recipe, builder
 
 ALWAYS_ANOTHER = ("own ", "loss", "learning")
 """Changes that make another model whatever a pass under the same weights shows."""

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
-import numpy as np
 from tests.common.own_code import OWN, WORDS, with_own_code
-from tests.common.random_layers import INPUTS, PARTS, SPECIAL_VALUES, Part
+from tests.common.random_inputs import INPUTS, batch
+from tests.common.random_layers import PARTS, Part
 
 FORMS = ("functional", "sequential", "nested", "subclass", "reversed")
 """The ways in which one recipe is written down."""
@@ -47,7 +47,7 @@ def draw(choose: Callable[[Sequence[Any]], Any], length: int = 4) -> Recipe:
     for _ in range(length):
         index = choose([i for i, part in enumerate(PARTS) if _fits(part, kind)])
         part = PARTS[index]
-        drawn.append((index, tuple((name, choose(list(values))) for name, values in _values(part).items())))
+        drawn.append((index, tuple((name, choose(list(values))) for name, values in part.values.items())))
         kind = part.gives or kind
     optimizer = choose(["adam", "sgd", "rmsprop"]), choose([1e-3, 1e-2])
     names = {choose([None, *OWN]), choose([None, None, *OWN])} - {None}
@@ -56,19 +56,29 @@ def draw(choose: Callable[[Sequence[Any]], Any], length: int = 4) -> Recipe:
 
 
 def _fits(part: Part, kind: str) -> bool:
-    return part.takes == kind or (part.takes == "any" and kind not in {"ids"})
-
-
-def _values(part: Part) -> dict[str, Sequence[Any]]:
-    special = SPECIAL_VALUES.get(part.name, {})
-    return {name: values for name, values in part.values.items() if name not in special}
+    return part.takes == kind or (part.takes == "any" and kind not in {"ids", "words", "text"})
 
 
 def make_layers(recipe: Recipe) -> list[Any]:
     """Return new layers for a recipe."""
-    return [
-        PARTS[i].make({**SPECIAL_VALUES.get(PARTS[i].name, {}), **dict(given)}) for i, given in recipe.layers
-    ]
+    return [PARTS[index].make(dict(given)) for index, given in recipe.layers]
+
+
+def forms(recipe: Recipe) -> list[str]:
+    """Return the forms in which a recipe is the same model, `functional` first.
+
+    Keras hands the ``training`` that a layer goes by on to the layers called after it. A nested model takes
+    it for its own, so that beside random preprocessing, which trains by default, it is another model when
+    called plainly.
+    """
+    defaults = {_training_by_default(layer) for layer in make_layers(recipe)} - {None}
+    return [form for form in FORMS if form != "nested" or len(defaults) < 2]
+
+
+def _training_by_default(layer: Any) -> bool | None:
+    """Return whether a layer trains where nothing tells; ``None`` where it does not ask."""
+    takes = layer._call_signature.parameters.get("training")
+    return None if takes is None else bool(takes.default)
 
 
 class Stacked(keras.Model):
@@ -87,9 +97,8 @@ class Stacked(keras.Model):
         """
         for index in range(self.count):
             layer = getattr(self, f"layer_{index}")
-            takes = layer._call_signature.parameters.get("training")
-            default = takes is not None and bool(takes.default)
-            told = {} if takes is None else {"training": default if training is None else training}
+            default = _training_by_default(layer)
+            told = {} if default is None else {"training": default if training is None else training}
             x = layer(x, **told)
         return x
 
@@ -176,7 +185,7 @@ def changes(recipe: Recipe) -> Iterator[Change]:
     """Yield every recipe that is another one by one value."""
     for place, (index, given) in enumerate(recipe.layers):
         made = _snake(type(make_layers(recipe)[place]).__name__)
-        for name, values in _values(PARTS[index]).items():
+        for name, values in PARTS[index].values.items():
             for value in values:
                 if value != dict(given)[name]:
                     others = tuple((k, value if k == name else v) for k, v in given)
@@ -199,16 +208,6 @@ def _snake(name: str) -> str:
     """Return the name that Keras gives a layer of a class."""
     parted = re.sub("([a-z])([A-Z])", r"\1_\2", re.sub("(.)([A-Z][a-z0-9]+)", r"\1_\2", name))
     return parted.lower()
-
-
-def batch(kind: str, seed: int, size: int = 5) -> np.ndarray[Any, Any]:
-    """Return a random batch of a kind of input."""
-    shape, dtype = INPUTS[kind]
-    rng = np.random.default_rng(seed)
-    if dtype == "int32":
-        return rng.integers(0, 11, (size, *shape)).astype(dtype)
-    scale = 255 if kind == "image" and seed % 2 else 1
-    return (scale * rng.standard_normal((size, *shape))).astype(dtype)
 
 
 def builds(recipe: Recipe) -> bool:

@@ -13,7 +13,8 @@ import keras
 from tests.common import random_models as rm
 from tests.common.ground_truth import differ
 from tests.common.own_code import needs_own_model
-from tests.common.random_layers import PARTS, Merging, SelfAttending
+from tests.common.random_layers import PARTS
+from tests.common.wrapped_layers import OWN_LAYERS
 
 from pytest_kerasequiv import Evidence, Report, Verdict
 
@@ -42,7 +43,8 @@ class Trial:
 
 def trials(recipe: rm.Recipe, rng: random.Random, changed: int = 2) -> Iterator[Trial]:
     """Yield a recipe against its other forms, its derived twin, its saved copy, and other models."""
-    reference, form = rm.builder(recipe), rng.choice(rm.FORMS)
+    reference, forms = rm.builder(recipe), rm.forms(recipe)
+    form = rng.choice(forms)
     yield Trial("another form", f"as {form}: {recipe}", (reference, rm.builder(recipe, form)), recipe)
     if rng.random() < 0.3:
         yield Trial("rebuilt", f"rebuilt: {recipe}", (reference, rm.builder(recipe)), recipe)
@@ -54,7 +56,7 @@ def trials(recipe: rm.Recipe, rng: random.Random, changed: int = 2) -> Iterator[
     every = list(rm.changes(recipe))
     for change in rng.sample(every, min(changed, len(every))):
         if rm.builds(change.recipe):
-            form = rng.choice(rm.FORMS[:3])
+            form = rng.choice(forms)
             pair = reference, rm.builder(change.recipe, form)
             yield Trial(CHANGED, f"{change.what} as {form}: {recipe}", pair, recipe, change)
 
@@ -62,10 +64,9 @@ def trials(recipe: rm.Recipe, rng: random.Random, changed: int = 2) -> Iterator[
 def _saved(recipe: rm.Recipe) -> Iterator[Trial]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "model.keras")
-        own = {"Merging": Merging, "SelfAttending": SelfAttending}
         try:
             rm.builder(recipe)().save(path)
-            keras.saving.load_model(path, custom_objects=own)
+            keras.saving.load_model(path, custom_objects=OWN_LAYERS)
         except Exception:  # whatever Keras cannot save or load again
             return
         yield Trial("saved", f"saved: {recipe}", (path, rm.builder(recipe)), recipe)

@@ -1,5 +1,7 @@
 """Surveys: what is masked, free axes, and what only the candidate tells."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
@@ -113,3 +115,12 @@ def test_texts_have_capitals_digits_blanks_and_punctuation():
     texts = "|".join(drawn(survey(model))["ids"].inputs[0].ravel())
     assert "RED  blue 7" in texts
     assert "red, blue!" in texts
+
+
+@pytest.mark.parametrize(("count", "negative"), [(lambda x: x, True), (keras.ops.bincount, False)])
+def test_integers_below_zero_are_drawn_only_where_the_model_takes_them(count, negative):
+    inputs = keras.Input((4,), dtype="int32")
+    found = survey(keras.Model(inputs, layers.Lambda(count)(inputs)))
+    assert found.consumers[0].negative is negative
+    least = min(probe.inputs[0].min() for probe in probes_for(replace(found, signed=True), 0))
+    assert bool(least < 0) is negative

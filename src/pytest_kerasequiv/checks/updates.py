@@ -45,18 +45,20 @@ def run(pair: Pair, *, steps: int = 5, rtol: float | None = None, atol: float | 
     """
     steps = arguments.positive("steps", steps)
     rtol, atol = (pair.rtol if rtol is None else rtol), (pair.atol if atol is None else atol)
-    plan = prepared(pair, NAME, rtol, atol, count=steps)
-    if isinstance(plan, CheckResult):
-        return _with_settings(pair, plan)
-    plan = plan.first(steps)
-    views = views_of(pair)
+    plan: Plan | CheckResult | None = None
     try:
+        plan = prepared(pair, NAME, rtol, atol, count=steps)
+        if isinstance(plan, CheckResult):
+            return _with_settings(pair, plan)
+        plan = plan.first(steps)
+        views = views_of(pair)
         reference = observe(views[0], plan)
         candidate = observe(views[1], plan.for_candidate(reference.why_no_oracle, reference.rate))
     except InputError:
         raise
     except Exception as error:  # steps that cannot be run must not hide settings that differ
-        result = _with_settings(pair, other_shapes(pair, NAME, plan) or _stopped(error))
+        shapes = other_shapes(pair, NAME, plan) if isinstance(plan, Plan) else None
+        result = _with_settings(pair, shapes or _stopped(error))
         if result.verdict is not Verdict.DIFFERENT:
             raise
         return result

@@ -192,7 +192,7 @@ def _range(found: Survey, spec: InputSpec, consumer: Consumer) -> tuple[int, int
     if consumer.ids is not None:
         return 0, consumer.ids
     low, high = bounds(spec.dtype)
-    return (low if found.signed else max(low, 0)), high
+    return (low if found.signed and consumer.negative else max(low, 0)), high
 
 
 def _padded(array: Array, mask_value: float | None) -> Array:

@@ -14,7 +14,7 @@ import tensorflow as tf
 from pytest_kerasequiv.running.input_layout import InputLayout, InputSpec, input_layout
 from pytest_kerasequiv.running.layer_calls import Recording, record
 from pytest_kerasequiv.surface.masking import masked_inputs, masks_somewhere
-from pytest_kerasequiv.surface.ranges import highest_taken
+from pytest_kerasequiv.surface.ranges import bounds, highest_taken
 from pytest_kerasequiv.surface.sizes import FREE_AXIS_SIZES, free_axes, other_layouts, settled_layouts
 from pytest_kerasequiv.weights.vocabularies import tokens_of
 
@@ -28,11 +28,13 @@ class Consumer:
             where it takes all.
         mask_value: the value that is masked.
         tokens: what is looked up.
+        negative: whether the model takes an integer below zero; told where no layer tells the ids.
     """
 
     ids: int | None = None
     mask_value: float | None = None
     tokens: tuple[Any, ...] = ()
+    negative: bool = True
 
 
 class NoProbes(Exception):  # noqa: N818 - an answer, not a fault
@@ -99,6 +101,7 @@ def _union(ours: Consumer, theirs: Consumer) -> Consumer:
         theirs.ids if ours.ids is None else ours.ids,
         theirs.mask_value if ours.mask_value is None else ours.mask_value,
         tuple(dict.fromkeys((*ours.tokens, *theirs.tokens))),
+        ours.negative and theirs.negative,
     )
 
 
@@ -136,13 +139,15 @@ def _takes(model: keras.Model, layout: InputLayout, filled: Mapping[int, int] | 
 def _with_ranges(
     model: keras.Model, layout: InputLayout, consumers: Sequence[Consumer]
 ) -> Iterator[Consumer]:
-    """Add the highest integer that the model takes where no layer tells which ids are valid."""
+    """Add which integers the model takes where no layer tells which ids are valid."""
     for position, (spec, consumer) in enumerate(zip(layout.specs, consumers, strict=True)):
         if "int" not in spec.dtype or consumer.ids is not None or consumer.tokens:
             yield consumer
             continue
         takes = partial(_takes_value, model, layout, position)
-        yield replace(consumer, ids=highest_taken(takes, spec.dtype))
+        yield replace(
+            consumer, ids=highest_taken(takes, spec.dtype), negative=takes(max(-1, bounds(spec.dtype)[0]))
+        )
 
 
 def _takes_value(model: keras.Model, layout: InputLayout, position: int, value: int) -> bool:
