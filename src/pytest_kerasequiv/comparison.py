@@ -12,11 +12,6 @@ from importlib import metadata
 from itertools import count
 from typing import Any, Literal
 
-import keras
-import numpy as np
-import scipy
-import tensorflow as tf
-
 from pytest_kerasequiv import arguments
 from pytest_kerasequiv.building.twins import Twins
 from pytest_kerasequiv.checks import witness
@@ -27,6 +22,7 @@ from pytest_kerasequiv.counting import COUNTING
 from pytest_kerasequiv.deciding import overall
 from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.keras_access.exclusive import EXCLUSIVE, refuse_context
+from pytest_kerasequiv.keras_access.supported import versions
 from pytest_kerasequiv.training.plan import Training
 from pytest_kerasequiv.verdict import CONTRADICTED, CheckResult, Finding, Kind, Report, Verdict
 
@@ -351,7 +347,6 @@ def _crashed(name: str, error: Exception) -> CheckResult:
 
 
 def _context(pair: Pair, accept: Sequence[str]) -> dict[str, Any]:
-    modules = (keras, tf, np, scipy)  # not the packages: tensorflow-cpu is another
     return {
         "reference": pair.twins.reference_label,
         "candidate": pair.twins.candidate_label,
@@ -362,5 +357,5 @@ def _context(pair: Pair, accept: Sequence[str]) -> dict[str, Any]:
             "python": platform.python_version(),
             "pytest-kerasequiv": metadata.version("pytest-kerasequiv"),
         }
-        | {module.__name__: module.__version__ for module in modules},
+        | versions(),
     }

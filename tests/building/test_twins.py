@@ -1,11 +1,13 @@
 """The pair: built once under one seed, from whatever the user has."""
 
 import functools
+import json
 import random
 import re
 import sys
 import zipfile
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -355,6 +357,42 @@ def test_a_lambda_in_a_file_is_not_run(tmp_path, suffix):
     keras.Sequential([keras.Input((2,)), layers.Lambda(lambda x: x + 1)]).save(path)
     with pytest.raises(InputError, match=r"Lambda.*safe mode stays on"):
         _ = Twins(path).reference
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+@pytest.mark.parametrize("argument", ["function", "mask"])
+def test_a_lambda_in_a_file_is_refused_before_keras_reads_it(tmp_path, suffix, argument, monkeypatch):
+    path = tmp_path / f"a{suffix}"
+    functions = {"function": len, argument: lambda x, mask=None: x}
+    inner = keras.Sequential([keras.Input((2,)), layers.Lambda(**functions, output_shape=(2,))])
+    keras.Sequential([keras.Input((2,)), inner]).save(path)
+    monkeypatch.setattr(keras.models, "load_model", lambda *_, **__: pytest.fail("Keras read the file"))
+    with pytest.raises(InputError, match=r"Lambda.*safe mode stays on"):
+        _ = Twins(path).reference
+
+
+def test_a_lambda_written_by_keras_2_is_refused(tmp_path):
+    path = tmp_path / "old.h5"
+    code = {"function": ["4wEAAAA=", None, None], "function_type": "lambda", "name": "f"}
+    config = {"class_name": "Sequential", "config": {"layers": [{"class_name": "Lambda", "config": code}]}}
+    with h5py.File(path, "w") as file:
+        file.attrs["model_config"] = json.dumps(config)
+    with pytest.raises(InputError, match="runs code from the file"):
+        _ = Twins(path).reference
+
+
+@pytest.mark.parametrize("side", ["a model", "a builder's model"])
+def test_a_model_of_keras_2_is_refused(side):
+    class Model:
+        """Stands for tf_keras.Model, which is a class of another package."""
+
+        __module__ = "tf_keras.src.engine.training"
+
+        def __call__(self):
+            """Return nothing: it is never called."""
+
+    with pytest.raises(InputError, match=r"reference is a model of tf_keras.*Keras 2"):
+        _ = Twins(Model() if side == "a model" else Model, functional).reference
 
 
 def test_unregistered_classes_in_a_file(tmp_path):

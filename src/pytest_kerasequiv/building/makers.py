@@ -37,6 +37,7 @@ class FromBuilder:
         __tracebackhide__ = True
         self._refuse_arguments()
         model = self.builder()
+        refuse_legacy(model, self.argument)
         if not isinstance(model, keras.Model):
             raise InputError(
                 f"{self.argument} builder {self.label!r} returned {_kind_of(model)}, not a keras.Model; "
@@ -61,6 +62,20 @@ class FromBuilder:
                 f"{self.argument} builder {self.label!r} needs arguments ({', '.join(needed)}); a builder is "
                 f"called without any, so pass functools.partial({self.label}, {filled}) or give them defaults"
             )
+
+
+def refuse_legacy(value: Any, argument: str) -> None:
+    """Refuse a model of Keras 2, which other code runs than Keras 3's.
+
+    Raises:
+        InputError: it is one.
+    """
+    homes = {base.__module__.split(".")[0] for base in type(value).__mro__}
+    if "tf_keras" in homes:
+        raise InputError(
+            f"{argument} is a model of tf_keras, that is of Keras 2 ({type(value).__name__}); only models of "
+            "Keras 3 are compared. Unset TF_USE_LEGACY_KERAS, or save it as .h5 and pass that file"
+        )
 
 
 def _kind_of(value: Any) -> str:

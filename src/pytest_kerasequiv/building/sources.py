@@ -17,7 +17,7 @@ from pytest_kerasequiv.building import locate
 from pytest_kerasequiv.building.batches import Batch, hold_batch
 from pytest_kerasequiv.building.compiling import compile_fresh, compile_settings
 from pytest_kerasequiv.building.derive import derive
-from pytest_kerasequiv.building.makers import FromFile, FromImport, Maker, is_model, maker_of
+from pytest_kerasequiv.building.makers import FromFile, FromImport, Maker, is_model, maker_of, refuse_legacy
 from pytest_kerasequiv.building.specs import (
     Specs,
     build_from,
@@ -248,6 +248,7 @@ def source_of(given: Any, argument: str, *, compile: Mapping[str, Any] | None) -
     __tracebackhide__ = True
     if isinstance(given, str | os.PathLike):
         return _named(given, argument, compile)
+    refuse_legacy(given, argument)
     if not callable(given) or _is_plain_layer(given):
         raise InputError(
             f"{argument}={given!r} is no builder (a function that returns a model), keras.Model, path to a "

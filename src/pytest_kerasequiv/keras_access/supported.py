@@ -1,0 +1,76 @@
+"""Which Keras and TensorFlow are supported: asked before anything else of either is touched."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+from typing import Any
+
+from pytest_kerasequiv.errors import InputError, said
+
+TENSORFLOW = (2, 20)
+KERAS = (3, 10)
+"""The oldest versions on which the test suite passed; see docs/versions.md."""
+
+ASKED = "pytest-kerasequiv compares Keras models under TensorFlow"
+
+
+def require_keras() -> None:
+    """Refuse, in one sentence, a Python without a TensorFlow and a Keras that are supported.
+
+    Raises:
+        InputError: one of them is missing, too old, or Keras runs on another backend.
+    """
+    reason = why_not(_imported("tensorflow"), _imported("keras"))
+    if reason:
+        raise InputError(reason)
+
+
+def why_not(tensorflow: Any, keras: Any) -> str | None:
+    """Return why these modules cannot be used, ``None`` where they can.
+
+    Args:
+        tensorflow: the module, or the error that importing it raised.
+        keras: likewise.
+    """
+    for name, module in (("TensorFlow", tensorflow), ("Keras", keras)):
+        if isinstance(module, ImportError):
+            return (
+                f"{ASKED}, but {name} cannot be imported here ({said(module)}); install it: "
+                "pip install tensorflow (or the build for your machine, such as tensorflow-cpu)"
+            )
+    found = f"TensorFlow {tensorflow.__version__} and Keras {keras.__version__}"
+    if _numbers(tensorflow.__version__) < TENSORFLOW or _numbers(keras.__version__) < KERAS:
+        return (
+            f"{ASKED} {_dotted(TENSORFLOW)} and Keras {_dotted(KERAS)} or newer, and finds {found}; upgrade "
+            'them: pip install -U "tensorflow" "keras>=3"'
+        )
+    backend = keras.config.backend()
+    if backend != "tensorflow":
+        return (
+            f"{ASKED}, and Keras {keras.__version__} runs on {backend} here, where no float64 model can "
+            "serve as a measure; set KERAS_BACKEND=tensorflow for the tests that compare models"
+        )
+    return None
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that numbers depend on, by the modules' names."""
+    return {name: sys.modules[name].__version__ for name in ("keras", "tensorflow", "numpy", "scipy")}
+
+
+def _imported(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        return error
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """Return the leading numbers: of ``"2.21.0-dev20260101"`` (2, 21)."""
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:2])
+
+
+def _dotted(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))
