@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import keras
+
+from pytest_kerasequiv.building.sources import Source
 from pytest_kerasequiv.building.twins import Twins
-from pytest_kerasequiv.program import Program
+from pytest_kerasequiv.program import Program, trace
 from pytest_kerasequiv.training.arms import Arm
 from pytest_kerasequiv.training.cache import CachedArm, as_cache
 from pytest_kerasequiv.training.engines.choice import make_arm
@@ -64,3 +67,24 @@ def make_arms(
             keys = RunKeys(models[side], programs[side](), plan, starts, keep=keep)
             arms[side] = CachedArm(arms[side], keys, runs)
     return arms["reference"], arms["candidate"]
+
+
+def one_arm(source: Source, model: keras.Model, plan: Training, *, cache: Any = None) -> Arm:
+    """Return what trains one twin alone, in this process; it is called the reference.
+
+    Args:
+        source: makes fresh models of the twin.
+        model: one of them.
+        plan: the plan.
+        cache: a `RunCache` or a directory.
+
+    Raises:
+        InputError: the twin cannot be trained as planned.
+    """
+    starts = Starts(source, plan)
+    arm = make_arm(source, plan, "reference", starts)
+    if plan.fit is not None:
+        return arm
+    check_fits(model, plan, "reference")
+    keys = RunKeys(model, trace(model), plan, starts, keep=isinstance(arm, VectorizedEngine))
+    return CachedArm(arm, keys, as_cache(cache))

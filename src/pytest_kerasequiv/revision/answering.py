@@ -1,0 +1,155 @@
+"""What a process of an export does when it is asked: record a builder, train its models."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.util
+import json
+import os
+import pickle
+import sys
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from pytest_kerasequiv.errors import InputError
+from pytest_kerasequiv.revision import observing
+from pytest_kerasequiv.revision.guard import Place, ReadFiles, Strangers
+from pytest_kerasequiv.revision.named import Named
+from pytest_kerasequiv.training.arms import Arm
+from pytest_kerasequiv.training.plan import Training
+
+Answer = Mapping[str, Any]
+
+
+class Missing(Exception):  # noqa: N818 - an answer, not a fault
+    """The revision has no such builder."""
+
+
+class Strange(Exception):  # noqa: N818
+    """Code was imported that is not the revision's."""
+
+
+ENDS: Mapping[type[Exception], str] = {Missing: "missing", Strange: "strange", InputError: "input"}
+"""How an answer ends that the user's code did not break."""
+
+
+class Answering:
+    """Answers the questions of a session.
+
+    Args:
+        connection: brings pickled questions, and takes JSON.
+        place: where the code is.
+        read: what notes the files of the working tree that are read.
+    """
+
+    def __init__(self, connection: Connection, place: Place, read: ReadFiles) -> None:
+        self._connection = connection
+        self._place = place
+        self._read = read
+        self._strangers = Strangers(place)
+        self._arms: dict[str, Arm] = {}
+
+    def run(self, conftests: Sequence[str]) -> None:
+        """Import what pytest imports first, then answer until the session closes the connection."""
+        broken = self._told(map(_import_file, conftests))
+        while True:
+            question = self._connection.recv_bytes()
+            self._say(broken or self._told(self._answers(question)) or {"end": "done"} | self._seen())
+
+    def _answers(self, question: bytes) -> Iterator[Answer]:
+        asked: dict[str, Any] = pickle.loads(question)
+        builder = self._found(asked["builder"])
+        name, options = asked["arm"], asked["options"]
+        if name not in self._arms:
+            plan = self._plan(asked["plan"])
+            self._arms[name] = observing.arm(builder, plan, options, asked["cache"])
+        arm = self._arms[name]
+        yield from ({"run": run.to_dict()} for run in arm.train(asked["seeds"]))
+        yield {"reason": arm.reason}
+
+    def _told(self, answers: Iterator[Any]) -> Answer | None:
+        """Send answers; return how they ended where that was not well."""
+        try:
+            for answer in answers:
+                self._refuse_strangers()
+                if answer is not None:
+                    self._say(answer)
+            self._refuse_strangers()
+        except Exception as error:
+            traceback.print_exc()
+            theirs = isinstance(error, InputError) and error.__cause__ is not None  # the user's code raised
+            known = (end for kind, end in ENDS.items() if isinstance(error, kind) and not theirs)
+            end = next(known, "raised")
+            said = str(error) if isinstance(error, (*ENDS,)) else f"{type(error).__name__}: {error}"
+            return {"end": end, "said": said} | self._seen()
+        return None
+
+    def _refuse_strangers(self) -> None:
+        found = self._strangers.found()
+        if found:
+            raise Strange(", ".join(found))
+
+    def _seen(self) -> dict[str, Any]:
+        return {"read": list(self._read.names)}
+
+    def _say(self, answer: Answer) -> None:
+        sys.stdout.flush()
+        self._connection.send_bytes(json.dumps(answer).encode())
+
+    def _found(self, named: Named) -> Any:
+        """Return the builder that the session asks about.
+
+        Raises:
+            Missing: the revision does not have it.
+        """
+        if ":" not in named.name:
+            file = Path(self._place.tree, named.name)
+            if not file.is_file():
+                raise Missing(named.name)
+            return str(file)
+        found = self._imported(named)
+        if named.arguments or named.keywords:
+            return functools.partial(found, *named.arguments, **(named.keywords or {}))
+        return found
+
+    def _imported(self, named: Named) -> Any:
+        module, _, name = named.name.partition(":")
+        try:
+            found: Any = importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            missing = error.name or ""
+            if not f"{module}.".startswith(f"{missing}.") or self._has_file(module, named.file):
+                raise
+            raise Missing(named.name) from error
+        for part in name.split("."):
+            if not hasattr(found, part):
+                raise Missing(named.name)
+            found = getattr(found, part)
+        return found
+
+    def _has_file(self, module: str, file: str) -> bool:
+        """Tell whether the export has a file of that module, which just was not found."""
+        inner = module.replace(".", os.sep)
+        ends = (f"{os.sep}{inner}.py", f"{os.sep}{inner}{os.sep}__init__.py")
+        tree = Path(self._place.tree)
+        known = bool(file) and (tree / file).is_file()
+        return known or any(str(path).endswith(ends) for path in tree.rglob("*.py"))
+
+    def _plan(self, told: Any) -> Training:
+        if isinstance(told, Training):
+            return told
+        load = self._found(Named(told["data"], told["file"]))
+        return Training(*observing.split_data(load(), told["data"]), **told["settings"])
+
+
+def _import_file(file: str) -> None:
+    """Import a conftest.py as pytest does; each has the same name, so none stays under it."""
+    spec = importlib.util.spec_from_file_location("conftest", file)
+    if spec is None or spec.loader is None:
+        raise InputError(f"{file} cannot be imported")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)

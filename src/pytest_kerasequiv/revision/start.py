@@ -1,0 +1,35 @@
+"""Where a process of an export begins: it is held to the export's code before anything else is imported."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import sys
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from pytest_kerasequiv.revision.guard import Place, hold
+
+COMMAND = (
+    "import sys; sys.path.insert(0, sys.argv[1]); "
+    "from pytest_kerasequiv.revision.start import begin; begin(int(sys.argv[2]))"
+)
+"""What the interpreter runs; the arguments are the folder of this package and the end of the connection."""
+
+
+def begin(descriptor: int) -> None:
+    """Take the surroundings from the connection, then answer what is asked until it is closed."""
+    connection = Connection(descriptor)
+    with contextlib.suppress(EOFError):  # the session is over
+        told: dict[str, Any] = json.loads(connection.recv_bytes())
+        place = Place(**told["place"])
+        read = hold(place, told["path"])
+        answering: Any = importlib.import_module("pytest_kerasequiv.revision.answering")
+        answering.Answering(connection, place, read).run(told["conftests"])
+
+
+def plugin_folder() -> str:
+    """Return the folder that this package is imported from."""
+    return str(Path(sys.modules["pytest_kerasequiv"].__file__ or "").parents[1])
