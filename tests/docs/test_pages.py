@@ -7,7 +7,6 @@ commands in them must collect.
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import subprocess
@@ -16,6 +15,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from tests.common.in_process import load_package, run_script
+
+load_package()
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"]
@@ -31,9 +33,13 @@ def blocks(page: Path) -> list[tuple[str, str]]:
 class Folder:
     """Where the blocks of one page run."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.pytester = pytester
+        self.monkeypatch = monkeypatch
+        self.path = pytester.path
         self.lines: list[str] = []
+        monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:randomly -p no:hypothesispytest")
+        monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
 
     def take(self, language: str, code: str) -> None:
         named = FILE.match(code)
@@ -60,42 +66,30 @@ class Folder:
     def run_python(self) -> None:
         if self.lines:
             self.write("page.py", "\n\n".join(self.lines))
-            self.run(sys.executable, "page.py")
+            run_script(self.path / "page.py", self.monkeypatch)
 
     def check_yaml(self, code: str) -> None:
         commands = re.findall(r"(?:run:|-) (pytest .*)", code)
         assert commands
         for command in commands:
-            self.pytest("--collect-only", "-q", *shlex.split(command)[1:])
+            self.pytest("--collect-only", "-q", *shlex.split(command)[1:], "-n", "0")
 
     def pytest(self, *options: str) -> None:
-        self.run(sys.executable, "-m", "pytest", "-p", "no:randomly", *options)
-
-    def run(self, *command: str) -> None:
-        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTEST_ADDOPTS": ""}
-        environment.pop("GITHUB_STEP_SUMMARY", None)
-        done = subprocess.run(
-            command,
-            cwd=self.path,
-            capture_output=True,
-            text=True,
-            env=environment,
-            check=False,
-            timeout=480,
-        )
-        assert done.returncode == 0, f"{shlex.join(command)}\n{done.stdout}\n{done.stderr}"
+        assert self.pytester.runpytest_inprocess(*options).ret == 0, shlex.join(options)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: f"{page.parent.name}-{page.stem}")
-def test_the_blocks_of_a_page_run(page: Path, tmp_path: Path) -> None:
-    folder = Folder(tmp_path)
+def test_the_blocks_of_a_page_run(
+    page: Path, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Folder(pytester, monkeypatch)
     found = blocks(page)
     for language, code in sorted(found, key=lambda block: FILE.match(block[1]) is None):
         folder.take(language, code)
     folder.run_python()
-    if (tmp_path / "conftest.py").exists():
-        (tmp_path / "test_nothing.py").write_text("def test_nothing(): pass")
+    if (folder.path / "conftest.py").exists():
+        folder.write("test_nothing.py", "def test_nothing(): pass")
         folder.pytest("test_nothing.py")
 
 
@@ -117,12 +111,14 @@ def test_it(keras_twins):
 
 
 @pytest.mark.slow
-def test_the_executor_of_the_cluster_page_trains(tmp_path: Path) -> None:
-    folder = Folder(tmp_path)
+def test_the_executor_of_the_cluster_page_trains(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Folder(pytester, monkeypatch)
     files = [*blocks(ROOT / "docs" / "cluster.md"), *blocks(ROOT / "docs" / "gate.md")]
     for name in ("conftest.py", "my_models.py"):
         (code,) = [code for _, code in files if code.startswith(f"# {name}\n")]
-        folder.write(name, code)
+        folder.write(name, code.replace("max_workers=4", "max_workers=1"))  # each imports TensorFlow
     folder.write("test_it.py", TRAINS)
     folder.pytest("--kerasequiv", "--kerasequiv-no-cache", "-o", "faulthandler_timeout=120")
 

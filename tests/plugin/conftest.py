@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import gc
-import pkgutil
 import textwrap
 from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import keras  # noqa: F401 - pytester forgets what a run imported, but TensorFlow cannot be loaded twice
 import pytest
+from tests.common.in_process import load_package
 
-from pytest_kerasequiv import plugin, reporting
 from pytest_kerasequiv.checks.ladder import LADDER
 
-import_module("pytest_kerasequiv.comparison")
-for package in (plugin, reporting):
-    for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
-        import_module(module.name)
-
-gc.freeze()  # each pytest in pytest collects garbage five times when it ends: not over all of TensorFlow
+load_package()
 
 NAMES = "from scripted_checks import CALLS, Training, Twins, compare, plan, script\n"
 

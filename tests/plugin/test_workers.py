@@ -20,7 +20,6 @@ pytest.importorskip("xdist")
 
 IMPORT = "from scripted_checks import *\nfrom pytest_kerasequiv import assert_equivalent\n"
 FILES = {
-    "conftest.py": "import scripted_checks\n",
     "test_plain.py": IMPORT
     + """
 def test_good(): assert_equivalent(script({}), checks=["outputs"], name="good")
@@ -237,7 +236,6 @@ def test_a_file_that_cannot_be_collected_and_a_declaration_that_is_no_toml(tmp_p
 
 
 INFORMING = {
-    "conftest.py": FILES["conftest.py"],
     "test_pairs.py": FILES["test_pairs.py"]
     + """
 import pytest
@@ -250,7 +248,7 @@ def never(request):
 
 
 def test_numeric_checks_that_were_to_decide_but_did_not_run_shut_the_gate(tmp_path: Path) -> None:
-    session = run(tmp_path / "x", INFORMING, *EVERYTHING, "-n", "2")
+    session = run(tmp_path / "x", INFORMING, *EVERYTHING, "-n", "1")
     assert session.status == pytest.ExitCode.TESTS_FAILED
     assert (
         "differences that summary, graph or program found were left to numeric checks, but none"
@@ -260,13 +258,11 @@ def test_numeric_checks_that_were_to_decide_but_did_not_run_shut_the_gate(tmp_pa
 
 def test_an_interrupted_session_says_so(tmp_path: Path) -> None:
     stops = """
-import scripted_checks
-
 def pytest_runtest_logreport(report):
     if report.when == "call" and report.failed:
         raise KeyboardInterrupt
 """
     files = {"conftest.py": stops, "test_plain.py": FILES["test_plain.py"]}
-    session = run(tmp_path / "x", files, "--kerasequiv", "--kerasequiv-report=out", "-n", "2")
+    session = run(tmp_path / "x", files, "--kerasequiv", "--kerasequiv-report=out", "-n", "1")
     assert session.status == pytest.ExitCode.INTERRUPTED
     assert "**Session interrupted: 1 test failed**" in session.summary
