@@ -13,8 +13,8 @@ from pytest_kerasequiv.verdict import Verdict
 
 REWRITES = runpy.run_path(str(Path(__file__).with_name("rewrites.py")))["REWRITES"]
 CHECKS = ("weights", "outputs", "gradients", "updates")
-SEEDS = range(2, 5)
-"""The first few; `benchmarks/numeric.py tolerance --seeds 20` goes on."""
+OTHER_SEED = 2
+"""`benchmarks/numeric.py tolerance --seeds 20` goes on."""
 
 COMPILED = {"optimizer": "adam", "loss": "mse"}
 
@@ -47,8 +47,8 @@ def test_benign_rewrite_is_equivalent(name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", REWRITES)
-def test_benign_rewrite_is_equivalent_under_other_seeds(name):
-    assert {seed: found for seed in SEEDS if (found := verdicts(name, seed))} == {}
+def test_benign_rewrite_is_equivalent_under_another_seed(name):
+    assert verdicts(name, OTHER_SEED) == {}
 
 
 def test_outputs_agree_over_batch_sizes_and_between_call_and_predict():
