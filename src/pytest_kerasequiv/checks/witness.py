@@ -12,14 +12,16 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from pytest_kerasequiv.building.workbench import loss_settings
 from pytest_kerasequiv.checks.pair import Pair
 from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.running.differentiating import Pass, run_pass
 from pytest_kerasequiv.running.dtypes import UNIT_ROUNDOFF, least_precise_dtype
 from pytest_kerasequiv.running.input_layout import checked_inputs
+from pytest_kerasequiv.running.ready import ready
 from pytest_kerasequiv.running.running import Outcome, Runner, output_names
 from pytest_kerasequiv.surface.probes import training_batch
-from pytest_kerasequiv.surface.surveys import survey
+from pytest_kerasequiv.surface.surveys import Consumer, NoProbes, Survey, survey
 from pytest_kerasequiv.surface.targets import targets_for
 
 Array = NDArray[np.generic]
@@ -39,16 +41,12 @@ def contradiction(pair: Pair) -> str:
     """
     reference = Runner(pair.reference, pair.reference_values)
     candidate = Runner(pair.candidate, pair.candidate_values)
-    try:
-        inputs = _batch(pair, reference)
-        with reference.holding():
-            outcome = _forward(reference, inputs)
-            targets = _targets(pair, reference, outcome)
-            trained = _train(reference, inputs, targets)
-    except InputError:
-        raise
-    except Exception:  # what the reference does not take contradicts nothing
+    for runner in (reference, candidate):
+        runner.uses_loss = ready(pair.reference, "pass", compiled=True) is not None
+    ran = _ran(pair, reference)
+    if ran is None:
         return ""
+    inputs, targets, outcome, trained = ran
     try:
         with candidate.holding():
             others = _forward(candidate, inputs), _train(candidate, inputs, targets)
@@ -60,9 +58,45 @@ def contradiction(pair: Pair) -> str:
     return next((f"{name} differ" for name in apart), "")
 
 
-def _batch(pair: Pair, runner: Runner) -> tuple[Array, ...]:
-    if pair.inputs is not None:
-        return tuple(array[:ROWS] for array in checked_inputs(pair.inputs, runner.layout))
+def _ran(pair: Pair, runner: Runner) -> tuple[Sequence[Array], Sequence[Array], Outcome, Pass] | None:
+    """Run the reference on the first batch that it takes; returns inputs, targets, and what came of them.
+
+    ``None`` where it takes none: what the reference refuses contradicts nothing.
+
+    Raises:
+        InputError: the user's inputs do not fit the reference.
+    """
+    for batch in (_user_batch,) if pair.inputs is not None else (_plain_batch, _surveyed_batch):
+        try:
+            inputs = batch(pair, runner)
+            with runner.holding():
+                outcome = _forward(runner, inputs)
+                targets = _targets(pair, runner, outcome)
+                return inputs, targets, outcome, _train(runner, inputs, targets)
+        except InputError:
+            raise
+        except Exception:  # the next batch may do
+            continue
+    return None
+
+
+def _user_batch(pair: Pair, runner: Runner) -> tuple[Array, ...]:
+    return tuple(array[:ROWS] for array in checked_inputs(pair.inputs, runner.layout))
+
+
+def _plain_batch(pair: Pair, runner: Runner) -> tuple[Array, ...]:
+    """Return floats for a model that takes floats of known shapes alone: it need not be run to find out more.
+
+    Raises:
+        NoProbes: it takes something else.
+    """
+    specs = runner.layout.specs
+    if not specs or any("float" not in spec.dtype or None in spec.shape[1:] for spec in specs):
+        raise NoProbes("what it takes has to be found out")
+    return training_batch(Survey(runner.layout, (Consumer(),) * len(specs)), pair.seed).inputs
+
+
+def _surveyed_batch(pair: Pair, runner: Runner) -> tuple[Array, ...]:
     with runner.holding():
         found = survey(pair.reference)
     return training_batch(found, pair.seed).inputs
@@ -80,7 +114,9 @@ def _train(runner: Runner, inputs: Sequence[Array], targets: Sequence[Array]) ->
 
 def _targets(pair: Pair, runner: Runner, outcome: Outcome) -> list[Array]:
     names = output_names(pair.reference, runner.sample)
-    return targets_for([output.shape for output in outcome.outputs], names, None, pair.seed)
+    loss = loss_settings(pair.reference) if runner.uses_loss else None
+    kinds = None if loss is None else loss["loss"]
+    return targets_for([output.shape for output in outcome.outputs], names, kinds, pair.seed)
 
 
 def _outputs(one: Outcome, other: Outcome) -> Iterator[tuple[str, Array, Array]]:

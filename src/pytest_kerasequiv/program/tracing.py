@@ -17,6 +17,7 @@ from pytest_kerasequiv.building.specs import Spec
 from pytest_kerasequiv.keras_access.random_state import preserved_state
 from pytest_kerasequiv.program.assembling import Assembly, Traced
 from pytest_kerasequiv.program.facts import collected_losses
+from pytest_kerasequiv.program.kept_calls import keep_calls
 from pytest_kerasequiv.program.nodes import Program, Unprovable
 from pytest_kerasequiv.program.own_steps import trace_own_step
 from pytest_kerasequiv.program.traced_calls import Outputs, trace_calls, trace_inference
@@ -38,8 +39,11 @@ def trace(model: keras.Model) -> Program:
     with preserved_state(), collected_losses(model), warnings.catch_warnings(), _garbage_kept():
         warnings.simplefilter("ignore")  # what Keras warns of, it told when the model was built and called
         _scatter_python_randomness()
-        _Tracing(assembly).run()
-    return assembly.program()
+        tracing = _Tracing(assembly)
+        tracing.run()
+    program = assembly.program()
+    tracing.keep(steady=program.reason is None and not program.random)
+    return program
 
 
 class _Tracing:
@@ -49,6 +53,7 @@ class _Tracing:
         self._assembly = assembly
         self._model = assembly.model
         self._outputs: Outputs | None = None
+        self._traced: dict[Kind, Traced] = {}
 
     def run(self) -> None:
         if keras.config.backend() != "tensorflow":
@@ -63,11 +68,18 @@ class _Tracing:
             kind = type(self._model).__name__
             self._assembly.refuse(f"{kind}.{name} is overridden, and what it does is not traced")
 
+    def keep(self, *, steady: bool) -> None:
+        """Keep what was traced with the model, where another trace of it would give the same results."""
+        found = self._traced if steady else {}
+        keep_calls(self._model, self._outputs, found.get(Kind.INFERENCE), found.get(Kind.TRAINING))
+
     def _take(self, entry: Entry) -> None:
         """Trace one entry at the first shapes that the model takes."""
         for place, shapes in enumerate(entry.shapes):
             try:
-                self._assembly.take(entry.name, self._trace(entry, shapes), covered(entry, shapes))
+                function = self._trace(entry, shapes)
+                self._assembly.take(entry.name, function, covered(entry, shapes))
+                self._traced.setdefault(entry.kind, function)
             except Unprovable as obstacle:
                 self._assembly.refuse(str(obstacle), obstacle.op)
             except Exception as error:  # whatever a layer raises while being traced is the reason

@@ -14,6 +14,7 @@ from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.layers.fixed_training import phase
 from pytest_kerasequiv.layers.last_activations import activated, last_activations
 from pytest_kerasequiv.program.assembling import Assembly, Traced
+from pytest_kerasequiv.program.kept_calls import ADDED
 from pytest_kerasequiv.program.nodes import Unprovable
 from pytest_kerasequiv.program.objectives import Objective, objective, symbolic, total_loss
 from pytest_kerasequiv.program.traced_calls import Outputs
@@ -41,6 +42,8 @@ def _step(assembly: Assembly, results: Results, inputs: Any, goal: Objective, ta
         loss = total_loss(assembly.model, goal, targets, outputs)
     results.add_outputs("training output", outputs)
     results.add("loss", loss)
+    for added in assembly.model.losses:
+        results.add(ADDED, added)
     if loss is not None and loss.dtype.is_floating:
         gradients = tape.gradient(
             loss, [variable.value for _, variable in trainable] + [x for _, x in floats]

@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 
 from pytest_kerasequiv.keras_access.constants import constants_changed
 from pytest_kerasequiv.keras_access.random_state import preserved_state
+from pytest_kerasequiv.keras_access.unoptimised import graphs_as_written
 from pytest_kerasequiv.layers.fixed_training import phase
 from pytest_kerasequiv.running.float64 import float64_mode
 from pytest_kerasequiv.running.input_layout import input_layout
 from pytest_kerasequiv.running.perturbing import perturbed_constant, perturbed_values
+from pytest_kerasequiv.running.ready import ReadyCall, ready
 from pytest_kerasequiv.weights.variables import assign, assigned, is_seed, peek, variables_of, write
 
 Array = NDArray[np.generic]
@@ -37,11 +39,13 @@ class Runner:
     """Calls one model under given values, again and again.
 
     Models with an RNN run in a traced function, since an eager loop over time is slow; all others run
-    eagerly, where no graph optimiser rewrites one twin and not the other.
+    eagerly. No graph optimiser rewrites one twin and not the other: for so few runs it would also cost more
+    than it saves.
 
     Attributes:
         traced: functions traced so far, by name, the last sample of outputs, and shapes of outputs.
         uses_loss: whether the model is compiled with the loss to differentiate.
+        reuses: whether what was traced with the program of the model may be run.
         change: what is done to the float constants of the model's code; ``None`` for nothing.
 
     Args:
@@ -66,6 +70,7 @@ class Runner:
         self.drawn_in = drawn_in
         self.traced: dict[str, Any] = {}
         self.uses_loss = False
+        self.reuses = True
         self.change: Callable[[NDArray[Any]], NDArray[Any]] | None = None
         self._graph: bool | None = None
         self._seeds: frozenset[int] | None = None
@@ -73,7 +78,7 @@ class Runner:
     @contextmanager
     def holding(self) -> Iterator[Runner]:
         """Give the model its values for a while; an oracle, which nobody else sees, keeps them."""
-        with self._world(), carried_states_kept(self.model):
+        with self._world(), carried_states_kept(self.model), graphs_as_written():
             if self.wide:
                 assign(self.model, self.values)
                 yield self
@@ -116,6 +121,7 @@ class Runner:
         """Return a runner of the same model that traces it again: hidden draws are seeded in tracing."""
         other = copy(self)
         other.traced = {}
+        other.reuses = False
         return other
 
     def perturbed(self, values: Sequence[Array], dtype: str, seed: int) -> Runner:
@@ -144,11 +150,17 @@ class Runner:
     def concrete(self, name: str, body: Callable[..., Any], *arguments: Any) -> Callable[..., Any]:
         """Return the traced function for tensors of these shapes and any batch size.
 
+        What has been traced with the program of the model is not traced again.
+
         Args:
             name: what the function is kept by.
             body: what is traced.
             *arguments: structures of tensors.
         """
+        known = self._ready(name, arguments)
+        if known is not None:
+            self.traced["sample"] = known.sample
+            return lambda *given: known.run(_present(given))
         fixed = any(spec.shape[0] for spec in self.layout.specs)
         specs = keras.tree.map_structure(
             lambda leaf: tf.TensorSpec(leaf.shape if fixed else (None, *leaf.shape[1:]), leaf.dtype),
@@ -161,6 +173,12 @@ class Runner:
                 return cast("Callable[..., Any]", self.function(name, body).get_concrete_function(*specs))
         except Exception:  # code that cannot be traced, or not with other constants, keeps its own
             return body
+
+    def _ready(self, name: str, arguments: Any) -> ReadyCall | None:
+        if self.wide or self.change is not None or not self.reuses:
+            return None
+        known = ready(self.model, name, self.uses_loss)
+        return known if known is not None and known.takes(_present(arguments)) else None
 
     def _call(self, packed: Any) -> tuple[list[Any], list[Any]]:
         outputs = self.traced["sample"] = self.model(packed, **phase(self.model, training=False))
@@ -253,6 +271,10 @@ class Runner:
 
 def _shapes(arrays: Sequence[Array]) -> tuple[tuple[int, ...], ...]:
     return tuple(array.shape for array in arrays)
+
+
+def _present(structure: Any) -> list[Any]:
+    return [leaf for leaf in keras.tree.flatten(structure) if leaf is not None]
 
 
 def _with_masks(outputs: Any) -> tuple[list[Any], list[Any]]:
