@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import textwrap
+import time
 from importlib import metadata
 from pathlib import Path
 from threading import Thread
@@ -19,6 +20,7 @@ from pytest_kerasequiv.comparison import Comparison, asked_checks
 from pytest_kerasequiv.program import match_programs
 from pytest_kerasequiv.reporting import markdown
 from pytest_kerasequiv.reporting.session import of_reports
+from pytest_kerasequiv.training.executors.pools import LocalProcesses
 from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Kind
 
 
@@ -107,6 +109,45 @@ def test_a_check_that_crashes_is_inconclusive_and_keeps_the_others() -> None:
     report = comparison.report()
     assert report.verdict is Verdict.INCONCLUSIVE
     assert report["summary"].verdict is Verdict.EQUIVALENT
+
+
+def hanging():
+    while True:
+        time.sleep(0.01)
+
+
+def test_a_builder_that_hangs_is_inconclusive_and_names_its_line() -> None:
+    comparison = Comparison(Twins(sequential, hanging), timeout=2)
+    result = comparison.check("summary")
+    assert result.verdict is Verdict.INCONCLUSIVE
+    assert "longer than its timeout of 2 s; at the end it was in hanging (" in result.findings[0].message
+    begun = time.monotonic()
+    assert comparison.advance("graph").findings[0].message == result.findings[0].message
+    assert comparison.report().verdict is Verdict.INCONCLUSIVE
+    with pytest.raises(TimeoutError, match="in hanging"):
+        comparison.model("candidate")
+    assert time.monotonic() - begun < 1
+
+
+def test_a_training_that_hangs_is_inconclusive_and_its_processes_end() -> None:
+    comparison = Comparison(Twins(sequential, functional), timeout=10)
+    executor = LocalProcesses(1)
+    try:
+        plan = Training(fit=lambda model, seed: time.sleep(1000), seeds=2)
+        result = comparison.check("training", training=plan, executor=executor)
+        workers = list(executor._pool._processes.values())
+    finally:
+        executor.shutdown()
+    assert "longer than its timeout" in result.findings[0].message
+    deadline = time.monotonic() + 30
+    while any(worker.is_alive() for worker in workers) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not any(worker.is_alive() for worker in workers)
+
+
+def test_a_limit_of_time_is_seconds() -> None:
+    with pytest.raises(InputError, match="timeout=0 is no limit of time; give seconds"):
+        Comparison(Twins(sequential, functional), timeout=0)
 
 
 def test_bad_input_is_not_swallowed() -> None:

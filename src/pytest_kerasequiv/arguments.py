@@ -134,6 +134,15 @@ def _tolerance(argument: str, value: Any) -> float | None:
     return float(value)
 
 
+def timeout(value: Any) -> float | None:
+    """Return a limit of time in seconds; ``None`` for none."""
+    if value is None:
+        return None
+    if not _is_real(value) or not 0 < float(value) < math.inf:
+        raise InputError(f"timeout={value!r} is no limit of time; give seconds, for example 600")
+    return float(value)
+
+
 def checks(value: Any, known: Sequence[str]) -> tuple[str, ...] | None:
     """Return the names of checks in the order of the ladder; ``None`` for until the answer is known.
 

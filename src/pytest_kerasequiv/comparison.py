@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import time
-import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from importlib import metadata
@@ -18,11 +18,13 @@ from pytest_kerasequiv.checks import witness
 from pytest_kerasequiv.checks.accepting import accepted, refuse_idle
 from pytest_kerasequiv.checks.ladder import LADDER
 from pytest_kerasequiv.checks.pair import Pair
-from pytest_kerasequiv.counting import COUNTING
+from pytest_kerasequiv.checks.unfinished import crashed, out_of_time, took_too_long
+from pytest_kerasequiv.counting import counting
 from pytest_kerasequiv.deciding import overall
 from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.keras_access.exclusive import EXCLUSIVE, refuse_context
 from pytest_kerasequiv.keras_access.supported import versions
+from pytest_kerasequiv.time_limit import TimeLimit, TimeUp
 from pytest_kerasequiv.training.plan import Training
 from pytest_kerasequiv.verdict import CONTRADICTED, CheckResult, Finding, Kind, Report, Verdict
 
@@ -39,6 +41,7 @@ class Comparison:
         rtol: relative tolerance of the numeric checks; by default it is derived.
         atol: absolute tolerance of the numeric checks.
         accept: patterns of findings that are meant, see `checks.accepting`.
+        timeout: seconds that building, checking and training the pair may take; ``None`` sets no limit.
 
     Attributes:
         results: check name -> result, as the check found it.
@@ -55,12 +58,14 @@ class Comparison:
         rtol: float | None = None,
         atol: float | None = None,
         accept: Iterable[str] = (),
+        timeout: float | None = None,
     ) -> None:
         refuse_context()
         self.twins = twins
         self.pair: Pair = Pair(twins, seed=seed, inputs=inputs, rtol=rtol, atol=atol)
         self.accept = arguments.accept(accept)
         self.number = next(_NUMBERS)
+        self._limit = TimeLimit(arguments.timeout(timeout))
         self.results: dict[str, CheckResult] = {}
         self.not_run: dict[str, str] = {}
 
@@ -74,17 +79,38 @@ class Comparison:
         asked_checks([name], options.get("training"))
         check = LADDER[name]
         check.refuse_unknown(options)
+        return self._in_time(name, lambda: self._checked(name, options))
+
+    def _checked(self, name: str, options: Mapping[str, Any]) -> CheckResult:
         with EXCLUSIVE:
             # Outside the guard and the clock: what goes wrong in a builder is the user's to see.
             self.pair.build(traced=_needs_program(name))
             started = time.perf_counter()
             try:
-                result = check(self.pair, **options)
+                result = LADDER[name](self.pair, **options)
             except InputError:
                 raise
             except Exception as error:
-                result = _crashed(name, error)
+                result = crashed(name, error)
             return self._keep(result, time.perf_counter() - started)
+
+    def build(self, *, traced: bool) -> None:
+        """Build both sides, for checks that look at what they compute; a check says where the time is up."""
+        with EXCLUSIVE, contextlib.suppress(TimeUp), self._limit:
+            self.pair.build(traced=traced)
+
+    def model(self, side: Literal["reference", "candidate"]) -> keras.Model:
+        """Return one side's built model.
+
+        Raises:
+            TimeoutError: the limit of time is reached.
+        """
+        try:
+            with EXCLUSIVE, self._limit:
+                built: keras.Model = getattr(self.twins, side)
+                return built
+        except TimeUp:
+            raise TimeoutError(took_too_long(self._limit)) from None
 
     def advance(self, name: str, **options: Any) -> CheckResult | None:
         """Run the next check of the ladder, unless the answer is known.
@@ -98,10 +124,25 @@ class Comparison:
             self.not_run[name] = f"{found} already differ{'' if found.endswith('s') else 's'}"
             self.results.pop(name, None)
             return None
-        with EXCLUSIVE:
-            self.pair.build()
-            follows = LADDER[name].follows(self.pair) if kind is Kind.NUMERIC and self.proved else None
+        return self._in_time(name, lambda: self._advanced(name, options))
+
+    def _advanced(self, name: str, options: Mapping[str, Any]) -> CheckResult:
+        self.pair.build()
+        numeric = LADDER[name].kind is Kind.NUMERIC
+        follows = LADDER[name].follows(self.pair) if numeric and self.proved else None
         return self.check(name, **options) if follows is None else self._keep(follows, 0.0)
+
+    def _in_time(self, name: str, run: Callable[[], CheckResult]) -> CheckResult:
+        """Return the result of a check, INCONCLUSIVE where the pair's limit of time is reached before."""
+        with EXCLUSIVE:  # what another thread compares meanwhile takes none of the pair's time
+            if self._limit.running:
+                return run()
+            started = time.perf_counter()
+            try:
+                with self._limit:
+                    return run()
+            except TimeUp as up:
+                return self._keep(out_of_time(name, self._limit, up), time.perf_counter() - started)
 
     def different_by(self, name: str) -> str | None:
         """Return which check, other than the one named, has found a difference that decides."""
@@ -232,14 +273,14 @@ def compare(
     if weights != "auto":
         given["weights"] = weights
     twins = _as_twins(reference, candidate, given)
-    comparison = Comparison(twins, seed=seed, inputs=inputs, rtol=rtol, atol=atol, accept=accept)
-    counting = COUNTING.get()
-    if counting is not None:
-        counting.comparisons.append(comparison)
-    everything = checks is not None or (counting is not None and counting.everything)
+    counted = counting()
+    comparison = Comparison(
+        twins, seed=seed, inputs=inputs, rtol=rtol, atol=atol, accept=accept, timeout=counted.timeout
+    )
+    counted.comparisons.append(comparison)
+    everything = checks is not None or counted.everything
     asked = asked_checks(checks, training)
-    with EXCLUSIVE:
-        comparison.pair.build(traced=any(map(_needs_program, asked)))
+    comparison.build(traced=any(map(_needs_program, asked)))
     for one in asked:
         run = comparison.check if everything else comparison.advance
         run(one, **({"training": training} if needs_plan(one) else {}))
@@ -337,13 +378,6 @@ def _as_twins(reference: Any, candidate: Any, options: dict[str, Any]) -> Twins:
             "pass them to Twins(...) instead"
         )
     return reference
-
-
-def _crashed(name: str, error: Exception) -> CheckResult:
-    message = f"the check could not run: {type(error).__name__}: {error}"
-    finding = Finding.difference(name, "error", message)
-    trace = "".join(traceback.format_exception(error))
-    return CheckResult(name, Verdict.INCONCLUSIVE, None, (finding,), {"traceback": trace})
 
 
 def _context(pair: Pair, accept: Sequence[str]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Gathering the comparisons made meanwhile. Light, as sessions that compare nothing load it."""
+"""The comparisons that `compare` makes, for who counts what a test has compared: in any thread of it."""
 
 from __future__ import annotations
 
@@ -9,32 +9,48 @@ from dataclasses import dataclass, field
 from typing import Any
 
 
-@dataclass
-class Counting:
-    """The comparisons that `compare` made meanwhile, and how they are made.
+@dataclass(eq=False)
+class Counted:
+    """The comparisons that `compare` makes meanwhile, and how they are made.
 
     Attributes:
         comparisons: they, in order.
         everything: whether every check is run even where the answer is known.
+        timeout: seconds that each of them may take; ``None`` sets no limit.
     """
 
     comparisons: list[Any] = field(default_factory=list)
     everything: bool = False
+    timeout: float | None = None
 
 
-COUNTING: ContextVar[Counting | None] = ContextVar("counting", default=None)
+_OPEN: list[Counted] = []
+"""What is counted now, the innermost last; a thread that a test started has no context of the test's."""
+
+_OF_CONTEXT: ContextVar[Counted | None] = ContextVar("counted", default=None)
 
 
 @contextmanager
-def counted_comparisons(*, everything: bool = False) -> Iterator[list[Any]]:
-    """Gather the comparisons that `compare` makes meanwhile.
+def counted_comparisons(*, everything: bool = False, timeout: float | None = None) -> Iterator[list[Any]]:
+    """Gather the comparisons that `compare` makes meanwhile, in this thread and in others.
 
     Args:
         everything: whether they run every check even where the answer is known.
+        timeout: seconds that each of them may take.
     """
-    counting = Counting(everything=everything)
-    token = COUNTING.set(counting)
+    counted = Counted(everything=everything, timeout=timeout)
+    token = _OF_CONTEXT.set(counted)
+    _OPEN.append(counted)
     try:
-        yield counting.comparisons
+        yield counted.comparisons
     finally:
-        COUNTING.reset(token)
+        _OPEN.remove(counted)
+        _OF_CONTEXT.reset(token)
+
+
+def counting() -> Counted:
+    """Return where a comparison that begins now is counted; one of nobody's where nobody asked."""
+    own = _OF_CONTEXT.get()
+    if own is not None and own in _OPEN:
+        return own
+    return _OPEN[-1] if _OPEN else Counted()

@@ -1,12 +1,15 @@
 """The caller's world comes back: random states, names, settings."""
 
+import os
 import random
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from keras.src.backend.common import global_state
+from tensorflow.python.debug.lib.check_numerics_callback import _state
 from tensorflow.python.framework import config
 
 from pytest_kerasequiv.keras_access.random_state import fresh_names, preserved_state, seeded
@@ -129,3 +132,50 @@ def test_fresh_names_begin_at_zero():
     with fresh_names():
         assert keras.layers.Dense(1).name == "dense"
     assert keras.layers.Dense(1).name != "dense"
+
+
+TURNED = {
+    "folder": (lambda: os.chdir("/"), Path.cwd),
+    "environment": (lambda: os.environ.update(KERASEQUIV_NEW="1", HOME="x"), lambda: dict(os.environ)),
+    "less environment": (lambda: os.environ.pop("PATH"), lambda: dict(os.environ)),
+    "eager functions": (lambda: tf.config.run_functions_eagerly(True), tf.config.functions_run_eagerly),
+    "placement": (lambda: tf.config.set_soft_device_placement(False), tf.config.get_soft_device_placement),
+    "jit": (lambda: tf.config.optimizer.set_jit("autoclustering"), tf.config.optimizer.get_jit),
+    "tf32": (
+        lambda: tf.config.experimental.enable_tensor_float_32_execution(False),
+        tf.config.experimental.tensor_float_32_execution_enabled,
+    ),
+    "numerics": (tf.debugging.enable_check_numerics, lambda: hasattr(_state, "check_numerics_callback")),
+    "logging": (keras.config.disable_interactive_logging, keras.config.is_interactive_logging_enabled),
+    "traces": (keras.config.disable_traceback_filtering, keras.config.is_traceback_filtering_enabled),
+    "unsafe": (
+        keras.config.enable_unsafe_deserialization,
+        lambda: global_state.get_global_attribute("safe_mode_saving"),
+    ),
+    "epochs": (lambda: keras.config.set_max_epochs(1), getattr(keras.config, "max_epochs", int)),
+    "numpy": (lambda: np.seterr(over="ignore"), np.geterr),
+    "policy": (
+        lambda: keras.config.set_dtype_policy("mixed_float16"),
+        lambda: keras.config.dtype_policy().name,
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", TURNED)
+def test_switches_of_the_process_come_back(kind):
+    turn, read = TURNED[kind]
+    if kind == "epochs" and not hasattr(keras.config, "max_epochs"):
+        pytest.skip("this Keras does not have it")
+    before = read()
+    with preserved_state():
+        turn()
+        assert read() != before
+    assert read() == before
+
+
+def test_a_folder_that_is_gone_stops_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tmp_path.rmdir()
+    with preserved_state():
+        os.chdir("/")
+    assert Path.cwd() == Path("/")

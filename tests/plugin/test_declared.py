@@ -18,6 +18,10 @@ good = script({})
 bad = script({"outputs": "DIFFERENT"})
 number = 3
 
+def hangs():
+    import time
+    time.sleep(1000)
+
 def load():
     return ARRAYS, ARRAYS
 
@@ -360,6 +364,18 @@ def test_what_is_accepted_can_be_declared(project: pytest.Pytester) -> None:
     result = project.runpytest("--kerasequiv")
     result.assert_outcomes(passed=5, failed=1, xfailed=1)
     result.stdout.fnmatch_lines(["accept holds 'clip.[*]', which meets nothing: no difference was found*"])
+
+
+def test_a_limit_of_time_can_be_declared(project: pytest.Pytester) -> None:
+    hangs = PAIR.replace("my_models:good", "my_models:hangs").replace("forecaster", "hangs")
+    project.makepyprojecttoml(f"{hangs}timeout = 0.5\n{PAIR}")
+    result = project.runpytest("--kerasequiv", "-k", "outputs")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["EQUIVALENT*forecaster *", "INCONCLUSIVE*hangs *1 check, 0.5 s"])
+    project.makepyprojecttoml(f"{hangs}timeout = -1")
+    project.runpytest("--kerasequiv").stdout.fnmatch_lines(
+        ["*pyproject.toml: pair 'hangs': timeout=-1 is no limit of time; give seconds, for example 600"]
+    )
 
 
 def test_all_checks_can_be_declared(project: pytest.Pytester) -> None:

@@ -44,6 +44,70 @@ def test_plain_comparisons_count(scripted: pytest.Pytester, answer: str, outcome
     result.stdout.no_fnmatch_line("*kerasequiv-gate*")
 
 
+IN_A_THREAD = """
+import threading
+
+def test_it():
+    told = []
+    thread = threading.Thread(target=lambda: told.append(compare(script({'outputs': '%s'}), name="there")))
+    thread.start()
+    thread.join()
+    assert told[0].verdict == "EQUIVALENT"
+"""
+
+
+@pytest.mark.parametrize(("answer", "outcome"), [("EQUIVALENT", "passed"), ("DIFFERENT", "failed")])
+def test_comparisons_in_threads_of_a_test_count(scripted: pytest.Pytester, answer: str, outcome: str) -> None:
+    scripted.makepyfile(IN_A_THREAD % answer)
+    result = scripted.runpytest("--kerasequiv")
+    result.assert_outcomes(**{outcome: 1})
+    result.stdout.fnmatch_lines([f"{answer} (measured)*there *"])
+    result.stdout.no_fnmatch_line("*kerasequiv-gate*")
+
+
+HANGS = """
+import time
+import pytest
+from pytest_kerasequiv import parametrize_with_checks
+
+def hangs():
+    time.sleep(1000)
+
+def test_fixture(keras_twins):
+    keras_twins(hangs, script({}), name="fixture").assert_equivalent()
+
+def test_model(keras_twins):
+    keras_twins(hangs, script({})).reference
+
+def test_own_limit(keras_twins):
+    keras_twins(hangs, script({}), name="own", timeout=0.25).assert_same_outputs()
+
+def test_thread():
+    assert compare(hangs, script({}), name="plain").verdict == "EQUIVALENT"
+
+@parametrize_with_checks([Twins(hangs, script({}), name="pair")], checks=["outputs"])
+def test_twins(twins, check):
+    check(twins)
+
+def test_good(keras_twins):
+    keras_twins(script({}), name="good").assert_equivalent()
+"""
+
+
+def test_builders_that_hang_fail_their_own_tests_only(scripted: pytest.Pytester) -> None:
+    scripted.makepyfile(HANGS)
+    result = scripted.runpytest("--kerasequiv-timeout=0.5", "--kerasequiv-inconclusive=warn", "--kerasequiv")
+    result.assert_outcomes(failed=5, passed=1)
+    text = result.stdout.str()
+    assert "TimeoutError: not finished: " in text
+    lines = text.partition("equivalence of Keras models")[2].splitlines()
+    told = [line.split()[:2] for line in lines if line.endswith(" s") and line[0] != " "]
+    assert sorted(told) == sorted(
+        [["INCONCLUSIVE", name] for name in ("fixture", "own", "pair", "plain")]
+        + [["EQUIVALENT", "(measured)"]]
+    )
+
+
 def test_no_test_at_all_fails_too(scripted: pytest.Pytester) -> None:
     result = scripted.runpytest("--kerasequiv")
     assert result.ret == pytest.ExitCode.TESTS_FAILED

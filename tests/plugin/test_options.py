@@ -43,6 +43,8 @@ def test_nothing_given_leaves_all_open(scripted: pytest.Pytester) -> None:
         ("margin", "0", "positive"),
         ("margin", "-1", "positive"),
         ("alpha", "2", "between 0 and 0.5"),
+        ("timeout", "0", "no limit of time; give seconds"),
+        ("timeout", "soon", "no limit of time; give seconds"),
         ("engine", "quick", "vectorized"),
         ("inconclusive", "ignore", "fail or warn"),
     ],
@@ -59,7 +61,7 @@ def test_bad_values_are_usage_errors(scripted: pytest.Pytester, option: str, val
 
 @pytest.mark.parametrize("value", ["", " "], ids=["empty", "blank"])
 @pytest.mark.parametrize(
-    "option", ["seeds", "margin", "alpha", "engine", "inconclusive", "report", "workers"]
+    "option", ["seeds", "margin", "alpha", "engine", "inconclusive", "timeout", "report", "workers"]
 )
 def test_an_empty_value_does_not_undo_the_ini_file(
     scripted: pytest.Pytester, option: str, value: str

@@ -7,6 +7,7 @@ import os
 import sys
 import warnings
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +18,7 @@ from pytest_kerasequiv.building import locate
 from pytest_kerasequiv.building.batches import Batch, hold_batch
 from pytest_kerasequiv.building.compiling import compile_fresh, compile_settings
 from pytest_kerasequiv.building.derive import derive
+from pytest_kerasequiv.building.left_behind import told
 from pytest_kerasequiv.building.makers import FromFile, FromImport, Maker, is_model, maker_of, refuse_legacy
 from pytest_kerasequiv.building.specs import (
     Specs,
@@ -140,8 +142,10 @@ class Source:
         if seed is not None:
             with seeded(seed):
                 return self._build(None, as_given=as_given)
-        with noted_build(self.brought, f"{self.argument} {self.label!r}") as keep_start:
-            model = self._built(as_given=as_given)
+        named = f"{self.argument} {self.label!r}"
+        with noted_build(self.brought, named) as keep_start:
+            with told(named) if as_given else nullcontext():  # once, not for each run of a training
+                model = self._built(as_given=as_given)
             for number, learned in self.learned:
                 adapt_like(adapting_layers(model)[number], learned)
             if self.is_builder:

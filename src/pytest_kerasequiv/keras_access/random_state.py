@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,8 +16,7 @@ from tensorflow.python.framework import config
 from tensorflow.python.ops import stateful_random_ops
 
 from pytest_kerasequiv.keras_access.python_random import own_generator
-
-Restore = Callable[[], None]
+from pytest_kerasequiv.keras_access.switches import Restore, switches, working_folder
 
 
 @contextmanager
@@ -26,15 +25,15 @@ def preserved_state() -> Iterator[None]:
 
     Covered: the random states of Python, NumPy, TensorFlow (global seed, generator of operation seeds, global
     generator) and Keras (global seed, global seed generator), the counters of automatic Keras names, floatx,
-    epsilon, image data format, dtype policy and the op-determinism flag.
+    epsilon, image data format, dtype policy and the op-determinism flag; the working folder, the environment
+    and the other switches of `keras_access.switches`.
 
     Not covered: the position within the stream of a legacy TensorFlow operation that was given its own
     ``seed=`` (``tf.random.uniform((), seed=3)``). It lives in TensorFlow's kernel cache, which every
     ``tf.random.set_seed`` empties.
     """
-    restores = [
-        take() for take in (_python, _numpy, _tensorflow, _determinism, _keras_random, _keras_settings)
-    ]
+    of_randomness = (_python, _numpy, _tensorflow, _determinism, _keras_random)
+    restores = [take() for take in (*of_randomness, _keras_settings, switches, working_folder)]
     try:
         yield
     finally:

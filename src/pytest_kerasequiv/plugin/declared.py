@@ -39,6 +39,7 @@ TYPES: Mapping[str, tuple[tuple[type, ...], str]] = {
     "compile": ((dict,), "a table of arguments for Model.compile"),
     "weights": ((str,), "'auto', 'copy' or 'own'"),
     "checks": ((list, str), 'a list of names of checks, or "all"'),
+    "timeout": ((int, float), "seconds"),
     "accept": ((list,), "a list of patterns of differences that are meant, such as 'clip.*'"),
     "data": ((str,), "a string 'package.module:function'"),
     "epochs": ((int,), "a whole number"),
@@ -56,6 +57,9 @@ TYPES: Mapping[str, tuple[tuple[type, ...], str]] = {
     ),
 }
 
+HOW: Mapping[str, Callable[[Any], Any]] = {"accept": arguments.accept, "timeout": arguments.timeout}
+"""Keys that say how the pair is compared, and what reads each."""
+
 TABLE_HEADER = re.compile(rb"^[ \t]*\[+[ \t]*tool[ \t]*\.[ \t]*kerasequiv[ \t]*\.[ \t]*twins\b", re.MULTILINE)
 
 
@@ -69,7 +73,7 @@ class DeclaredPair:
         twins: the pair, not built yet.
         checks: names of the checks to run, cheap to dear.
         full: whether they run even where the answer is known: the declaration names them.
-        accept: patterns of differences that are meant.
+        how: arguments of the pair's `Comparison`: what is accepted, its limit of time.
         plan: makes the plan of its repeated training, loading its data; ``None`` where there is none.
     """
 
@@ -78,7 +82,7 @@ class DeclaredPair:
     twins: Twins
     checks: tuple[str, ...]
     full: bool
-    accept: tuple[str, ...]
+    how: Mapping[str, Any]
     plan: Callable[[], Training] | None
 
 
@@ -153,9 +157,9 @@ def _pair(entry: Mapping[str, Any], path: Path, line: int) -> DeclaredPair:
         sides = {side: _side(entry[side], side, path) for side in ("reference", "candidate") if side in entry}
         checked, make_plan = _plan(entry, path) or (None, None)
         checks = asked_checks(entry.get("checks"), checked)
-        accept = arguments.accept(entry.get("accept", ()))
+        how = {name: read(entry[name]) for name, read in HOW.items() if name in entry}
         twins = _twins(entry, sides)
-        return DeclaredPair(entry["name"], line, twins, checks, "checks" in entry, accept, make_plan)
+        return DeclaredPair(entry["name"], line, twins, checks, "checks" in entry, how, make_plan)
     except InputError as error:
         raise InputError(f"{where}: {error}") from error
 

@@ -49,8 +49,7 @@ class DeclaredFile(pytest.Module):
         """Yield one test per pair and check; the cheap checks of all pairs come first."""
         cases = [(pair, name) for pair in read_pairs(self.path) for name in pair.checks]
         checks = [
-            (pair, pair_check(pair.name, name, pair.plan, full=pair.full, accept=pair.accept))
-            for pair, name in cases
+            (pair, pair_check(pair.name, name, pair.plan, full=pair.full, **pair.how)) for pair, name in cases
         ]
         checks.sort(key=lambda case: case[1].plan is not None)
         for pair, check in checks:

@@ -14,6 +14,7 @@ OPTIONS = {
     "alpha": ("A", "error rate for a Training that sets none (default 0.05)"),
     "engine": ("E", "engine for a Training that sets none: auto, fit or vectorized"),
     "inconclusive": ("DO", "what INCONCLUSIVE does: fail (default) or warn"),
+    "timeout": ("S", "seconds that building, checking and training one pair may take (default: no limit)"),
     "report": ("DIR", "write report.html, report.json and summary.md there"),
     "workers": ("N|tcp://", "train in N processes, or on that Dask scheduler"),
 }
@@ -71,5 +72,6 @@ def any_given(config: pytest.Config) -> bool:
 
 
 def records_plain_calls(config: pytest.Config) -> bool:
-    """Tell whether plain `compare` in a test is noticed: for the gate, a report, or to run every check."""
-    return enabled(config) or everything(config) or any(given(config, "report"))
+    """Tell whether plain `compare` in a test is noticed: for the gate, a report, all checks or a time-out."""
+    options = (*given(config, "report"), *given(config, "timeout"))
+    return enabled(config) or everything(config) or any(options)

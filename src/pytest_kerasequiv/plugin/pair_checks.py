@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -32,7 +32,7 @@ class PairCheck:
         kind: what its answer counts for.
         plan: makes the `Training` of a check that trains repeatedly; ``None`` for the other checks.
         full: whether it runs even where the answer is known: its name was asked for.
-        accept: patterns of findings of the pair that are meant.
+        how: arguments of the `Comparison` of the pair, such as what is accepted.
     """
 
     pair: str
@@ -40,7 +40,7 @@ class PairCheck:
     kind: Kind
     plan: Callable[[], Training] | None = None
     full: bool = False
-    accept: tuple[str, ...] = ()
+    how: Mapping[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"{self.pair}-{self.name}"
@@ -56,13 +56,13 @@ def pair_check(
     plan: Callable[[], Training] | None,
     *,
     full: bool = False,
-    accept: tuple[str, ...] = (),
+    **how: Any,
 ) -> PairCheck:
     """Return a check of a pair; the plan goes with those that train repeatedly."""
     from pytest_kerasequiv.checks.ladder import LADDER
 
     kind = LADDER[name].kind
-    return PairCheck(pair, name, kind, plan if kind is Kind.STATISTICAL else None, full, accept)
+    return PairCheck(pair, name, kind, plan if kind is Kind.STATISTICAL else None, full, how)
 
 
 def pair_check_of(item: pytest.Item) -> PairCheck | None:
@@ -108,7 +108,7 @@ def _expect_failure(reason: str) -> None:
 def run_pair_check(item: pytest.Item, factory: TwinsFactory, check: PairCheck, twins: Twins) -> None:
     """Run a check in its test. A difference that only informs makes the test an expected failure."""
     __tracebackhide__ = True
-    under_test = factory.shared(key_of(item, check), twins, check.accept)
+    under_test = factory.shared(key_of(item, check), twins, **check.how)
     options = {"training": check.plan()} if check.plan is not None else {}
     if not informs(item, check):
         run = under_test.check if check.full else under_test.advance

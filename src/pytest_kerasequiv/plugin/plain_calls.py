@@ -9,8 +9,8 @@ import pytest
 
 from pytest_kerasequiv.counting import counted_comparisons
 from pytest_kerasequiv.plugin.ledger import Entry, enter
-from pytest_kerasequiv.plugin.options import everything
 from pytest_kerasequiv.plugin.records import ENTRIES
+from pytest_kerasequiv.plugin.settings import settings_of
 
 if TYPE_CHECKING:
     from pytest_kerasequiv.comparison import Comparison
@@ -27,7 +27,8 @@ FIRST = pytest.StashKey[dict[int, "Entry"]]()
 
 def recording_phase(item: pytest.Item) -> Generator[None, Any, Any]:
     """Enter what a phase of a test compares as that test's."""
-    with counted_comparisons(everything=everything(item.config)) as recorded:
+    settings = settings_of(item.config)
+    with counted_comparisons(everything=settings.all, timeout=settings.timeout) as recorded:
         item.config.stash[RECORDED] = recorded
         try:
             return (yield)

@@ -14,7 +14,7 @@ from pytest_kerasequiv import arguments
 from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.plugin.options import enabled, everything, given
 
-FOLDER_SETTINGS = ("seeds", "margin", "alpha", "engine", "rtol", "atol")
+FOLDER_SETTINGS = ("seeds", "margin", "alpha", "engine", "rtol", "atol", "timeout")
 """What `Settings.with_defaults` can set for the tests of a folder."""
 
 
@@ -35,6 +35,7 @@ class Settings:
         all: whether every check is run even where the answer is known.
         rtol: relative tolerance of the numeric checks; ``None`` derives it from the model.
         atol: absolute tolerance, likewise.
+        timeout: seconds that building, checking and training one pair may take; ``None`` sets no limit.
         given: names of the settings that the command line gave, which `with_defaults` leaves alone.
     """
 
@@ -50,13 +51,14 @@ class Settings:
     all: bool = False
     rtol: float | None = None
     atol: float | None = None
+    timeout: float | None = None
     given: frozenset[str] = field(default=frozenset(), repr=False)
 
     def with_defaults(self, **values: Any) -> Settings:
         """Return the settings with other defaults for a folder; what the command line gave stays.
 
         Args:
-            **values: any of seeds, margin, alpha, engine, rtol and atol.
+            **values: any of seeds, margin, alpha, engine, rtol, atol and timeout.
 
         Raises:
             InputError: another name.
@@ -78,7 +80,8 @@ class Settings:
     @property
     def shown(self) -> dict[str, Any]:
         """What a report tells of the settings."""
-        names = ("enabled", "seeds", "margin", "alpha", "engine", "inconclusive", "workers", "cache", "all")
+        of_training = ("seeds", "margin", "alpha", "engine")
+        names = ("enabled", *of_training, "inconclusive", "workers", "cache", "all", "timeout")
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
     @property
@@ -118,6 +121,14 @@ def read_alpha(text: str) -> float:
         return arguments.alpha(text)
 
 
+def read_timeout(text: str) -> float | None:
+    """Read a limit of time in seconds."""
+    try:
+        return arguments.timeout(float(text))
+    except ValueError:
+        return arguments.timeout(shortened(text))
+
+
 def read_workers(text: str) -> int | str:
     """Read a number of processes or the address of a Dask scheduler."""
     if re.fullmatch(r"\d+", text.strip()) and int(text) > 0:
@@ -146,6 +157,7 @@ READERS: Mapping[str, Callable[[str], Any]] = {
     "alpha": read_alpha,
     "engine": lambda text: arguments.engine(text.strip()),
     "inconclusive": one_of("fail", "warn"),
+    "timeout": read_timeout,
     "report": Path,
     "workers": read_workers,
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +45,7 @@ class TwinsFactory:
 
         how = {
             name: options.pop(name)
-            for name in ("inputs", "rtol", "atol", "accept", "seed")
+            for name in ("inputs", "rtol", "atol", "accept", "seed", "timeout")
             if name in options
         }
         count = len(self._entries)
@@ -58,7 +57,7 @@ class TwinsFactory:
             raise _twins_given_already(candidate, options)
         return self._under_test(f"{node.nodeid} #{count}", self._comparison(reference, **how))
 
-    def shared(self, key: str, twins: Twins, accept: Sequence[str] = ()) -> TwinsUnderTest:
+    def shared(self, key: str, twins: Twins, **how: Any) -> TwinsUnderTest:
         """Return a pair that several tests look at; its models and what was found out about them are kept.
 
         Other twins under the same key, as a test makes them that does not pass on its own, are compared anew.
@@ -66,7 +65,7 @@ class TwinsFactory:
         shared = self._request.session.stash.setdefault(SHARED, {})
         known = shared.pop(key, None)
         if known is None or known.twins is not twins:
-            known = self._comparison(twins, accept=accept)
+            known = self._comparison(twins, **how)
         shared[key] = known
         while len(shared) > KEPT:
             shared.pop(next(iter(shared))).twins.release()
@@ -80,7 +79,8 @@ class TwinsFactory:
     def _comparison(self, twins: Twins, **how: Any) -> Comparison:
         from pytest_kerasequiv.comparison import Comparison
 
-        return Comparison(twins, **({"rtol": self._settings.rtol, "atol": self._settings.atol} | how))
+        defaults = {name: getattr(self._settings, name) for name in ("rtol", "atol", "timeout")}
+        return Comparison(twins, **(defaults | how))
 
     def _under_test(self, key: str, comparison: Comparison) -> TwinsUnderTest:
         from pytest_kerasequiv.plugin.twins_under_test import SessionServices, TwinsUnderTest

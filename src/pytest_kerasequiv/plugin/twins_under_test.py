@@ -57,13 +57,13 @@ class TwinsUnderTest:
     def reference(self) -> keras.Model:
         """The built reference."""
         __tracebackhide__ = True
-        return self.without_plugin_frames(lambda: self._entry.comparison.twins.reference)
+        return self.without_plugin_frames(lambda: self._entry.comparison.model("reference"))
 
     @property
     def candidate(self) -> keras.Model:
         """The built candidate."""
         __tracebackhide__ = True
-        return self.without_plugin_frames(lambda: self._entry.comparison.twins.candidate)
+        return self.without_plugin_frames(lambda: self._entry.comparison.model("candidate"))
 
     @property
     def report(self) -> Report:

@@ -19,6 +19,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pytest_kerasequiv.time_limit import TimeUp
+
 SECONDS_BETWEEN_LOOKS = 0.5
 
 _held: str | None = None
@@ -43,7 +45,7 @@ def ending_tasks() -> Iterator[None]:
     global _held  # noqa: PLW0603 - there is one session a process
     try:
         yield
-    except (KeyboardInterrupt, SystemExit):
+    except (KeyboardInterrupt, SystemExit, TimeUp):
         if _held is not None:
             _give_up(_held, os.getpid())
             _held = None
