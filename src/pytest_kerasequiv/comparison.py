@@ -99,7 +99,7 @@ class Comparison:
         with EXCLUSIVE, contextlib.suppress(TimeUp), self._limit:
             self.pair.build(traced=traced)
 
-    def model(self, side: Literal["reference", "candidate"]) -> keras.Model:
+    def model(self, side: Literal["reference", "candidate"]) -> Any:
         """Return one side's built model.
 
         Raises:
@@ -107,8 +107,7 @@ class Comparison:
         """
         try:
             with EXCLUSIVE, self._limit:
-                built: keras.Model = getattr(self.twins, side)
-                return built
+                return getattr(self.twins, side)
         except TimeUp:
             raise TimeoutError(took_too_long(self._limit)) from None
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import importlib
-import json
 import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
 
-import h5py
 import keras
 
+from pytest_kerasequiv.building.file_contents import refuse_code
 from pytest_kerasequiv.errors import InputError, said
 from pytest_kerasequiv.keras_access.random_state import preserved_state
 
@@ -108,8 +107,7 @@ def load(path: Path, argument: str) -> keras.Model:
             f"{argument}={str(path)!r} is no complete .keras file ({path.stat().st_size} bytes, its zip "
             "directory is missing): it is truncated or of another format; save or copy it again"
         )
-    if _holds_code(path):
-        raise InputError(f"{argument}={str(path)!r} cannot be loaded: {_HOLDS_CODE}")
+    refuse_code(path, argument)
     try:
         with warnings.catch_warnings(), keras.saving.custom_object_scope(_legacy_names(path)):
             # the optimizer's own state is not kept: each twin gets a fresh one
@@ -117,42 +115,6 @@ def load(path: Path, argument: str) -> keras.Model:
             return keras.models.load_model(path, safe_mode=True)
     except Exception as error:
         raise InputError(f"{argument}={str(path)!r} cannot be loaded: {_why_not_loaded(error)}") from error
-
-
-_HOLDS_CODE = (
-    "it holds a Lambda layer with a Python lambda, which runs code from the file. Keras's safe mode stays on "
-    "here; if you trust the file, pass a builder that loads it with safe_mode=False, or replace the Lambda "
-    "by a layer class"
-)
-
-
-def _holds_code(path: Path) -> bool:
-    """Tell whether a model file holds Python code: Keras up to 3.11.2 runs that of HDF5 files."""
-    try:
-        return _has_code(json.loads(_config_of(path)))
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
-        return False  # loading it says what is wrong with it
-
-
-def _config_of(path: Path) -> str | bytes:
-    if path.suffix == ".keras":
-        with zipfile.ZipFile(path) as file:
-            return file.read("config.json")
-    with h5py.File(path) as file:
-        config: str | bytes = file.attrs["model_config"]
-        return config
-
-
-def _has_code(config: Any) -> bool:
-    """Tell whether a part of a config is code: a marshalled function in the form of Keras 3 or of Keras 2."""
-    if isinstance(config, list):
-        return any(map(_has_code, config))
-    if not isinstance(config, dict):
-        return False
-    if config.get("class_name") == "__lambda__":
-        return True
-    kinds = ("function_type", "output_shape_type", "mask_type")
-    return any(config.get(kind) == "lambda" for kind in kinds) or any(map(_has_code, config.values()))
 
 
 def _legacy_names(path: Path) -> dict[str, Any]:
@@ -164,8 +126,6 @@ def _legacy_names(path: Path) -> dict[str, Any]:
 
 def _why_not_loaded(error: Exception) -> str:
     text = str(error)
-    if "Lambda" in text and "deserializ" in text:
-        return _HOLDS_CODE
     if "custom_objects" in text or "register_keras_serializable" in text:
         return (
             f"{said(error)}. Register the class with @keras.saving.register_keras_serializable() and "
