@@ -43,6 +43,27 @@ def test_one_that_ends_is_not():
         _ = Twins(threaded, build).reference
 
 
+def test_one_of_another_thread_is_not_the_builders():
+    begin, begun, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def other():
+        begin.wait(60)
+        threading.Thread(target=ended.wait, args=(60,), daemon=True).start()
+        begun.set()
+
+    def beside():
+        begin.set()
+        assert begun.wait(60)
+        return build()
+
+    threading.Thread(target=other).start()
+    try:
+        with warnings.catch_warnings(action="error"):
+            _ = Twins(beside, build).reference
+    finally:
+        ended.set()
+
+
 FORKS = """
 import os
 import keras

@@ -21,13 +21,14 @@ def told(builder: str) -> Iterator[None]:
     Args:
         builder: the builder as messages name it.
     """
-    process, before = os.getpid(), set(threading.enumerate())
+    process = os.getpid()
     try:
-        yield
+        with _started_here() as started:
+            yield
     finally:
         if os.getpid() != process:
             _end(builder)
-    left = [thread.name for thread in threading.enumerate() if thread not in before]
+    left = [thread.name for thread in started if thread.is_alive()]
     if left:
         warnings.warn(
             f"{builder} left {len(left)} thread{'s' if len(left) > 1 else ''} running ({left[0]!r}), which "
@@ -35,6 +36,23 @@ def told(builder: str) -> Iterator[None]:
             LeftThreadWarning,
             stacklevel=2,
         )
+
+
+@contextmanager
+def _started_here() -> Iterator[list[threading.Thread]]:
+    """Gather the threads that this thread starts meanwhile; what other threads start is not the builder's."""
+    mine, start, started = threading.get_ident(), threading.Thread.start, list[threading.Thread]()
+
+    def noted(thread: threading.Thread) -> None:
+        if threading.get_ident() == mine:
+            started.append(thread)
+        start(thread)
+
+    threading.Thread.start = noted  # type: ignore[method-assign]
+    try:
+        yield started
+    finally:
+        threading.Thread.start = start  # type: ignore[method-assign]
 
 
 def _end(builder: str) -> None:
