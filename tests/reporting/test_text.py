@@ -3,7 +3,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pytest_kerasequiv import CheckResult, Evidence, Finding, Report, Verdict
-from pytest_kerasequiv.reporting.text import culprit, headline, metric_table, metrics, next_step, render
+from pytest_kerasequiv.reporting.causes import culprit
+from pytest_kerasequiv.reporting.text import headline, metric_table, metrics, next_step, render
+from pytest_kerasequiv.verdict import Kind
 
 
 def test_lines_are_at_most_100_columns(equivalent: Report, different: Report, inconclusive: Report) -> None:
@@ -87,6 +89,16 @@ def test_a_changed_layer_that_no_number_accuses_is_not(different: Report) -> Non
     first = culprit(replace(different, checks=checks))
     assert first is not None
     assert first.check == "outputs"
+
+
+def test_advice_on_tolerances_is_given_for_values_alone(different: Report) -> None:
+    value = Finding("outputs", "m/a", "m/a", "value", 1, 2, "m/a is off")
+    for finding, tolerant in ((value, True), (replace(value, field="training"), False)):
+        advice = "mend it or pass rtol"
+        outputs = replace(different["outputs"], findings=(finding,), kind=Kind.NUMERIC, next_step=advice)
+        told = next_step(replace(different, checks={"outputs": outputs}))
+        assert ("rtol" in told) == tolerant
+        assert told
 
 
 def test_notes_are_no_culprit(equivalent: Report) -> None:

@@ -210,16 +210,11 @@ class _Judge:
                 f"the layers do not tell which variable {named}{more} is; mapped by path, shape and dtype"
             )
             yield Finding.note(NAME, "map", message)
-        if self.map.source not in ("use", "hypothesis"):
+        if self.map.source != "hypothesis":
             return
         yield Finding.note(NAME, "map", self._told())
 
     def _told(self) -> str:
-        if self.map.source == "use":
-            return (
-                "which variable is which follows from shapes, what the layers' classes call them and the "
-                "order in which the programs use them: they leave one map"
-            )
         if self.map.tried and self.map.certain:
             return f"the variables were mapped by trying: map number {self.map.tried} gives the same outputs"
         if self.map.tried:

@@ -231,7 +231,13 @@ def _input_edit(paired: Paired, mine: LayerNode, its: LayerNode, reordered: bool
         message += f"{ours} on both sides, but these layers correspond to others than their names say"
     else:
         message += f"{ours} in the reference and {theirs} in the candidate"
-    message += ": the same tensors in another order" if reordered else ""
+    if reordered:
+        moved = [place for place, (one, other) in enumerate(zip(ours, theirs, strict=False)) if one != other]
+        message += (
+            f": inputs {moved[0]} and {moved[1]} are swapped"
+            if len(moved) == 2
+            else ": the same tensors in another order"
+        )
     return Edit(mine.path, its.path, "inputs", ours, theirs, message, mine.home, its.home)
 
 

@@ -60,8 +60,8 @@ class LayerNode:
         inner: ``True`` where its tensors exist only inside the layer at ``home``.
         aliases: what the user calls a field of ``config`` that a rewrite has renamed.
         part: field of the layer at ``home`` that a rewrite laid open as this node, ``"activation"``.
-        rewrites: the benign rewrites that were applied here: name of the rule, path of the layer, its label
-            before.
+        rewrites: the benign rewrites that were applied here: name of the rule, path of the layer, and
+            what of it the rule changed, as it was before.
     """
 
     path: str

@@ -113,9 +113,26 @@ _ARRAY = re.compile(r"(\w+)\[([\d, ]*)\] .*#=(\S*)", re.DOTALL)
 
 
 def shortened(text: str) -> str:
-    """Return a text of an attribute without the exact content, cut where it is long."""
+    """Return the text of an attribute as a reader writes it, ``float32 0.001``; cut where it is long."""
     shown = text.partition(" #")[0]
+    found, plain = _SHOWN_ARRAY.fullmatch(shown), _PLAIN.fullmatch(shown)
+    if found is not None:
+        dtype, shape, values = found.groups()
+        shown = f"{dtype}{f' of shape ({shape})' if shape else ''} {_in_digits(dtype, values)}"
+    elif plain is not None:
+        shown = plain[1] or plain[2]
     return shown if len(shown) <= 60 else f"{shown[:57]}…"
+
+
+_SHOWN_ARRAY = re.compile(r"(\w+)\[([\d, ]*)\] (.*)", re.DOTALL)
+_PLAIN = re.compile(r"s b('.*')|[ifb] (.*)", re.DOTALL)
+
+
+def _in_digits(dtype: str, values: str) -> str:
+    """Return numbers in as many digits as tell them from others of their dtype."""
+    if dtype not in ("float16", "float32"):
+        return values
+    return ", ".join(one if one == "…" else str(np.dtype(dtype).type(one)) for one in values.split(", "))
 
 
 def _list_text(values: Any, function_text: Callable[[Any], str]) -> str:

@@ -71,10 +71,18 @@ class Parting:
     def __str__(self) -> str:
         where = " and ".join(dict.fromkeys(x for x in (self.reference_layer, self.candidate_layer) if x))
         field = "" if self.field == "constant" else f"{self.field} "
-        return f"{field}{self.reference} against {self.candidate} at {self.operation}" + (
-            f" in {where}" if where else ""
-        )
+        ours, theirs = _without_common_dtype(self.reference, self.candidate)
+        return f"{field}{ours} against {theirs} at {self.operation}" + (f" in {where}" if where else "")
 
+
+def _without_common_dtype(ours: str, theirs: str) -> tuple[str, str]:
+    first, second = (_DTYPE.match(text) for text in (ours, theirs))
+    if first is None or second is None or first[0] != second[0]:
+        return ours, theirs
+    return ours[first.end() :], theirs[second.end() :]
+
+
+_DTYPE = re.compile(r"(?:bool|u?int|b?float|complex|string)\d* ")
 
 Place = tuple[str, str, str | None, str | None]
 

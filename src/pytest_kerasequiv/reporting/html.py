@@ -10,6 +10,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader
 
+from pytest_kerasequiv.reporting.causes import culprit
 from pytest_kerasequiv.reporting.decision_plot import draw, draw_luck
 from pytest_kerasequiv.reporting.divergence import divergence_rows
 from pytest_kerasequiv.reporting.graph_picture import draw_from_figures
@@ -17,7 +18,7 @@ from pytest_kerasequiv.reporting.outcome import CONDONED, ended
 from pytest_kerasequiv.reporting.printable import printable
 from pytest_kerasequiv.reporting.session import SessionReport, of_reports
 from pytest_kerasequiv.reporting.single_runs import luck_sentences
-from pytest_kerasequiv.reporting.text import MEANING, culprit, metric_rows, metrics, next_step, number
+from pytest_kerasequiv.reporting.text import MEANING, metric_rows, metrics, next_step, number
 from pytest_kerasequiv.verdict import Report, Verdict
 
 FOLDER = Path(__file__).parent

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from pytest_kerasequiv.reporting.causes import culprit
 from pytest_kerasequiv.reporting.outcome import CONDONED, Outcome, ended
 from pytest_kerasequiv.reporting.printable import printable
 from pytest_kerasequiv.reporting.session import SessionReport
-from pytest_kerasequiv.reporting.text import culprit, metric_rows, metrics, next_step
+from pytest_kerasequiv.reporting.text import metric_rows, metrics, next_step
 from pytest_kerasequiv.verdict import Report, Verdict
 
 

@@ -6,9 +6,10 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from pytest_kerasequiv.reporting.causes import culprit, of_kind
 from pytest_kerasequiv.reporting.printable import printable
 from pytest_kerasequiv.reporting.single_runs import luck_sentences
-from pytest_kerasequiv.verdict import CONTRADICTED, CheckResult, Finding, Kind, Report, Verdict
+from pytest_kerasequiv.verdict import CheckResult, Finding, Kind, Report, Verdict
 
 WIDTH = 100
 SHOWN_FINDINGS = 5
@@ -51,34 +52,6 @@ def metrics(report: Report) -> Mapping[str, Any]:
     """Return the figures per metric of the repeated training; empty where there was none."""
     figures = [result.to_dict()["figures"] for result in of_kind(report, Kind.STATISTICAL)]
     return {name: metric for one in figures for name, metric in one.get("metrics", {}).items()}
-
-
-def of_kind(report: Report, *kinds: Kind) -> list[CheckResult]:
-    """Return the results of some kinds of checks."""
-    return [result for result in report.checks.values() if result.kind in kinds]
-
-
-def culprit(report: Report) -> Finding | None:
-    """Return the difference to read first.
-
-    A changed setting of a layer that a deciding check accuses explains that check, so it comes first; else
-    what the first deciding check found; else the first difference. Rows of summaries explain nothing, and of
-    a mask the deciding check says who drops it.
-    """
-    differences = [f for f in report.findings if f.severity == "difference"]
-    contradicted = [f for f in differences if f.field == CONTRADICTED]
-    accusing = [f for f in differences if report[f.check].kind.decides]
-    accused = {f.candidate_layer or f.reference_layer for f in accusing} - {None}
-    causes = [
-        f
-        for f in differences
-        if report[f.check].kind is Kind.INFORMING
-        and f.check != "summary"
-        and (f.candidate_layer or f.reference_layer) in accused
-    ]
-    if accusing and accusing[0].field == "mask" and not contradicted:
-        return accusing[0]
-    return next(iter([*contradicted, *causes, *accusing, *differences]), None)
 
 
 def _culprit_lines(report: Report) -> Iterator[str]:
@@ -269,8 +242,16 @@ def next_step(report: Report) -> str:
         return ""
     first = culprit(report)
     if report.verdict is Verdict.DIFFERENT:
-        return report[first.check].next_step if first else ""
+        return _remedy(report, first) if first else ""
     return f"{MEANING} {_settle(report)}"
+
+
+def _remedy(report: Report, finding: Finding) -> str:
+    """Return what to do about a difference; a tolerance helps only where it is one of values."""
+    result = report[finding.check]
+    if result.kind is Kind.NUMERIC and finding.field != "value" and finding.candidate_layer is not None:
+        return "give both builders the layer named above alike; if the change is meant, it is another model."
+    return result.next_step
 
 
 def _settle(report: Report) -> str:

@@ -126,7 +126,7 @@ class _Comparison:
         ours, theirs = ({what for what in run.results if not what.startswith("mask")} for run in runs[:2])
         for side, more in (("reference", ours - theirs), ("candidate", theirs - ours)):
             if more:
-                message = f"in {name!r} only the {side} returns {', '.join(sorted(more))}"
+                message = f"only the {side} has, in {name!r}: {', '.join(sorted(more))}"
                 yield Finding.difference(self.check, name, message, values=(sorted(ours), sorted(theirs)))
                 return
         tensors = [*self._results(name, runs), *self._states(name, runs)]

@@ -43,4 +43,6 @@ def apply(work: Work, index: int) -> None:
         constants={},
         variables=(),
         part="activation",
+        # With whatever activation and weights: a layer that is split on both sides needs no rule.
+        rewrites=(*node.rewrites, (NAME, node.path, "")),
     )

@@ -51,7 +51,7 @@ class Work:
         old = self.nodes[index]
         for edge in old.inputs:
             self._readers[edge.source].discard(index)
-        used = (*old.rewrites, (rule, old.path, old.label))
+        used = (*old.rewrites, (rule, old.path, _before(old, changes)))
         self.nodes[index] = replace(old, **{"rewrites": used, **changes})
         self._read(index, self.nodes[index])
 
@@ -120,6 +120,14 @@ class Work:
     def _read(self, index: int, node: LayerNode) -> None:
         for edge in node.inputs:
             self._readers[edge.source].add(index)
+
+
+def _before(node: LayerNode, changes: dict[str, Any]) -> str:
+    """Return what a rule changes of a node, as it was: all of it, or the fields of the config alone."""
+    if set(changes) != {"config"}:
+        return node.label
+    changed = {name: value for name, value in node.config.items() if changes["config"].get(name) != value}
+    return repr(sorted(changed.items()))
 
 
 def is_call_of(node: LayerNode, *kinds: str) -> bool:
