@@ -21,6 +21,7 @@ load_package()
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"]
+PAGES.remove(ROOT / "docs" / "differences.md")  # run by a test of its own, which reads what it prints
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"# ([\w./-]+\.\w+)\n")
 SHOWN_ONLY = {"text", "console"}
@@ -91,6 +92,20 @@ def test_the_blocks_of_a_page_run(
     if (folder.path / "conftest.py").exists():
         folder.write("test_nothing.py", "def test_nothing(): pass")
         folder.pytest("test_nothing.py")
+
+
+@pytest.mark.slow
+def test_what_the_page_on_differences_shows_is_what_is_printed(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = Folder(pytester, monkeypatch)
+    found = blocks(ROOT / "docs" / "differences.md")
+    for language, code in found:
+        folder.take(language, code)
+    capsys.readouterr()
+    folder.run_python()
+    shown = "".join(code for language, code in found if language == "text")
+    assert capsys.readouterr().out == shown
 
 
 TRAINS = """
