@@ -124,3 +124,21 @@ def test_a_builder_that_sets_the_seed_cannot_be_trained_repeatedly():
     assert source.build(0) is not None
     keras.utils.set_random_seed(1)
     assert source_of(clearing, "reference", compile=None).build() is not None
+
+
+def test_builders_of_one_name_are_told_apart_by_where_they_stand():
+    def first():
+        return lambda: build(3)
+
+    def second():
+        return lambda: build(4)
+
+    twins = Twins(first(), second())
+    assert twins.name == "<lambda>-vs-<lambda>"
+    line = first.__code__.co_firstlineno
+    assert twins.reference_label == f"<lambda> (test_sources.py:{line + 1})"
+    assert twins.candidate_label == f"<lambda> (test_sources.py:{line + 4})"
+
+
+def test_builders_of_two_names_need_no_place():
+    assert Twins(build, functools.partial(build, 4)).reference_label == "build"

@@ -105,6 +105,10 @@ class Source:
         """
         return self._build(seed, as_given=True)
 
+    def labelled(self, place: str | None) -> Source:
+        """Return the source with a label that tells where it is written, where that is known."""
+        return self if place is None else replace(self, label=f"{self.label} ({place})")
+
     @property
     def is_builder(self) -> bool:
         """Whether each build draws new values; an import string may also name a model."""
@@ -293,6 +297,13 @@ def derived_source(base: Source) -> Source:
         compile=base.compile,
         batch=base.batch,
     )
+
+
+def place_of(builder: Any) -> str | None:
+    """Return file and line of a function, for readers of two that have one name; ``None`` where unknown."""
+    function = builder.func if isinstance(builder, functools.partial) else builder
+    code = getattr(function, "__code__", None)
+    return None if code is None else f"{Path(code.co_filename).name}:{code.co_firstlineno}"
 
 
 def _name_of(builder: Any) -> str:

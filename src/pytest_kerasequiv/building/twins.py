@@ -13,7 +13,7 @@ from pytest_kerasequiv import arguments
 from pytest_kerasequiv.building.batches import check_batch
 from pytest_kerasequiv.building.compiling import check_compile
 from pytest_kerasequiv.building.makers import FromFile, FromModel
-from pytest_kerasequiv.building.sources import MissingShapeError, Source, derived_source, source_of
+from pytest_kerasequiv.building.sources import MissingShapeError, Source, derived_source, place_of, source_of
 from pytest_kerasequiv.building.specs import (
     Specs,
     compatible,
@@ -102,6 +102,9 @@ class Twins:
         self.weights = _weights(weights, {self._given_reference.kind, self._given_candidate.kind})
         self.constants_decide = weights == "auto"
         self.name = arguments.name(name) if name is not None else self._default_name()
+        if self.reference_label == self.candidate_label:
+            self._given_reference = self._given_reference.labelled(place_of(reference))
+            self._given_candidate = self._given_candidate.labelled(place_of(candidate))
 
     def __repr__(self) -> str:
         return f"Twins({self.reference_label!r}, {self.candidate_label!r}, name={self.name!r})"
