@@ -40,6 +40,17 @@ class Forgetful(keras.metrics.Mean):
         return {"name": self.name}
 
 
+class Doubling(keras.metrics.Mean):
+    """A metric that keeps another number under the name of its argument, and has no config of its own."""
+
+    def __init__(self, threshold=0.5, name="doubling"):
+        super().__init__(name=name)
+        self.threshold = 2 * threshold
+
+    def get_config(self):
+        return {"name": self.name}
+
+
 class Needy(keras.metrics.Mean):
     """A metric that cannot be made without an argument that its config lacks."""
 
@@ -48,6 +59,51 @@ class Needy(keras.metrics.Mean):
 
     def get_config(self):
         return {"name": self.name}
+
+
+class Boosted(keras.optimizers.Optimizer):
+    """An optimizer without a config of its own that keeps its argument under another name."""
+
+    def __init__(self, learning_rate, boost):
+        super().__init__(learning_rate=learning_rate, clipnorm=3.0)
+        self._boost = boost
+
+    def build(self, variables):
+        super().build(variables)
+        self.totals = [self.add_variable_from_reference(variable, "total") for variable in variables]
+
+    def update_step(self, gradient, variable, learning_rate):
+        variable.assign_sub(self._boost * learning_rate * gradient)
+
+
+class BoostedAdam(keras.optimizers.Adam):
+    """The same of Adam, with a learning rate of its own."""
+
+    def __init__(self, boost):
+        super().__init__(learning_rate=keras.optimizers.schedules.ExponentialDecay(0.125, 10, 0.5))
+        self.boost, self.beta_1 = boost, 0.75
+
+
+def test_a_metric_whose_config_forgets_what_it_holds_is_copied_from_that():
+    copied = model()
+    compile_fresh(copied, {"optimizer": "sgd", "loss": "mse", "metrics": [Forgetful(0.9)]})
+    assert copied._compile_metrics._user_metrics[0].threshold == 0.9
+
+
+@pytest.mark.parametrize("built", [False, True])
+def test_an_optimizer_without_config_is_copied_by_its_attributes(built):
+    boosted, adam = Boosted(0.25, 2.0), BoostedAdam(3.0)
+    if built:
+        boosted.build(model().trainable_variables)
+    models = model(), model()
+    for each, optimizer in zip(models, (boosted, adam), strict=True):
+        compile_fresh(each, {"optimizer": optimizer, "loss": "mse"})
+        each.fit([[1.0, 2.0]], [[3.0]], verbose=0)
+    first, second = (each.optimizer for each in models)
+    assert first is not boosted
+    assert (first._boost, first.clipnorm, float(first.learning_rate)) == (2.0, 3.0, 0.25)
+    assert int(boosted.iterations) == 0
+    assert (second.boost, second.beta_1, float(second.learning_rate)) == (3.0, 0.75, 0.125 * 0.5**0.1)
 
 
 def test_optimizers_and_metrics_are_copied_with_their_settings():
@@ -98,7 +154,7 @@ def test_settings_per_output_are_copied():
 
 @pytest.mark.parametrize(
     ("metric", "message"),
-    [(Forgetful(0.9), "a copy has another 'threshold'"), (Needy(1), "missing 1 required")],
+    [(Doubling(0.9), "a copy has another 'threshold'"), (Needy(1), "missing 1 required")],
 )
 def test_what_cannot_be_copied_is_an_error(metric, message):
     with pytest.raises(

@@ -29,6 +29,8 @@ ALIKE = {
     "backwards": (lambda x: x[:, ::-1], lambda x: x[:, 3::-1]),
     "cropping": (layers.Cropping1D((1, 1)), lambda x: x[:, 1:-1]),
     "cumsum": (lambda x: ops.cumsum(x, -1), lambda x: ops.cumsum(x, 2)),
+    "take": (lambda x: ops.take(x, -1, axis=1), lambda x: ops.take(x, 3, axis=1)),
+    "take several": (lambda x: ops.take(x, [0, -1], axis=2), lambda x: ops.take(x, [0, 5], axis=2)),
 }
 
 

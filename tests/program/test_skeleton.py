@@ -132,10 +132,13 @@ def test_integers_are_no_rounding():
     assert {parting.units for parting in found.partings} == {None}
 
 
-def test_what_cannot_be_traced_is_aligned_with_nothing():
+def test_what_cannot_be_proved_is_aligned_but_not_sharply_and_what_was_not_traced_whole_is_not():
     inputs = keras.Input((4,))
     program = replace(trace(keras.Model(inputs, layers.Dense(1)(inputs))), reason="it calls back into Python")
-    assert not align(program, program).same
+    found = align(program, program)
+    assert found.same
+    assert not found.sharp
+    assert not align(program, replace(program, whole=False)).same
 
 
 def test_an_alignment_survives_the_json_form():

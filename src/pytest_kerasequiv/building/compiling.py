@@ -11,9 +11,10 @@ import keras
 
 from pytest_kerasequiv.building.fresh_losses import fresh_loss, widened
 from pytest_kerasequiv.errors import InputError, said
-from pytest_kerasequiv.keras_access.optimizer_state import optimizer_config
-from pytest_kerasequiv.keras_access.origin import is_keras
+from pytest_kerasequiv.keras_access.optimizer_state import optimizer_config, rate_of
+from pytest_kerasequiv.keras_access.origin import is_keras, is_library
 from pytest_kerasequiv.layers.bytecode import attributes_set
+from pytest_kerasequiv.layers.own_code import own_attributes
 
 _PLAIN = (bool, int, float, str, dict)
 
@@ -214,24 +215,53 @@ def _fresh_within(value: Any, where: str, losses: dict[int, Any]) -> Any:
 
 def _remade(value: Any) -> Any:
     """Make an object again from its config."""
+    with keras.saving.custom_object_scope(custom_objects(value)):
+        return type(value).from_config(_config(value))
+
+
+def _config(value: Any) -> dict[str, Any]:
     is_optimizer = isinstance(value, keras.optimizers.Optimizer)
     config = optimizer_config(value) if is_optimizer else dict(value.get_config())
     if not is_optimizer and keras.config.floatx() == "float64" and "float" in str(config.get("dtype", "")):
         config["dtype"] = "float64"
-    with keras.saving.custom_object_scope(custom_objects(value)):
-        return type(value).from_config(config)
+    return config
 
 
 def _copy(value: Any, where: str) -> Any:
-    try:
-        copy = _remade(value)
-    except Exception as error:
-        raise InputError(_not_copied(value, where, said(error))) from error
-    lost = [name for name, setting in _plain(value).items() if _plain(copy).get(name) != setting]
-    if lost:
-        raise InputError(_not_copied(value, where, f"a copy has another {lost[0]!r}"))
-    _carry_exclusions(value, copy)
-    return copy
+    why = ""
+    for way in (_remade,) if is_library(type(value)) else (_remade, _from_arguments, _from_attributes):
+        try:
+            copy = way(value)
+        except Exception as error:
+            why = why or said(error)
+            continue
+        lost = [name for name, setting in _plain(value).items() if _plain(copy).get(name) != setting]
+        if not lost:
+            _carry_exclusions(value, copy)
+            return copy
+        why = why or f"a copy has another {lost[0]!r}"
+    raise InputError(_not_copied(value, where, why))
+
+
+def _from_arguments(value: Any) -> Any:
+    """Make one of the user's again whose config lacks arguments: what it keeps under their names."""
+    known = {**vars(value), **_config(value)}
+    named = inspect.signature(type(value)).parameters
+    return type(value)(**{name: known[name] for name in named if name in known})
+
+
+def _from_attributes(value: Any) -> Any:
+    """Make an optimizer of the user's again without its constructor: Keras's part, then what it keeps."""
+    if not isinstance(value, keras.optimizers.Optimizer):
+        raise TypeError("it is no optimizer")
+    made: Any = object.__new__(type(value))
+    base: Any = next(base for base in type(value).__mro__ if is_library(base))
+    rate = rate_of(value) or float(value.learning_rate)
+    base.__init__(made, **base.get_config(value) | {"learning_rate": rate})
+    for name, setting in own_attributes(value).items():
+        if not hasattr(made, name) or name in _plain(value):
+            setattr(made, name, setting)
+    return made
 
 
 def _carry_exclusions(value: Any, copy: Any) -> None:

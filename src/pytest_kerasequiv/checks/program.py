@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import keras
 
 from pytest_kerasequiv.checks.registry import Check
+from pytest_kerasequiv.layers.own_code import differences_in_words
 from pytest_kerasequiv.program import Program, ProgramMatch, match_programs, trace
+from pytest_kerasequiv.program.nodes import OwnCode
 from pytest_kerasequiv.program.partings import Parting
 from pytest_kerasequiv.program.skeleton import Alignment, align
+from pytest_kerasequiv.program.unseen import unseen_apart
 from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Kind, Verdict
 
 
@@ -49,6 +53,7 @@ def result(reference: Program, candidate: Program, match: ProgramMatch, alignmen
     figures["skeleton"] = "the same" if alignment.same else "another"
     figures["partings"] = [parting.to_dict() for parting in alignment.partings]
     findings = [_parting(one, rewritten=not alignment.same) for one in alignment.partings]
+    findings += [_unseen(*pair) for pair in unseen_apart(reference, candidate)]
     if not findings or not alignment.same:
         findings += _findings(reference, candidate, match)
     return CheckResult("program", Verdict.INCONCLUSIVE, None, tuple(findings), figures)
@@ -62,6 +67,31 @@ def _parting(parting: Parting, *, rewritten: bool) -> Finding:
     values = parting.reference, parting.candidate
     severity: Literal["difference", "note"] = "note" if parting.rounds else "difference"
     return Finding("program", *layers, parting.field, *values, message, severity)
+
+
+def _unseen(ours: OwnCode | None, theirs: OwnCode | None) -> Finding:
+    """Say in which code the twins differ that no operation shows."""
+    layers, values = (
+        (None if ours is None else getattr(ours, field), None if theirs is None else getattr(theirs, field))
+        for field in ("layer", "name")
+    )
+    called = " and ".join(dict.fromkeys(one.name for one in (ours, theirs) if one is not None))
+    message = f"{called} is code that cannot be traced, and "
+    if ours is None or theirs is None:
+        side = "candidate" if ours is None else "reference"
+        message += f"only the {side} has it"
+    else:
+        message += f"differs: {'; '.join(differences_in_words(_flat(ours.code), _flat(theirs.code)))}"
+    return Finding.difference("program", "code", message, layers=layers, values=values)
+
+
+def _flat(code: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a description with that of each function in it under dotted names."""
+    flat: dict[str, Any] = {}
+    for name, value in code.items():
+        inner = value if isinstance(value, Mapping) else {"": value}
+        flat |= {f"{name}.{key}".strip("."): one for key, one in inner.items() if key not in {"class", "of"}}
+    return flat
 
 
 def _findings(reference: Program, candidate: Program, match: ProgramMatch) -> list[Finding]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
+from pytest_kerasequiv.keras_access.called_back import table_content
 from pytest_kerasequiv.program.attributes import array_text
 from pytest_kerasequiv.program.facts import (
     handles,
@@ -21,10 +23,11 @@ from pytest_kerasequiv.program.facts import (
 from pytest_kerasequiv.program.indices import with_plain_indices
 from pytest_kerasequiv.program.layer_names import layer_path, layer_tree
 from pytest_kerasequiv.program.node_colours import digest
-from pytest_kerasequiv.program.nodes import RESULT, Body, Node, Program, Ref, Unprovable
+from pytest_kerasequiv.program.nodes import RESULT, Body, Node, OwnCode, Program, Ref, Unprovable
 from pytest_kerasequiv.program.ops import random_ops
 from pytest_kerasequiv.program.reading import Builder, Library
 from pytest_kerasequiv.program.refining import Refiner, alive, number
+from pytest_kerasequiv.program.unseen import called_back
 from pytest_kerasequiv.weights.variables import variables_of
 
 
@@ -64,6 +67,8 @@ class Assembly:
         self._reason: str | None = None
         self._obstacle = ""
         self._random: list[str] = []
+        self._unseen: list[OwnCode] = []
+        self._whole = True
 
     def refuse(self, reason: str, op: str = "") -> None:
         """Note why no proof can rest on the program; the first reason counts.
@@ -75,8 +80,13 @@ class Assembly:
         if self._reason is None:
             self._reason, self._obstacle = reason, op
 
+    def lack(self, unseen: Iterable[OwnCode]) -> None:
+        """Note that an entry could not be traced, and the user's code that would have shown there."""
+        self._whole = False
+        self._unseen += unseen
+
     def take(self, part: str, traced: Traced, entry: str = "") -> None:
-        """Read a traced function into the program.
+        """Read a traced function into the program; what cannot be proved of it is refused.
 
         Args:
             part: goes into each node, for messages.
@@ -84,13 +94,14 @@ class Assembly:
             entry: the entry of the surface that it is, in words.
 
         Raises:
-            Unprovable: it does something whose sameness cannot be shown.
+            Unprovable: it could not be read.
         """
         graph = traced.graph
         if getattr(graph, "deferred_internal_captures", None):
             raise Unprovable("it captures values that are looked up when it runs")
         definition = with_plain_indices(graph.as_graph_def(), graph)
         self._random += random_ops(definition)
+        self._unseen += called_back(definition, layer_tree(tuple(layer_paths(self.model))))
         library = Library(definition.library.function)
         builder = Builder(library, part, self._nodes)
         for index in range(len(self.variables)):
@@ -102,6 +113,8 @@ class Assembly:
             builder.read(definition.node, certain)
         finally:
             self._bodies.update(library.by_digest)
+            for obstacle in library.obstacles:
+                self.refuse(str(obstacle), obstacle.op)
         self._take_results(builder, part, traced, states)
         self._entries.append(entry or part)
 
@@ -126,6 +139,8 @@ class Assembly:
             numbering=numbering.order if numbering else (),
             unique=numbering.unique if numbering else True,
             entries=tuple(self._entries),
+            unseen=tuple(self._unseen),
+            whole=self._whole,
             random=tuple(sorted({layer_path(name, tree) or self.model.name for name in self._random})),
         )
 
@@ -160,16 +175,25 @@ class Assembly:
                 builder.bind(name, index)
                 bound[index] = label
             elif outer.dtype in (tf.resource, tf.variant):
-                raise Unprovable(
-                    f"it uses a {outer.dtype.name} that is no variable of the model: a lookup table, an "
-                    "iterator, or a variable that Keras does not know of",
-                    name,
-                )
+                builder.bind(name, self._bind_resource(builder, part, outer, inner))
             else:
-                text = array_text(outer.numpy(), outer.dtype.name)
+                kind = object if outer.dtype == tf.string else None
+                text = array_text(np.asarray(outer.numpy(), kind), outer.dtype.name)
                 node = Node("Const", (("dtype", outer.dtype.name), ("value", text)), (), name, part)
                 builder.bind(name, builder.leaf(node, handle=False))
         return bound
+
+    def _bind_resource(self, builder: Builder, part: str, outer: Any, inner: Any) -> int:
+        """Give something that is no variable of the model a leaf, with the content of a lookup table."""
+        what = outer.dtype.name
+        self.refuse(
+            f"it uses a {what} that is no variable of the model: a lookup table, an iterator, or a variable "
+            "that Keras does not know of",
+            inner.op.name,
+        )
+        content = table_content(outer, inner) if outer.dtype == tf.resource else None
+        held = () if content is None else (("content", array_text(np.array(content, object), "pair")),)
+        return builder.leaf(Node("Resource", (("dtype", what), *held), (), inner.op.name, part), handle=False)
 
     def _take_results(self, builder: Builder, part: str, traced: Traced, states: Mapping[int, str]) -> None:
         """Note what is returned, how the variables are left, and other effects."""

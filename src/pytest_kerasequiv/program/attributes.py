@@ -22,6 +22,7 @@ DROPPED = {
     "_user_specified_name": "a name",
     "container": "a name; ops that look up resources by name are never proved",
     "shared_name": "a name, likewise",
+    "token": "stands for a Python function that is called back; never proved, its code is compared",
 }
 """Attributes left out of the comparison, and why each has no influence on a result."""
 

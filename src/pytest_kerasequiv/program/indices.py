@@ -47,8 +47,44 @@ def with_plain_indices(definition: Any, graph: Any) -> Any:
             _count_from_front(constants, op.inputs[AXES[node.op]], values.shape.rank)
         elif node.op in SLICES:
             added += _plain_slice(node, op)
+        elif node.op == "SelectV2" and (index := _static(op.outputs[0])) is not None:
+            _settle(node, index)
     definition.node.extend(added)
     return definition
+
+
+def _static(tensor: Any) -> Any:
+    """Return the whole numbers that `keras.ops.take` makes of indices; ``None`` where they hang on the input.
+
+    It adds the length of the axis to negative ones while the model runs.
+    """
+    op = tensor.op
+    if op.type in {"Const", "Less", "AddV2", "Cast", "SelectV2"} and not tensor.dtype.is_floating:
+        values = [tf.get_static_value(tensor)] if op.type == "Const" else list(map(_static, op.inputs))
+        if op.type == "SelectV2" and values[0] is not None:
+            if not np.any(values[0]):
+                return values[2]
+            return None if values[1] is None else np.where(*values)
+        if any(value is None for value in values):
+            return None
+        if op.type == "Cast":
+            return values[0].astype(tensor.dtype.as_numpy_dtype)
+        return {"Const": np.asarray, "Less": np.less, "AddV2": np.add}[op.type](*values)
+    if op.type == "StridedSlice" and op.inputs[0].op.type == "Shape" and tensor.shape.rank == 0:
+        begin = tf.get_static_value(op.inputs[1])
+        size = None if begin is None else op.inputs[0].op.inputs[0].shape[int(begin[0])]
+        return None if size is None else np.asarray(size, tensor.dtype.as_numpy_dtype)
+    return None
+
+
+def _settle(node: Any, value: Any) -> None:
+    """Let a node be a constant."""
+    proto = tf.make_tensor_proto(value)
+    node.op = "Const"
+    del node.input[:]
+    node.attr.clear()
+    node.attr["value"].tensor.CopyFrom(proto)
+    node.attr["dtype"].type = proto.dtype
 
 
 def _count_from_front(constants: Mapping[str, Any], axes: Any, rank: int | None) -> None:

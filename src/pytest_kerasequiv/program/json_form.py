@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from pytest_kerasequiv.program.nodes import Body, Node, Program, ProgramVariable
+from pytest_kerasequiv.program.nodes import Body, Node, OwnCode, Program, ProgramVariable
 
-FORMAT = 2
+FORMAT = 3
 """Version of the form; a change of what is traced or of how it is written needs another."""
 
 
@@ -30,6 +30,8 @@ def to_data(program: Program) -> dict[str, Any]:
         "unique": program.unique,
         "entries": list(program.entries),
         "random": list(program.random),
+        "unseen": [[one.name, one.layer, dict(one.code)] for one in program.unseen],
+        "whole": program.whole,
     }
 
 
@@ -57,6 +59,8 @@ def from_data(data: Mapping[str, Any]) -> Program:
         unique=data["unique"],
         entries=tuple(data["entries"]),
         random=tuple(data["random"]),
+        unseen=tuple(OwnCode(*one) for one in data["unseen"]),
+        whole=data["whole"],
     )
 
 

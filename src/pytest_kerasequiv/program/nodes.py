@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 Ref = tuple[int, str]
 """One value: the index of the node that makes it, and which of the node's outputs it is."""
@@ -103,6 +104,21 @@ class Body:
 
 
 @dataclass(frozen=True)
+class OwnCode:
+    """Code of the user's of which no traced operation says what it does.
+
+    Attributes:
+        name: what a reader calls it.
+        layer: Keras path of the layer it belongs to, where it is known.
+        code: what it computes with, see `pytest_kerasequiv.layers.own_code.described`.
+    """
+
+    name: str
+    layer: str | None
+    code: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class Program:
     """What a model computes, traced once: see the package's docstring for what is in it.
 
@@ -125,6 +141,8 @@ class Program:
         unique: whether the structure alone fixed that order (else ties were broken by position).
         entries: the entries of the model's surface that were traced, in words.
         random: Keras paths of the layers that draw random numbers from outside Keras's seed generators.
+        unseen: code of the user's that no entry shows: called back into, or of an entry that was not traced.
+        whole: whether every entry was traced, so that the nodes show all but what ops hide.
     """
 
     nodes: tuple[Node, ...]
@@ -140,6 +158,8 @@ class Program:
     unique: bool = True
     entries: tuple[str, ...] = ()
     random: tuple[str, ...] = ()
+    unseen: tuple[OwnCode, ...] = ()
+    whole: bool = True
 
 
 @dataclass(frozen=True)

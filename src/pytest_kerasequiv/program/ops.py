@@ -6,8 +6,6 @@ from typing import Any
 
 from tensorflow.python.framework import op_def_registry
 
-from pytest_kerasequiv.program.nodes import Unprovable
-
 READS = frozenset(
     {"ReadVariableOp", "ResourceGather", "ResourceGatherNd", "VariableShape", "VarIsInitializedOp"}
 )
@@ -82,13 +80,9 @@ def random_ops(definition: Any) -> list[str]:
     return [node.name for nodes in bodies for node in nodes if node.op in RANDOM]
 
 
-def is_stateful(op: str) -> bool:
-    """Whether TensorFlow declares an op as having state.
-
-    Raises:
-        Unprovable: the op is not registered.
-    """
+def hidden_state(op: str) -> str:
+    """Say whether what an op does may depend on more than its inputs; empty where it does not."""
     definition = op_def_registry.get(op)
     if definition is None:
-        raise Unprovable(f"op {op} is not registered, so what it does is not known")
-    return bool(definition.is_stateful)
+        return "is not registered, so what it does is not known"
+    return "has state of its own outside the model's variables" if definition.is_stateful else ""

@@ -12,6 +12,7 @@ import heapq
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import tensorflow as tf
@@ -27,16 +28,21 @@ from pytest_kerasequiv.program.ops import (
     OPAQUE,
     READS,
     WRITES,
-    is_stateful,
+    hidden_state,
 )
 
 Attributes = tuple[tuple[str, str], ...]
 
 
 class Library:
-    """The functions of one graph, each read once."""
+    """The functions of one graph, each read once.
+
+    Attributes:
+        obstacles: what was read and cannot be proved, in the order of reading.
+    """
 
     def __init__(self, functions: Iterable[Any]) -> None:
+        self.obstacles: list[Unprovable] = []
         self._functions = {function.signature.name: function for function in functions}
         self._bodies: dict[str, Body] = {}
         self._reading: set[str] = set()
@@ -133,7 +139,7 @@ class Builder:
             return
         written, read, effect = self._uses(raw, inputs)
         if (written or effect) and not runs:
-            raise raw.obstacle("has an effect but is not certain to run")
+            self._note(raw, "has an effect but is not certain to run")
         index = len(self.nodes)
         seen = [self.versions.get(ref, ref) for ref in inputs]
         self._order(raw, [inputs[i] for i in read], [inputs[i] for i in written])
@@ -141,8 +147,7 @@ class Builder:
             self.versions[inputs[position]] = (index, f"state:{position}")
         if effect:
             self.effects.append(index)
-        text = self._library.text if raw.op in CALLS else _unknown_call
-        attributes = attribute_texts(raw.attributes, text)
+        attributes = attribute_texts(raw.attributes, partial(self._text, raw))
         if raw.device:
             attributes = (*attributes, ("device", raw.device))
         attributes = self._library.shared(attributes)
@@ -152,6 +157,15 @@ class Builder:
             for position in (*read, *written):
                 self._alias(raw.name, position, inputs[position])
 
+    def _note(self, raw: Raw, why: str) -> None:
+        """Note that nothing that holds this op is proved; what it is and takes is read all the same."""
+        self._library.obstacles.append(raw.obstacle(why))
+
+    def _text(self, raw: Raw, function: Any) -> str:
+        if raw.op not in CALLS:
+            self._note(raw, f"runs function {function.name} in a way that is not known")
+        return self._library.text(function)
+
     def _alias(self, name: str, position: int, ref: Ref) -> None:
         for output in (str(position), f"output:{position}"):
             self._aliases[(name, output)] = ref
@@ -159,18 +173,20 @@ class Builder:
     def _uses(self, raw: Raw, inputs: Sequence[Ref]) -> tuple[list[int], list[int], bool]:
         """Return the input positions of variables written and read, and whether the op has another effect."""
         if raw.op in OPAQUE:
-            raise raw.obstacle(f"cannot be compared: {OPAQUE[raw.op]}")
+            self._note(raw, f"cannot be compared: {OPAQUE[raw.op]}")
+            return [], [], False
         handles = [position for position, ref in enumerate(inputs) if ref in self.versions]
         if raw.op in READS or raw.op in WRITES:
             if handles != [0]:
-                raise raw.obstacle("works on a resource that is no variable of the model")
+                self._note(raw, "works on a resource that is no variable of the model")
+                return [], [], False
             return ([0], [], False) if raw.op in WRITES else ([], [0], False)
         if raw.op in CALLS:
             return self._uses_of_call(raw, inputs, handles)
         if handles:
-            raise raw.obstacle("takes a variable's handle; how it uses it is not known")
-        if raw.op not in EFFECTS and is_stateful(raw.op):
-            raise raw.obstacle("has state of its own outside the model's variables")
+            self._note(raw, "takes a variable's handle; how it uses it is not known")
+        elif raw.op not in EFFECTS and (obstacle := hidden_state(raw.op)):
+            self._note(raw, obstacle)
         return [], [], raw.op in EFFECTS
 
     def _uses_of_call(
@@ -181,14 +197,14 @@ class Builder:
             self._library.body(function) for name in names for function in _functions(raw.attributes[name])
         ]
         if raw.op in LOOPS and not self._library.body(raw.attributes["body"].func.name).in_place:
-            raise raw.obstacle("moves variables' handles between its iterations")
+            self._note(raw, "moves variables' handles between its iterations")
         expected = {position + offset for body in bodies for position in body.resources}
         if expected != set(handles):
-            raise raw.obstacle("passes on a resource that is no variable of the model")
-        written = sorted({position + offset for body in bodies for position in body.written})
+            self._note(raw, "passes on a resource that is no variable of the model")
+        written = sorted({p + offset for body in bodies for p in body.written} & {*handles})
         passed = [inputs[position] for position in handles]
         if written and len(set(passed)) < len(passed):
-            raise raw.obstacle("is given one variable twice and writes to it")
+            self._note(raw, "is given one variable twice and writes to it")
         read = [position for position in handles if position not in written]
         return written, read, any(body.effects for body in bodies)
 
@@ -209,11 +225,7 @@ class Builder:
         direct = {*raw.controls, *(name for name, _ in raw.inputs)}
         missing = {name for name in before if name not in direct}
         if missing and not missing <= ancestors(self._raws, [raw.name]):
-            raise raw.obstacle(f"and {sorted(missing)[0]} use one variable in no fixed order")
-
-
-def _unknown_call(function: Any) -> str:
-    raise Unprovable(f"function {function.name} is run in a way that is not known")
+            self._note(raw, f"and {sorted(missing)[0]} use one variable in no fixed order")
 
 
 def _read_function(function: Any, library: Library) -> Body:

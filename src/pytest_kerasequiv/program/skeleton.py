@@ -29,6 +29,7 @@ from pytest_kerasequiv.program.node_colours import (
 )
 from pytest_kerasequiv.program.nodes import Node, Program, Ref
 from pytest_kerasequiv.program.partings import Parting, partings_of
+from pytest_kerasequiv.program.texts import texts_apart
 
 NEAR = 6
 """Steps back over which two operands that may change places are compared."""
@@ -41,27 +42,27 @@ class Alignment:
     Attributes:
         same: whether they have one skeleton.
         partings: the constants and attributes over which they part, in the order of the reference's trace;
-            where they have not one skeleton, what `limits_apart` finds.
+            where they have not one skeleton, what `limits_apart` and `texts_apart` find.
+        sharp: whether float64 results may be held to float64: nothing is hidden, and no constant is rounded
+            otherwise.
     """
 
     same: bool
     partings: tuple[Parting, ...] = ()
-
-    @property
-    def sharp(self) -> bool:
-        """Whether float64 results may be held to float64: no constant is rounded otherwise."""
-        return self.same and not any(parting.rounds for parting in self.partings)
+    sharp: bool = False
 
 
 def align(reference: Program, candidate: Program) -> Alignment:
-    """Align two programs; what could not be traced has no skeleton in common with anything."""
-    if reference.reason is not None or candidate.reason is not None:
-        return Alignment(False)
+    """Align two programs, as far as they were traced: what is not provable in them may be visible."""
     partings = _all_partings(_Walk(_Side(reference), _Side(candidate)))
     if partings is None:
-        return Alignment(False, limits_apart(reference, candidate))
+        apart = *limits_apart(reference, candidate), *texts_apart(reference, candidate)
+        return Alignment(False, apart)
     first = {replace(parting, part=""): parting for parting in reversed(partings)}
-    return Alignment(True, tuple(reversed(first.values())))
+    provable = reference.reason is None and candidate.reason is None
+    sharp = provable and not any(parting.rounds for parting in first)
+    same = reference.whole and candidate.whole
+    return Alignment(same, tuple(reversed(first.values())), sharp)
 
 
 class _Side:

@@ -22,6 +22,7 @@ from pytest_kerasequiv.program.nodes import Program, Unprovable
 from pytest_kerasequiv.program.own_steps import trace_own_step
 from pytest_kerasequiv.program.traced_calls import Outputs, trace_calls, trace_inference
 from pytest_kerasequiv.program.training_step import trace_loss_and_metrics, trace_training
+from pytest_kerasequiv.program.unseen import own_code_of
 from pytest_kerasequiv.surface.entries import Entry, Kind, covered, entries_of, own_loops
 
 
@@ -81,14 +82,19 @@ class _Tracing:
                 self._assembly.take(entry.name, function, covered(entry, shapes))
                 self._traced.setdefault(entry.kind, function)
             except Unprovable as obstacle:
-                self._assembly.refuse(str(obstacle), obstacle.op)
+                self._refuse(entry, str(obstacle), obstacle.op)
             except Exception as error:  # whatever a layer raises while being traced is the reason
                 if place + 1 < len(entry.shapes):
                     continue
                 if not entry.tentative:
                     told = f"{type(error).__name__}: {error}"
-                    self._assembly.refuse(f"{self._subject(entry)} could not be traced: {told}")
+                    self._refuse(entry, f"{self._subject(entry)} could not be traced: {told}")
             return
+
+    def _refuse(self, entry: Entry, why: str, op: str = "") -> None:
+        self._assembly.refuse(why, op)
+        shown = entry.kind is Kind.COMPILED  # losses and metrics are compared by themselves
+        self._assembly.lack([] if shown else own_code_of(self._model, entry.kind))
 
     def _subject(self, entry: Entry) -> str:
         if entry.kind is Kind.STEP:

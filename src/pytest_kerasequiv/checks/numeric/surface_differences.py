@@ -139,9 +139,8 @@ class _Comparison:
         judged = [self._judged(what, arrays) for what, arrays in tensors]
         worst = max(judged, key=lambda one: (not one.agrees, one.used), default=None)
         if worst is not None and not worst.agrees:
-            yield Finding.difference(
-                self.check, name, worst.message(), values=(worst.reference, worst.candidate)
-            )
+            message = f"{_one_sided_draws(name, runs)}{worst.message()}"
+            yield Finding.difference(self.check, name, message, values=(worst.reference, worst.candidate))
 
     def _judged(self, what: str, arrays: Views[Any]) -> Judged:
         oracle = is_oracle(arrays, self.dtype)
@@ -161,6 +160,15 @@ class _Comparison:
                 tensor = Tensor.of(f"variable {one} after {name!r}", (None, None, "value"), arrays)
                 if tensor.shape_finding(self.check, name) is None:  # else a rewrite turns it over
                     yield tensor.what, tensor.views
+
+
+def _one_sided_draws(name: str, runs: Views[EntryRun]) -> str:
+    """Say that one side alone draws random numbers in an entry; the numbers follow from that."""
+    draws = runs.reference.draws, runs.candidate.draws
+    if draws[0] == draws[1]:
+        return ""
+    side = "reference" if draws[0] else "candidate"
+    return f"only the {side} draws random numbers in {name!r}, as Dropout does in training; so "
 
 
 def only_drawn(reference: SurfaceObservation, candidate: SurfaceObservation, entries: set[str]) -> bool:

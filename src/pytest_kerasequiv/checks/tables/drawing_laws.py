@@ -37,6 +37,22 @@ def same_law(ours: Any, theirs: Any, shapes: tuple[Sequence[int], Sequence[int]]
     )
 
 
+def laws_in_words(ours: Any, theirs: Any, shapes: tuple[Sequence[int], Sequence[int]]) -> str:
+    """Say what initialisers of equal settings draw from, where their variables' shapes make it two laws."""
+    forms = form_of(ours), form_of(theirs)
+    laws = [law_of(form, shape) for form, shape in zip(forms, shapes, strict=True)]
+    if ours != theirs or laws[0] is None or laws[1] is None or laws[0] == laws[1]:
+        return ""
+    told = [
+        f"{law[0]} ({law[1]:.4g}, {law[2]:.4g}) for {tuple(s)}" for law, s in zip(laws, shapes, strict=True)
+    ]
+    return (
+        f"on both sides, which draws from {told[0]} for {tuple(shapes[0])} in the reference and from {told[1]} "
+        f"for {tuple(shapes[1])} in the candidate: it counts inputs and outputs by the axes of the kernel, so "
+        "that training starts at another scale"
+    )
+
+
 def law_of(form: Any, shape: Sequence[int]) -> Law | None:
     """Return what an initialiser of Keras's draws each element from; ``None`` for any other."""
     if not isinstance(form, Mapping) or "code" in form:

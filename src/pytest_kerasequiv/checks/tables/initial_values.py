@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_kerasequiv.building.starts import Start
-from pytest_kerasequiv.checks.tables.drawing_laws import same_law
+from pytest_kerasequiv.checks.tables.drawing_laws import laws_in_words, same_law
 from pytest_kerasequiv.keras_access.layers import held_layers, own_variables
 from pytest_kerasequiv.keras_access.origin import is_keras
 from pytest_kerasequiv.layers.configs import read_config
@@ -233,11 +233,11 @@ def initialiser_findings(facts: tuple[VariableFacts, VariableFacts]) -> Iterator
         return
     for field in {**ours, **theirs}:
         mine, its = ours.get(field), theirs.get(field)
-        if not same_law(mine, its, (facts[0].shape, facts[1].shape)):
-            message = (
-                f" is initialised differently: {field} is {shown(mine)} in the reference and {shown(its)} in "
-                "the candidate"
-            )
+        shapes = facts[0].shape, facts[1].shape
+        if not same_law(mine, its, shapes):
+            laws = laws_in_words(mine, its, shapes)
+            other = f"in the reference and {shown(its)} in the candidate"
+            message = f" is initialised differently: {field} is {shown(mine)} {laws or other}"
             yield finding(facts, field, (mine, its), message)
 
 
