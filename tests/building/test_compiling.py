@@ -1,6 +1,7 @@
 """Fresh compile settings for each model."""
 
 import keras
+import numpy as np
 import pytest
 
 from pytest_kerasequiv import InputError
@@ -98,12 +99,13 @@ def test_an_optimizer_without_config_is_copied_by_its_attributes(built):
     models = model(), model()
     for each, optimizer in zip(models, (boosted, adam), strict=True):
         compile_fresh(each, {"optimizer": optimizer, "loss": "mse"})
-        each.fit([[1.0, 2.0]], [[3.0]], verbose=0)
+        each.fit(np.ones((1, 2)), np.ones((1, 1)), verbose=0)
     first, second = (each.optimizer for each in models)
     assert first is not boosted
     assert (first._boost, first.clipnorm, float(first.learning_rate)) == (2.0, 3.0, 0.25)
     assert int(boosted.iterations) == 0
-    assert (second.boost, second.beta_1, float(second.learning_rate)) == (3.0, 0.75, 0.125 * 0.5**0.1)
+    assert (second.boost, second.beta_1) == (3.0, 0.75)
+    assert float(second.learning_rate) == pytest.approx(0.125 * 0.5**0.1)
 
 
 def test_optimizers_and_metrics_are_copied_with_their_settings():
@@ -252,12 +254,12 @@ class Scaled(keras.optimizers.SGD):
         super().update_step(gradient, variable, learning_rate * self.factor)
 
 
-def test_an_own_optimizer_that_was_changed_after_it_was_made_is_an_error():
-    compile_fresh(model(), {"optimizer": Scaled(), "loss": "mse"})
-    changed = Scaled()
+def test_an_own_optimizer_that_was_changed_after_it_was_made_is_copied_as_it_is():
+    copied, changed = model(), Scaled()
     changed.factor = 2.0
-    with pytest.raises(InputError, match=r"Scaled that cannot be copied .* a copy has another 'factor'"):
-        compile_fresh(model(), {"optimizer": changed, "loss": "mse"})
+    compile_fresh(copied, {"optimizer": changed, "loss": "mse"})
+    assert copied.optimizer is not changed
+    assert copied.optimizer.factor == 2.0
 
 
 class ForgetfulSchedule(Schedule):

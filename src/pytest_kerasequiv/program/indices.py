@@ -53,13 +53,17 @@ def with_plain_indices(definition: Any, graph: Any) -> Any:
     return definition
 
 
+_ARITHMETIC = {"Less": np.less, "AddV2": np.add}
+"""What is done to the indices of `keras.ops.take`."""
+
+
 def _static(tensor: Any) -> Any:
     """Return the whole numbers that `keras.ops.take` makes of indices; ``None`` where they hang on the input.
 
     It adds the length of the axis to negative ones while the model runs.
     """
     op = tensor.op
-    if op.type in {"Const", "Less", "AddV2", "Cast", "SelectV2"} and not tensor.dtype.is_floating:
+    if op.type in {"Const", "Cast", "SelectV2", *_ARITHMETIC} and not tensor.dtype.is_floating:
         values = [tf.get_static_value(tensor)] if op.type == "Const" else list(map(_static, op.inputs))
         if op.type == "SelectV2" and values[0] is not None:
             if not np.any(values[0]):
@@ -69,7 +73,7 @@ def _static(tensor: Any) -> Any:
             return None
         if op.type == "Cast":
             return values[0].astype(tensor.dtype.as_numpy_dtype)
-        return {"Const": np.asarray, "Less": np.less, "AddV2": np.add}[op.type](*values)
+        return np.asarray(*values) if op.type == "Const" else _ARITHMETIC[op.type](*values)
     if op.type == "StridedSlice" and op.inputs[0].op.type == "Shape" and tensor.shape.rank == 0:
         begin = tf.get_static_value(op.inputs[1])
         size = None if begin is None else op.inputs[0].op.inputs[0].shape[int(begin[0])]

@@ -108,3 +108,31 @@ def test_another_default_of_training_is_a_difference(nested, turned):
 def test_defaults_that_do_the_same_are_equivalent(reference, candidate):
     report = compare(reference, candidate, input_shape=(3,))
     assert report.verdict is Verdict.EQUIVALENT, [str(f) for f in report.findings]
+
+
+class DroppingWhereNobodySays(keras.Model):
+    """Drops where a call does not say whether it trains, or not."""
+
+    def __init__(self, training):
+        super().__init__(name="net")
+        self.dense, self.drop, self.otherwise = layers.Dense(50), layers.Dropout(0.5), training
+
+    def build(self, shape):
+        self.dense.build(shape)
+
+    def call(self, x, training=None):
+        return self.drop(self.dense(x), training=self.otherwise if training is None else training)
+
+
+def dropping(training):
+    model = DroppingWhereNobodySays(training)
+    model.build((None, 4))
+    return model
+
+
+def test_a_plain_call_that_draws_on_one_side_only_is_told_so():
+    report = compare(lambda: dropping(training=True), lambda: dropping(training=False), input_shape=(4,))
+    assert report.verdict is Verdict.DIFFERENT
+    assert (
+        "only the reference draws random numbers in 'plain call'" in report["outputs"].differences[0].message
+    )

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from pytest_kerasequiv.checks.tables.drawing_laws import law_of, same_law
+from pytest_kerasequiv.checks.tables.drawing_laws import law_of, laws_in_words, same_law
 from pytest_kerasequiv.layers.configs import canonical
 
 KINDS = keras.initializers
@@ -54,3 +54,12 @@ def test_each_variable_has_the_law_of_its_own_shape():
     glorot, plain = canonical(KINDS.GlorotUniform()), canonical(KINDS.GlorotUniform(**AXES))
     assert same_law(glorot, plain, ((8, 8), (8, 2, 4)))
     assert not same_law(glorot, glorot, ((8, 8), (8, 2, 4)))
+
+
+def test_equal_settings_of_another_law_are_told_by_what_they_draw_from():
+    glorot = canonical(KINDS.GlorotUniform())
+    words = laws_in_words(glorot, glorot, ((8, 2, 4), (8, 8)))
+    assert "uniform (-0.3536, 0.3536) for (8, 2, 4) in the reference" in words
+    assert "uniform (-0.6124, 0.6124) for (8, 8) in the candidate" in words
+    assert laws_in_words(glorot, glorot, ((8, 8), (8, 8))) == ""
+    assert laws_in_words(glorot, canonical(KINDS.HeUniform()), ((8, 8), (8, 8))) == ""

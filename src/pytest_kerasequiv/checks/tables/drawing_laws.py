@@ -43,13 +43,11 @@ def laws_in_words(ours: Any, theirs: Any, shapes: tuple[Sequence[int], Sequence[
     laws = [law_of(form, shape) for form, shape in zip(forms, shapes, strict=True)]
     if ours != theirs or laws[0] is None or laws[1] is None or laws[0] == laws[1]:
         return ""
-    told = [
-        f"{law[0]} ({law[1]:.4g}, {law[2]:.4g}) for {tuple(s)}" for law, s in zip(laws, shapes, strict=True)
-    ]
+    told = [f"{law[0]} ({law[1]:.4g}, {law[2]:.4g})" for law in laws if law is not None]
     return (
-        f"on both sides, which draws from {told[0]} for {tuple(shapes[0])} in the reference and from {told[1]} "
-        f"for {tuple(shapes[1])} in the candidate: it counts inputs and outputs by the axes of the kernel, so "
-        "that training starts at another scale"
+        f"on both sides, which draws from {told[0]} for {tuple(shapes[0])} in the reference and from "
+        f"{told[1]} for {tuple(shapes[1])} in the candidate: it counts inputs and outputs by the axes of the "
+        "kernel, so that training starts at another scale"
     )
 
 
