@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
-from tests.common.own_code import OWN, WORDS, with_own_code
+from tests.common.own_code import OWN, optimizer, together, with_own_code
 from tests.common.random_inputs import INPUTS, batch
 from tests.common.random_layers import PARTS, Part
 
@@ -49,10 +49,10 @@ def draw(choose: Callable[[Sequence[Any]], Any], length: int = 4) -> Recipe:
         part = PARTS[index]
         drawn.append((index, tuple((name, choose(list(values))) for name, values in part.values.items())))
         kind = part.gives or kind
-    optimizer = choose(["adam", "sgd", "rmsprop"]), choose([1e-3, 1e-2])
-    names = {choose([None, *OWN]), choose([None, None, *OWN])} - {None}
-    own = tuple((name, choose(list(OWN[name]))) for name in sorted(names))
-    return Recipe(first, tuple(drawn), choose(["mse", "mae"]), optimizer, own)
+    trained_by = choose(["adam", "sgd", "rmsprop"]), choose([1e-3, 1e-2])
+    names = sorted({choose([None, *OWN]), choose([None, *OWN])} - {None})
+    own = tuple((name, choose(list(OWN[name].values))) for name in (names if together(names) else names[:1]))
+    return Recipe(first, tuple(drawn), choose(["mse", "mae"]), trained_by, own)
 
 
 def _fits(part: Part, kind: str) -> bool:
@@ -107,14 +107,14 @@ def builder(recipe: Recipe, form: str = "functional") -> Callable[[], keras.Mode
     """Return a builder of the compiled model of a recipe, written in one of `FORMS`."""
 
     def build() -> keras.Model:
+        own = dict(recipe.own)
         shape, dtype = INPUTS[recipe.kind]
+        shape = (None, *shape[1:]) if "free_length" in own else shape
         made = make_layers(recipe)
         model = _FORMS[form](made, shape, dtype)
-        name, rate = recipe.optimizer
-        optimizer = keras.optimizers.get({"class_name": name, "config": {"learning_rate": rate}})
         inputs = keras.Input(shape, dtype=dtype)
-        model, compiled = with_own_code(model, made, dict(recipe.own), recipe.loss, inputs)
-        model.compile(optimizer, **compiled)
+        model, compiled = with_own_code(model, made, own, recipe.loss, inputs)
+        model.compile(optimizer(*recipe.optimizer, own), **compiled)
         return model
 
     build.__name__ = build.__qualname__ = form
@@ -193,10 +193,10 @@ def changes(recipe: Recipe) -> Iterator[Change]:
                     what = f"{PARTS[index].name}.{name}={value!r}"
                     yield Change(what, replace(recipe, layers=changed), (name,), made)
     for place, (name, value) in enumerate(recipe.own):
-        other = next(v for v in OWN[name] if v != value)
+        other = next(v for v in OWN[name].values if v != value)
         own = (*recipe.own[:place], (name, other), *recipe.own[place + 1 :])
-        yield Change(f"own {name}={other}", replace(recipe, own=own), WORDS[name])
-    if "loss_label" not in dict(recipe.own):
+        yield Change(f"own {name}={other}", replace(recipe, own=own), OWN[name].words)
+    if not any(name.startswith("loss_") for name, _ in recipe.own):
         other = "mae" if recipe.loss == "mse" else "mse"
         yield Change(f"loss={other}", replace(recipe, loss=other), ("another loss", "loss differs"))
     name, rate = recipe.optimizer

@@ -26,11 +26,20 @@ class Outputs:
 
     @property
     def weights(self) -> Any:
-        """Specs of sample weights: one a sample; where steps are masked, Keras takes one a step only."""
-        if not any(self.masks):
+        """Specs of sample weights, as Keras takes them: one a sample, with an axis for each of a loss's.
+
+        Where steps are masked it takes one a step only.
+        """
+        flat = zip(keras.tree.flatten(self.specs), self.masks, strict=True)
+        shapes = [_one_a_sample(spec) if mask is None else mask.shape for spec, mask in flat]
+        if all(len(shape) == 1 for shape in shapes):
             return tf.TensorSpec((None,), tf.float32)
-        shapes = [(None,) if mask is None else mask.shape for mask in self.masks]
         return keras.tree.pack_sequence_as(self.specs, [tf.TensorSpec(s, tf.float32) for s in shapes])
+
+
+def _one_a_sample(spec: tf.TensorSpec) -> tuple[int | None, ...]:
+    """Return the shape of sample weights; a loss has one axis less than the output."""
+    return (None, *[1] * ((spec.shape.rank or 2) - 2))
 
 
 def trace_inference(model: keras.Model, signature: Any) -> tuple[Traced, Outputs]:

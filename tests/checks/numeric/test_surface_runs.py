@@ -3,7 +3,7 @@
 import keras
 import pytest
 from keras import layers, ops
-from tests.common.surfaces import MEMBERS, dense, functional
+from tests.common.surfaces import MEMBERS, Unweighted, dense, functional
 
 from pytest_kerasequiv import Evidence, Twins, Verdict, compare
 from pytest_kerasequiv.checks import outputs
@@ -14,6 +14,18 @@ from pytest_kerasequiv.checks.pair import Pair
 def test_what_parts_in_one_entry_is_different(name, build):
     result = outputs.run(Pair(Twins(lambda: build(1), lambda: build(2))))
     assert result.verdict is Verdict.DIFFERENT, result.findings
+
+
+@pytest.mark.parametrize("shape", [(4,), (5, 4), (5, 5, 4)])
+def test_sample_weights_have_the_axes_that_the_loss_of_the_outputs_has(shape):
+    def build(power):
+        model = functional(layers.Dense(3), shape)
+        model.compile("sgd", Unweighted(power))
+        return model
+
+    result = outputs.run(Pair(Twins(lambda: build(1), lambda: build(2))))
+    assert result.verdict is Verdict.DIFFERENT, result.findings
+    assert not any("could not be run" in finding.message for finding in result.findings)
 
 
 class Renamed(layers.Layer):

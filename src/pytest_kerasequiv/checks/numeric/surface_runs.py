@@ -267,7 +267,8 @@ def _drawn(name: str, placeholder: Any, given: Mapping[str, Array], outputs: Seq
     group, _, place = name.rpartition(" ")
     first = next(iter(given.values()))
     like = outputs[int(place)] if group == "Target" else given.get(f"Output {place}", first)
-    shape = like.shape[: placeholder.shape.rank]
+    axes = zip(like.shape, placeholder.shape, strict=False)
+    shape = tuple(size if fixed is None else fixed for size, fixed in axes)
     if group == "Weight":
         return np.linspace(0.0, 2.0, math.prod(shape)).reshape(shape)
     if placeholder.dtype.is_bool:
