@@ -14,7 +14,7 @@ from tests.common.random_layers import NOT_COVERED, PARTS
 from tests.common.trials import CHANGED, Trial
 
 from pytest_kerasequiv import Report, Verdict
-from pytest_kerasequiv.reporting.text import culprit
+from pytest_kerasequiv.reporting.causes import culprit
 
 WRONG = ("false alarm", "miss", "wrong proof", "asymmetric", "unsteady", "crash")
 """The kinds of violation."""
