@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pytest_kerasequiv import CheckResult, Evidence, Finding, Report, Verdict
+from pytest_kerasequiv.reporting import html
 from pytest_kerasequiv.reporting.causes import culprit
 from pytest_kerasequiv.reporting.text import headline, metric_table, metrics, next_step, render
 from pytest_kerasequiv.verdict import Kind
@@ -66,6 +67,25 @@ def test_the_headline_names_pair_verdict_evidence_and_sides(equivalent: Report) 
     line = "EQUIVALENT (statistical): forecaster [models:sequential against models:functional]"
     assert headline(equivalent) == line
     assert render(equivalent).splitlines()[0] == line
+
+
+def test_one_line_says_for_which_entries_a_proof_holds(equivalent: Report) -> None:
+    def proved(entries: list[str]) -> Report:
+        program = CheckResult(
+            "program", Verdict.EQUIVALENT, Evidence.PROVED, (), {"entries": entries}, kind=Kind.PROVING
+        )
+        return replace(equivalent, checks={"program": program})
+
+    assert "\n  proved for: inference, training\n" in f"{render(proved(['inference', 'training']))}\n"
+    many = [f"free axes of {size}" for size in range(10)]
+    (line,) = (line for line in render(proved(many)).splitlines() if "proved for" in line)
+    assert line.endswith("free axes of 3 and 6 more")
+    assert len(line) <= 100
+    assert all(entry in html.render(proved(many)) for entry in many)
+
+
+def test_nothing_is_said_to_be_proved_where_it_was_not(different: Report) -> None:
+    assert "proved for" not in render(different)
 
 
 def test_a_long_headline_drops_the_sides(equivalent: Report) -> None:

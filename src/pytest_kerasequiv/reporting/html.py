@@ -18,7 +18,7 @@ from pytest_kerasequiv.reporting.outcome import CONDONED, ended
 from pytest_kerasequiv.reporting.printable import printable
 from pytest_kerasequiv.reporting.session import SessionReport, of_reports
 from pytest_kerasequiv.reporting.single_runs import luck_sentences
-from pytest_kerasequiv.reporting.text import MEANING, metric_rows, metrics, next_step, number
+from pytest_kerasequiv.reporting.text import MEANING, metric_rows, metrics, next_step, number, proved_for
 from pytest_kerasequiv.verdict import Report, Verdict
 
 FOLDER = Path(__file__).parent
@@ -63,6 +63,7 @@ def _view(report: Report) -> dict[str, Any]:
         "seconds": sum(result.seconds for result in report.checks.values()),
         "culprit": culprit(report),
         "next_step": next_step(report),
+        "proved_for": proved_for(report),
         "inconclusive": report.verdict is Verdict.INCONCLUSIVE,
         "graph": _graph(figures.get("graph", {})),
         "summary": _summary(figures.get("summary", {})),

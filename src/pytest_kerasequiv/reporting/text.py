@@ -9,7 +9,7 @@ from typing import Any
 from pytest_kerasequiv.reporting.causes import culprit, of_kind
 from pytest_kerasequiv.reporting.printable import printable
 from pytest_kerasequiv.reporting.single_runs import luck_sentences
-from pytest_kerasequiv.verdict import CheckResult, Finding, Kind, Report, Verdict
+from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Kind, Report, Verdict
 
 WIDTH = 100
 SHOWN_FINDINGS = 5
@@ -27,6 +27,7 @@ def render(report: Report) -> str:
         [headline(report)],
         list(_culprit_lines(report)),
         list(_check_lines(report)),
+        list(_proof_lines(report)),
         list(_side_by_side_lines(report)),
         list(_other_lines(report)),
         metric_table(metrics(report)),
@@ -79,6 +80,23 @@ def _check_lines(report: Report) -> Iterator[str]:
         yield line + (FOLLOWS if follows(result) else f"{result.seconds:>8.2f} s")
     for name, why in report.not_run.items():
         yield f"  {name:<10} not run: {why}"
+
+
+def proved_for(report: Report) -> list[str]:
+    """Return the entries of the surface, in words, in which the programs are proved to be the same."""
+    proofs = [one for one in of_kind(report, Kind.PROVING) if one.evidence is Evidence.PROVED]
+    return [str(entry) for proof in proofs for entry in proof.figures.get("entries", ())]
+
+
+def _proof_lines(report: Report) -> Iterator[str]:
+    """Yield one line with the entries that a proof covers, as many as there is room for."""
+    entries = proved_for(report)
+    for shown in range(len(entries), 0, -1):
+        left = len(entries) - shown
+        line = f"  proved for: {', '.join(entries[:shown])}{f' and {left} more' if left else ''}"
+        if len(line) <= WIDTH or shown == 1:
+            yield line
+            return
 
 
 FOLLOWS = "follows from program"
