@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import textwrap
 import time
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from threading import Thread
@@ -15,6 +16,7 @@ import tensorflow as tf
 
 from pytest_kerasequiv import InputError, Report, Training, Twins, Verdict, assert_equivalent, compare
 from pytest_kerasequiv.checks.ladder import LADDER
+from pytest_kerasequiv.checks.pair import Pair
 from pytest_kerasequiv.checks.registry import Check
 from pytest_kerasequiv.comparison import Comparison, asked_checks
 from pytest_kerasequiv.program import match_programs
@@ -96,11 +98,11 @@ def test_twins_take_no_second_candidate() -> None:
 
 
 def test_a_check_that_crashes_is_inconclusive_and_keeps_the_others() -> None:
-    def crash(pair):
+    def crash(*_):
         raise RuntimeError("out of luck")
 
     comparison = Comparison(Twins(sequential, functional))
-    crashing = Check("outputs", Kind.NUMERIC, run=crash)
+    crashing = Check("outputs", Kind.NUMERIC, observe=crash, compare=crash)
     with LADDER.replaced([LADDER["summary"], crashing]):
         comparison.check("summary")
         result = comparison.check("outputs")
@@ -186,7 +188,7 @@ def parameters_differ(reference: int, candidate: int, _) -> CheckResult:
 SIZE = Check(
     "size",
     Kind.NUMERIC,
-    observe=lambda twin: twin.model.count_params(),
+    observe=lambda twin, _: twin.model.count_params(),
     compare=parameters_differ,
     next_step="count the units.",
 )
@@ -212,7 +214,7 @@ def test_one_object_adds_a_check_from_outside() -> None:
 
 def test_the_check_in_contributing_can_be_added() -> None:
     page = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    block = page.partition("**Add a check.**")[2].partition("    def observe")[2].partition("**Add a")[0]
+    block = page.partition("**Add a check.**")[2].partition("    def observe")[2].partition("\n\n`Check(")[0]
     source = textwrap.dedent("    def observe" + block)
     with LADDER.replaced(list(LADDER)):
         exec(source, {**globals(), "Verdict": Verdict})
@@ -220,12 +222,44 @@ def test_the_check_in_contributing_can_be_added() -> None:
     assert report["depth"].verdict is Verdict.EQUIVALENT
 
 
-@pytest.mark.parametrize(
-    "parts", [{}, {"observe": len}, {"compare": len}, {"run": len, "observe": len, "compare": len}]
-)
-def test_a_check_has_two_halves_or_is_whole(parts) -> None:
-    with pytest.raises(InputError, match="'size' needs observe= and compare=, or run="):
-        Check("size", Kind.NUMERIC, **parts)
+def test_further_plans_are_observed_only_while_the_result_leaves_something_open() -> None:
+    @dataclass(frozen=True)
+    class Sizes:
+        layers: int | None = None
+        parameters: int | None = None
+
+    def plan(reference, between=None, *, most: int = 2):
+        yield from ("layers", "parameters")[:most]
+
+    def observe(twin, on):
+        seen.append((twin.role, on))
+        counts = {"layers": len(twin.model.layers), "parameters": twin.model.count_params()}
+        return Sizes(**{on: counts[on]})
+
+    def compare_sizes(reference, candidate, between, *, slack: int = 0):
+        same = reference.layers == candidate.layers
+        if reference.parameters is not None:
+            same = same and abs(reference.parameters - candidate.parameters) <= slack
+        return CheckResult("sizes", Verdict.EQUIVALENT if same else Verdict.DIFFERENT, Evidence.MEASURED)
+
+    open_ended = Check("sizes", Kind.NUMERIC, observe, compare_sizes, plan=plan)
+    check = replace(open_ended, further=lambda result, _: result.verdict is Verdict.EQUIVALENT)
+    for candidate, options, verdict, plans in (
+        (functional, {}, Verdict.EQUIVALENT, ["layers", "parameters"]),
+        (lambda: functional(5), {}, Verdict.DIFFERENT, ["layers", "parameters"]),
+        (lambda: functional(5), {"slack": 100}, Verdict.EQUIVALENT, ["layers", "parameters"]),
+        (lambda: functional(5), {"most": 1}, Verdict.EQUIVALENT, ["layers"]),
+    ):
+        seen: list[tuple[str, str]] = []
+        assert check(Pair(Twins(functional, candidate)), **options).verdict is verdict
+        assert seen == [(role, on) for on in plans for role in ("reference", "candidate")]
+    deeper = Twins(functional, sequential)
+    seen = []
+    assert check(Pair(deeper)).verdict is Verdict.DIFFERENT
+    assert seen == [("reference", "layers"), ("candidate", "layers")]
+    check.refuse_unknown(["most", "slack"])
+    with pytest.raises(InputError, match="it takes most, slack"):
+        check.refuse_unknown(["least"])
 
 
 def dropped(rate: float):

@@ -11,6 +11,7 @@ from pytest_kerasequiv.plain_data import classes_within, conforms, from_data, to
 from pytest_kerasequiv.running.differentiating import Pass
 from pytest_kerasequiv.running.lockstep import Step
 from pytest_kerasequiv.running.running import Outcome
+from pytest_kerasequiv.surface.entries import Kind
 
 
 def through_files(value, path, expected=Any):
@@ -54,6 +55,13 @@ def test_dataclasses_come_back(tmp_path):
     assert isinstance(outcome, Outcome)
     np.testing.assert_array_equal(again.slots["momentum", 0], np.zeros((2, 1)))
     assert np.isnan(again.metrics["loss"])
+
+
+def test_members_of_enums_come_back_as_they_are(tmp_path):
+    again = through_files((Kind.STEP, "step"), tmp_path, tuple[Kind, str])
+    assert again[0] is Kind.STEP
+    with pytest.raises(ValueError, match="of another form"):
+        through_files((Kind.STEP, "step"), tmp_path, tuple[Any, str])
 
 
 def test_live_things_and_strange_classes_are_refused():

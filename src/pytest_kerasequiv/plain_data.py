@@ -7,6 +7,7 @@ import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
+from enum import Enum
 from typing import Any, Literal, TypeVar, Union
 
 import numpy as np
@@ -32,7 +33,8 @@ def to_data(value: Any) -> tuple[Any, Arrays]:
 def from_data(data: Any, arrays: Mapping[str, NDArray[np.generic]], expected: Any) -> Any:
     """Return the value that `to_data` returned as data and arrays.
 
-    The data may be anybody's: nothing is imported, and only dataclasses that the annotation names are made.
+    The data may be anybody's: nothing is imported, and only dataclasses and enums that the annotation
+    names are made.
 
     Args:
         data: JSON-able data.
@@ -52,6 +54,8 @@ def from_data(data: Any, arrays: Mapping[str, NDArray[np.generic]], expected: An
 
 
 def _encoded(value: Any, arrays: Arrays) -> Any:
+    if isinstance(value, Enum):
+        return {"enum": [type(value).__qualname__, value.value]}
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):
@@ -94,6 +98,7 @@ class _Reading:
             "frozenset": lambda content: frozenset(map(self.value, content)),
             "dict": lambda content: {self.value(key): self.value(item) for key, item in content},
             "dataclass": self._dataclass,
+            "enum": lambda content: self._classes[content[0]](content[1]),
             "array": self._array,
             "texts": self._texts,
         }
@@ -127,11 +132,13 @@ class _Reading:
 
 
 def classes_within(annotation: Any) -> set[type]:
-    """Return the dataclasses that a value of an annotation may hold, at any depth."""
+    """Return the dataclasses and enums that a value of an annotation may hold, at any depth."""
     found: set[type] = set()
     waiting = [annotation]
     while waiting:
         one = waiting.pop()
+        if isinstance(one, type) and issubclass(one, Enum):
+            found.add(one)
         if isinstance(one, type) and is_dataclass(one) and one not in found:
             found.add(one)
             waiting += [hint for _, hint in _hints(one)]

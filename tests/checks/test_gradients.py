@@ -30,7 +30,7 @@ def net(*, rate=0.2, momentum=0.9, epsilon=1e-3, regularizer=None, activity=None
 
 
 def compare(candidate, reference=net, **options):
-    return gradients.run(Pair(Twins(reference, candidate, **options)))
+    return gradients.CHECK(Pair(Twins(reference, candidate, **options)))
 
 
 def functional():
@@ -160,7 +160,7 @@ def test_neither_model_is_changed():
     for model in models:
         model.train_on_batch(np.ones((4, 6)), np.ones((4, 2)))
     kept = [(digest(model), model.optimizer) for model in models]
-    gradients.run(pair)
+    gradients.CHECK(pair)
     assert [(digest(model), model.optimizer) for model in models] == kept
 
 
@@ -184,13 +184,13 @@ def test_a_float64_twin_that_fails_in_training_mode_is_done_without():
     result = compare(lambda: net(rate=0.3), lambda: net(extra=[Float32InTraining]))
     assert result.verdict is Verdict.DIFFERENT
     assert any(finding.reference_layer == "net/drop" for finding in result.differences)
-    same = updates.run(Pair(Twins(*[lambda: net(extra=[Float32InTraining])] * 2)))
+    same = updates.CHECK(Pair(Twins(*[lambda: net(extra=[Float32InTraining])] * 2)))
     assert same.verdict is Verdict.EQUIVALENT
 
 
 @pytest.mark.parametrize("check", [gradients, updates])
 def test_randomness_outside_keras_is_inconclusive(check):
     noisy = [lambda: net(extra=[UnseededNoise])] * 2
-    result = check.run(Pair(Twins(*noisy)))
+    result = check.CHECK(Pair(Twins(*noisy)))
     assert result.verdict is Verdict.INCONCLUSIVE
     assert "keras.random" in result.findings[0].message

@@ -36,7 +36,7 @@ def pair_of(candidate, reference=forecaster, **options):
 
 
 def test_twins_agree_with_headroom():
-    result = outputs.run(pair_of(lambda: keras.Sequential([*forecaster().layers, layers.Dropout(0.5)])))
+    result = outputs.CHECK(pair_of(lambda: keras.Sequential([*forecaster().layers, layers.Dropout(0.5)])))
     assert result.verdict is Verdict.EQUIVALENT
     assert not result.differences
     assert result.figures["tolerance"]["origin"] == "derived"
@@ -52,7 +52,7 @@ def test_twins_agree_with_headroom():
     ],
 )
 def test_fault_is_found_and_its_layer_and_field_come_first(settings, layer, field):
-    result = outputs.run(pair_of(changed(**settings)))
+    result = outputs.CHECK(pair_of(changed(**settings)))
     assert result.verdict is Verdict.DIFFERENT
     first = result.findings[0]
     assert first.reference_layer.endswith(layer)
@@ -61,7 +61,7 @@ def test_fault_is_found_and_its_layer_and_field_come_first(settings, layer, fiel
 
 
 def test_relu6_shows_once_inputs_are_large():
-    result = outputs.run(pair_of(changed(activation="relu6")))
+    result = outputs.CHECK(pair_of(changed(activation="relu6")))
     assert result.verdict is Verdict.DIFFERENT
     assert "greatest absolute difference" in str(result.findings[-1])
 
@@ -70,10 +70,10 @@ def test_incomplete_map_is_inconclusive_and_other_shapes_are_different():
     def wider():
         return keras.Sequential([keras.Input((20, 3)), layers.Flatten(), layers.Dense(5), layers.Dense(3)])
 
-    result = outputs.run(pair_of(wider))
+    result = outputs.CHECK(pair_of(wider))
     assert result.verdict is Verdict.INCONCLUSIVE
     assert result.findings[0].field == "weights"
-    result = outputs.run(pair_of(changed(units=4)))
+    result = outputs.CHECK(pair_of(changed(units=4)))
     assert result.verdict is Verdict.DIFFERENT
     assert [f.field for f in result.differences] == ["units", "shape"]
 
@@ -89,12 +89,12 @@ def test_incomplete_map_is_inconclusive_and_other_shapes_are_different():
 )
 def test_bad_inputs_are_refused(bad, says):
     with pytest.raises(InputError, match=says):
-        outputs.run(pair_of(forecaster), inputs=bad)
+        outputs.CHECK(pair_of(forecaster), inputs=bad)
 
 
 def test_user_inputs_come_first_and_given_tolerance_wins():
     inputs = np.random.default_rng(0).normal(size=(4, 20, 3))
-    result = outputs.run(pair_of(changed(epsilon=1.0001e-3)), inputs=inputs, rtol=1e-3, atol=1e-3)
+    result = outputs.CHECK(pair_of(changed(epsilon=1.0001e-3)), inputs=inputs, rtol=1e-3, atol=1e-3)
     assert result.verdict is Verdict.EQUIVALENT
     assert "your inputs" in result.figures["outputs"][0]["what"]
     assert result.figures["tolerance"]["origin"] == "given"
@@ -103,7 +103,7 @@ def test_user_inputs_come_first_and_given_tolerance_wins():
 def test_models_are_left_as_they_were():
     pair = pair_of(changed(epsilon=1e-5))
     before = [values_of(pair.reference), values_of(pair.candidate)]
-    outputs.run(pair)
+    outputs.CHECK(pair)
     after = [values_of(pair.reference), values_of(pair.candidate)]
     for was, now in zip(before, after, strict=True):
         assert all(np.array_equal(a, b) for a, b in zip(was, now, strict=True))
@@ -118,7 +118,7 @@ def test_a_probe_that_only_the_candidate_refuses_is_a_difference():
         inputs = keras.Input((steps, 3))
         return keras.Model(inputs, layers.GlobalAveragePooling1D()(inputs))
 
-    result = outputs.run(Pair(Twins(lambda: pooled(None), lambda: pooled(6))))
+    result = outputs.CHECK(Pair(Twins(lambda: pooled(None), lambda: pooled(6))))
     assert result.verdict is Verdict.DIFFERENT
     assert "only the candidate refuses the probe" in result.differences[0].message
 
@@ -132,5 +132,5 @@ def test_weights_of_their_own_do_not_mean_seeds_of_their_own():
     second.set_weights(first.get_weights())
     third.set_weights(first.get_weights())
     pair = Pair(Twins(first, second, weights="own"))
-    assert gradients.run(pair).verdict is updates.run(pair, steps=2).verdict is Verdict.EQUIVALENT
-    assert gradients.run(Pair(Twins(first, third, weights="own"))).verdict is Verdict.DIFFERENT
+    assert gradients.CHECK(pair).verdict is updates.CHECK(pair, steps=2).verdict is Verdict.EQUIVALENT
+    assert gradients.CHECK(Pair(Twins(first, third, weights="own"))).verdict is Verdict.DIFFERENT

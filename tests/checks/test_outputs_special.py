@@ -15,7 +15,7 @@ from pytest_kerasequiv.verdict import Verdict
 
 def run(reference, candidate, **options):
     inputs = options.pop("inputs", None)
-    return outputs.run(Pair(Twins(reference, candidate, **options)), inputs=inputs)
+    return outputs.CHECK(Pair(Twins(reference, candidate, **options)), inputs=inputs)
 
 
 def stack(*made, shape=(6,)):
@@ -249,7 +249,7 @@ def test_another_compute_dtype_is_not_hidden_by_the_coarser_ones_rounding(polici
     result = run(reference, candidate)
     assert result.verdict is Verdict.DIFFERENT
     assert result.differences[0].field == "dtype"
-    loose = outputs.run(Pair(Twins(reference, candidate)), rtol=0.1, atol=1.0)
+    loose = outputs.CHECK(Pair(Twins(reference, candidate)), rtol=0.1, atol=1.0)
     assert loose.verdict is Verdict.EQUIVALENT
 
 

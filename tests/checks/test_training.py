@@ -60,7 +60,7 @@ def plan_of(**options):
 
 
 def test_twins_of_one_program_differ_by_exactly_nothing(data):
-    result = training.run(pair(sequential, functional), training=Training(*data))
+    result = training.CHECK(pair(sequential, functional), training=Training(*data))
     assert (result.verdict, result.evidence) == (Verdict.EQUIVALENT, Evidence.STATISTICAL)
     mae = result.figures["metrics"]["mae"]
     assert mae["difference"] == 0
@@ -69,13 +69,13 @@ def test_twins_of_one_program_differ_by_exactly_nothing(data):
 
 
 def test_equal_twins_stop_at_the_first_look(data):
-    result = training.run(pair(sequential, functional), training=Training(*data))
+    result = training.CHECK(pair(sequential, functional), training=Training(*data))
     assert (result.figures["n"], result.figures["planned"], result.figures["looks"]) == (10, 20, [10, 15, 20])
 
 
 def test_a_clear_difference_is_found_and_named(data):
     plan = Training(*data, epochs=6, seeds=9, metrics=["mae"], margin=1e-3)
-    result = training.run(pair(sequential, lambda: sequential(rate=0.9)), training=plan)
+    result = training.CHECK(pair(sequential, lambda: sequential(rate=0.9)), training=plan)
     assert result.verdict is Verdict.DIFFERENT
     [finding] = result.differences
     assert finding.field == "mae"
@@ -97,7 +97,7 @@ def test_runs_are_interleaved_by_seed(data):
     twins = pair(fit("reference"), fit("candidate"))
     _ = twins.twins.reference, twins.twins.candidate
     order.clear()
-    training.run(twins, training=Training(seeds=3, fit=lambda model, seed: {"a": seed}))
+    training.CHECK(twins, training=Training(seeds=3, fit=lambda model, seed: {"a": seed}))
     assert order == ["reference", "candidate"] * 3
 
 
@@ -110,7 +110,7 @@ def test_a_late_crash_keeps_the_finished_runs(data):
     def crashing():
         return keras.Sequential([keras.Input((4,)), layers.Dense(1)], name="crash")
 
-    result = training.run(pair(sequential, crashing), training=Training(seeds=4, fit=fit))
+    result = training.CHECK(pair(sequential, crashing), training=Training(seeds=4, fit=fit))
     assert result.figures["failed"] == {"reference": {}, "candidate": {"2": "RuntimeError: too large"}}
     assert result.figures["metrics"]["mae"]["candidate"]["failed"] == 1
     assert any("1 of 4 candidate runs failed (seed 2): RuntimeError" in note.message for note in result.notes)
@@ -120,14 +120,14 @@ def test_where_every_run_crashes_there_is_no_verdict(data):
     def fit(model, seed):
         raise RuntimeError("no data today")
 
-    result = training.run(pair(sequential, functional), training=Training(seeds=3, fit=fit))
+    result = training.CHECK(pair(sequential, functional), training=Training(seeds=3, fit=fit))
     assert result.verdict is Verdict.INCONCLUSIVE
     assert "no data today" in result.findings[0].message
 
 
 def test_a_metric_that_evaluate_does_not_return(data):
     with pytest.raises(InputError, match=r"metrics names 'rmse'.* it returns loss, mae"):
-        training.run(pair(sequential, functional), training=Training(*data, metrics=["rmse"]))
+        training.CHECK(pair(sequential, functional), training=Training(*data, metrics=["rmse"]))
 
 
 def test_twins_with_different_metrics(data):
@@ -137,13 +137,13 @@ def test_twins_with_different_metrics(data):
         return model
 
     with pytest.raises(InputError, match=r"different metrics.*metrics=\['loss'\]"):
-        training.run(pair(sequential, other), training=Training(*data))
+        training.CHECK(pair(sequential, other), training=Training(*data))
 
 
 def test_progress_is_told_at_the_start_and_after_every_pair_of_runs():
     seen = []
     plan = Training(seeds=3, fit=lambda model, seed: {"a": seed})
-    training.run(pair(sequential, functional), training=plan, progress=seen.append)
+    training.CHECK(pair(sequential, functional), training=plan, progress=seen.append)
     assert [(step.done, step.total) for step in seen] == [(0, 6), (2, 6), (4, 6), (6, 6)]
     assert seen[0].message == "next look at 3 runs each"
 
@@ -151,20 +151,22 @@ def test_progress_is_told_at_the_start_and_after_every_pair_of_runs():
 def test_collapsed_runs_are_described():
     good = [Run(seed, {"mae": 1 + seed / 100}) for seed in range(20)]
     collapsed = [Run(run.seed, run.metrics, constant=run.seed in (3, 7, 11)) for run in good]
-    result = training.compare(Runs(tuple(good)), Runs(tuple(collapsed)), Training(fit=len))
+    result = training.compare_runs(Runs(tuple(good)), Runs(tuple(collapsed)), Training(fit=len))
     [note] = [note for note in result.notes if note.field == "constant"]
     assert "3 of 20 candidate runs predict a constant (seed 3, 7 and 11)" in note.message
 
 
-def test_observe_makes_the_runs_of_one_twin(data):
-    runs = training.observe(Twins(sequential, functional).reference_source, Training(*data, seeds=[4, 9]))
+def test_one_twin_alone_is_trained(data):
+    alone = pair(sequential, functional).reference_twin
+    [portion] = training.plan(alone, training=Training(*data, seeds=[4, 9]))
+    runs = training.observe(alone, portion)
     assert runs.seeds == (4, 9)
     assert runs.metric_names == ("loss", "mae")
 
 
 def test_too_few_runs_are_inconclusive_and_say_what_to_do():
     rng = np.random.default_rng(1)
-    result = training.compare(
+    result = training.compare_runs(
         made_up(1 + rng.normal(size=5)), made_up(1 + rng.normal(size=5)), Training(fit=len, seeds=5)
     )
     assert result.verdict is Verdict.INCONCLUSIVE
@@ -175,7 +177,7 @@ def test_too_few_runs_are_inconclusive_and_say_what_to_do():
 def test_the_decision_has_a_picture(tmp_path):
     rng = np.random.default_rng(1)
     values = 1 + rng.normal(size=12)
-    result = training.compare(made_up(values), made_up(values + 9), Training(fit=len, seeds=12))
+    result = training.compare_runs(made_up(values), made_up(values + 9), Training(fit=len, seeds=12))
     assert result.verdict is Verdict.DIFFERENT
     assert result.plot(tmp_path / "mae.svg").read_text().startswith("<?xml")
 
@@ -188,7 +190,7 @@ def test_a_twin_that_is_not_compiled_is_refused_before_any_run(side, data):
     builders = (bare, lambda: compiled(bare()))
     twins = Twins(*(builders if side == "reference" else reversed(builders)))
     with pytest.raises(InputError, match=f"the {side} .* is not compiled, so it cannot be trained"):
-        training.run(Pair(twins), training=Training(*data, seeds=2))
+        training.CHECK(Pair(twins), training=Training(*data, seeds=2))
 
 
 def test_an_own_fit_that_trains_nothing_is_told(data):
@@ -199,16 +201,16 @@ def test_an_own_fit_that_trains_nothing_is_told(data):
         model.fit(*data[0], verbose=0)
         return lazy(model, seed)
 
-    told = training.run(pair(sequential, functional), training=Training(seeds=3, fit=lazy))
+    told = training.CHECK(pair(sequential, functional), training=Training(seeds=3, fit=lazy))
     assert "3 of 3 reference runs left every weight as it was" in str(told.notes)
-    told = training.run(pair(sequential, functional), training=Training(seeds=3, fit=diligent))
+    told = training.CHECK(pair(sequential, functional), training=Training(seeds=3, fit=diligent))
     assert "left every weight" not in str(told.notes)
 
 
 def test_a_run_far_from_the_others_is_told():
     values = 1 + 0.1 * np.random.default_rng(2).normal(size=12)
     astray = [*values[:-1], 50.0]
-    result = training.compare(made_up(values), made_up(astray), Training(fit=len, seeds=12))
+    result = training.compare_runs(made_up(values), made_up(astray), Training(fit=len, seeds=12))
     assert "1 of 12 candidate runs far from the others: run 11 (50)" in str(result.notes)
 
 

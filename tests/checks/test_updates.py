@@ -34,7 +34,7 @@ def net(optimizer="adam", loss="mse", *, constraint=None, pooled=False, **settin
 
 
 def compare(candidate, reference=net, *, steps=3, **options):
-    return updates.run(Pair(Twins(reference, candidate, **options)), steps=steps)
+    return updates.CHECK(Pair(Twins(reference, candidate, **options)), steps=steps)
 
 
 def test_rewrite_trains_alike_and_weights_without_gradient_are_masked():
@@ -124,7 +124,7 @@ def test_neither_model_is_changed():
     for model in models:
         model.train_on_batch(np.ones((4, 8, 3)), np.ones((4, 2)))
     kept = [(digest(model), model.optimizer, model.train_function) for model in models]
-    updates.run(pair, steps=2)
+    updates.CHECK(pair, steps=2)
     assert [(digest(model), model.optimizer, model.train_function) for model in models] == kept
 
 

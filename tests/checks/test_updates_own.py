@@ -47,7 +47,7 @@ class Teaching(Reconstructing):
 def test_a_training_step_of_its_own_is_run_though_no_loss_is_compiled(kind):
     def run(factor):
         twins = Twins(lambda: kind(1.0), lambda: kind(factor), input_shape=(3,), compile={"optimizer": "sgd"})
-        return updates.run(Pair(twins), steps=2)
+        return updates.CHECK(Pair(twins), steps=2)
 
     assert run(1.0).verdict is Verdict.EQUIVALENT
     assert run(1.0).figures["steps"]["compiled"] == 2
@@ -66,10 +66,10 @@ def test_a_metric_with_a_number_for_each_class_is_compared():
 
         return build
 
-    same = updates.run(Pair(Twins(built(0.01), built(0.01))), steps=2)
+    same = updates.CHECK(Pair(Twins(built(0.01), built(0.01))), steps=2)
     assert same.verdict is Verdict.EQUIVALENT
     assert len(same.figures["metrics"]["compiled"]["reference"][0]["f1_score"]) == 2
-    other = updates.run(Pair(Twins(built(0.01), built(10.0))), steps=2)
+    other = updates.CHECK(Pair(Twins(built(0.01), built(10.0))), steps=2)
     assert "learning_rate" in other.differences[0].field
 
 
@@ -90,7 +90,7 @@ def test_steps_that_cannot_be_run_do_not_hide_settings_that_differ():
         return build
 
     def run(rate):
-        return updates.run(Pair(Twins(built(0.1), built(rate), input_shape=(3,))), steps=1)
+        return updates.CHECK(Pair(Twins(built(0.1), built(rate), input_shape=(3,))), steps=1)
 
     result = run(0.2)
     assert result.verdict is Verdict.DIFFERENT

@@ -32,7 +32,9 @@ def mapped(reference: Any, candidate: Any) -> VariableMap:
 
 def compared(reference: Any, candidate: Any, **options: Any) -> CheckResult:
     found = mapped(reference, candidate)
-    return weights.compare(weights.observe(reference), weights.observe(candidate), found, **options)
+    return weights.compare_variables(
+        weights.observe_variables(reference), weights.observe_variables(candidate), found, **options
+    )
 
 
 def fresh(build: Callable[[], Any]) -> Any:
@@ -289,7 +291,7 @@ def test_paths_of_layers_inside_wrappers_and_nested_models() -> None:
     L = keras.layers
     block = keras.Sequential([keras.Input((6, 4)), L.Bidirectional(L.LSTM(3), name="bi")], name="block")
     made = keras.Sequential([keras.Input((6, 4)), block, L.Dense(2, name="out")], name="m")
-    paths = {fact.layer for fact in weights.observe(made).facts}
+    paths = {fact.layer for fact in weights.observe_variables(made).facts}
     wrapped = block.layers[0]
     inside = {f"m/block/bi/{wrapped.forward_layer.name}", f"m/block/bi/{wrapped.backward_layer.name}"}
     assert paths == inside | {"m/out"}

@@ -28,14 +28,14 @@ def test_a_margin_for_no_metric_is_refused_after_one_run(margin):
         return {"loss": 1.0 + seed, "mae": 2.0 + seed}
 
     with pytest.raises(InputError, match=r"margin names .*, which is no metric of the runs.*loss, mae"):
-        training.run(Pair(Twins(one, other)), training=Training(seeds=10, margin=margin, fit=fit))
+        training.CHECK(Pair(Twins(one, other)), training=Training(seeds=10, margin=margin, fit=fit))
     assert set(seeds) == {0}
 
 
 def test_a_margin_for_a_metric_that_was_not_chosen_is_left_alone():
     runs = Runs(tuple(Run(seed, {"loss": 1.0 + seed, "mae": 2.0 + seed}) for seed in range(10)))
     plan = Training(fit=len, seeds=10, metrics=["loss"], margin={"loss": "1sd", "mae": 0.1})
-    assert list(training.compare(runs, runs, plan).figures["metrics"]) == ["loss"]
+    assert list(training.compare_runs(runs, runs, plan).figures["metrics"]) == ["loss"]
 
 
 def test_runs_that_return_other_metrics_are_refused():
@@ -43,15 +43,15 @@ def test_runs_that_return_other_metrics_are_refused():
         return {"a": 1.0} if seed != 1 else {"b": 2.0}
 
     with pytest.raises(InputError, match=r"fit returned a under seed 0 but b under seed 1; return the same"):
-        training.run(Pair(Twins(one, other)), training=Training(seeds=3, fit=fit))
+        training.CHECK(Pair(Twins(one, other)), training=Training(seeds=3, fit=fit))
 
 
 def test_runs_may_return_more_than_the_chosen_metrics():
     runs = Runs(tuple(Run(seed, {"a": 1.0, **({"b": 2.0} if seed else {})}) for seed in range(10)))
     plan = Training(fit=len, seeds=10, metrics=["a"])
-    assert training.compare(runs, runs, plan).verdict is Verdict.EQUIVALENT
+    assert training.compare_runs(runs, runs, plan).verdict is Verdict.EQUIVALENT
     with pytest.raises(InputError, match=r"fit returned a under seed 0 but a, b under seed 1"):
-        training.compare(runs, runs, Training(fit=len, seeds=10))
+        training.compare_runs(runs, runs, Training(fit=len, seeds=10))
 
 
 def test_settings_of_a_plan_that_an_own_fit_does_not_use_are_noted():
@@ -60,7 +60,7 @@ def test_settings_of_a_plan_that_an_own_fit_does_not_use_are_noted():
 
     def noted(**settings):
         plan = Training(seeds=2, margin=1.0, fit=fit, **settings)
-        found = training.run(Pair(Twins(one, other)), training=plan).notes
+        found = training.CHECK(Pair(Twins(one, other)), training=plan).notes
         return [finding.message for finding in found if finding.field == "fit"]
 
     data = ([[1.0, 2.0]], [0.0])

@@ -384,7 +384,7 @@ def test_no_key_where_it_would_not_be_sound(build):
 
 
 def test_proved_twins_share_their_runs():
-    result = training.run(Pair(Twins(sequential, functional)), training=Training(*DATA))
+    result = training.CHECK(Pair(Twins(sequential, functional)), training=Training(*DATA))
     assert result.figures["origin"] == {"reference": {"trained": 10}, "candidate": {"shared": 10}}
     assert result.figures["metrics"]["mae"]["difference"] == 0
     assert (
@@ -394,8 +394,8 @@ def test_proved_twins_share_their_runs():
 
 
 def test_the_next_session_trains_nothing(tmp_path):
-    first = training.run(Pair(Twins(sequential, functional)), training=Training(*DATA), cache=tmp_path)
-    again = training.run(Pair(Twins(sequential, functional)), training=Training(*DATA), cache=tmp_path)
+    first = training.CHECK(Pair(Twins(sequential, functional)), training=Training(*DATA), cache=tmp_path)
+    again = training.CHECK(Pair(Twins(sequential, functional)), training=Training(*DATA), cache=tmp_path)
     assert again.figures["origin"]["reference"] == {"cache": 10}
     assert again.figures["metrics"] == first.figures["metrics"]
     assert "nothing had to be trained" in again.figures["reason"]
@@ -408,20 +408,20 @@ def test_what_was_trained_before_a_crash_is_kept(tmp_path):
 
     plan = Training(*DATA, engine="fit")
     with pytest.raises(KeyboardInterrupt):
-        training.run(Pair(Twins(sequential, functional)), training=plan, cache=tmp_path, progress=progress)
-    again = training.run(Pair(Twins(sequential, functional)), training=plan, cache=tmp_path)
+        training.CHECK(Pair(Twins(sequential, functional)), training=plan, cache=tmp_path, progress=progress)
+    again = training.CHECK(Pair(Twins(sequential, functional)), training=plan, cache=tmp_path)
     assert again.figures["origin"]["reference"] == {"cache": 3, "trained": 7}
 
 
 def test_twins_that_are_not_proved_share_nothing():
     wider = lambda: sequential(rate=0.5)  # noqa: E731
-    result = training.run(Pair(Twins(sequential, wider)), training=Training(*DATA, seeds=3))
+    result = training.CHECK(Pair(Twins(sequential, wider)), training=Training(*DATA, seeds=3))
     assert result.figures["origin"] == {"reference": {"trained": 3}, "candidate": {"trained": 3}}
 
 
 def test_the_report_says_why_runs_are_not_kept():
     one, other = (lambda: sequential(metrics=[own_metric]) for _ in range(2))
-    result = training.run(Pair(Twins(one, other)), training=Training(*DATA, seeds=2, epochs=1))
+    result = training.CHECK(Pair(Twins(one, other)), training=Training(*DATA, seeds=2, epochs=1))
     assert (
         "runs are neither shared nor kept, since metrics own_metric is your own" in result.figures["reason"]
     )

@@ -2,113 +2,153 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pytest_kerasequiv.checks.blame.backward import blame_backward
 from pytest_kerasequiv.checks.blame.forward import blame, layer_table
 from pytest_kerasequiv.checks.blame.wording import explaining, only_adds
 from pytest_kerasequiv.checks.compiled.in_force import compare_settings
+from pytest_kerasequiv.checks.numeric import laws, training_pass
 from pytest_kerasequiv.checks.numeric.doubts import doubted
-from pytest_kerasequiv.checks.numeric.judging import Judged, is_oracle, judge, oracle_notes, tolerance_figures
-from pytest_kerasequiv.checks.numeric.laws import equal_in_law
+from pytest_kerasequiv.checks.numeric.judging import (
+    Judged,
+    answered,
+    is_oracle,
+    judge,
+    nothing_compared,
+    oracle_notes,
+    shown_headroom,
+    tolerance_figures,
+)
+from pytest_kerasequiv.checks.numeric.laws import (
+    DrawsObservation,
+    DrawsPlan,
+    draws_plan,
+    equal_in_law,
+    only_draws_may_differ,
+)
 from pytest_kerasequiv.checks.numeric.observing import no_answer
 from pytest_kerasequiv.checks.numeric.plans import Plan, training_plan
 from pytest_kerasequiv.checks.numeric.tensors import one_sided, pass_tensors, shortened, zero_share
 from pytest_kerasequiv.checks.numeric.training_pass import (
     BackwardObservation,
+    not_run,
     not_told_to_train,
     notes_on_loss,
-    observe,
 )
-from pytest_kerasequiv.checks.numeric.views import joint_survey, oracle_refused, unmapped, views_of
-from pytest_kerasequiv.checks.pair import Pair
+from pytest_kerasequiv.checks.numeric.views import oracle_refused, survey_for, view_of
+from pytest_kerasequiv.checks.pair import Correspondence, Pair, Twin
 from pytest_kerasequiv.checks.registry import Check
 from pytest_kerasequiv.correspondence.variable_map import VariableMap
-from pytest_kerasequiv.surface.probes import NoProbes
 from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Kind, Verdict
 
 NAME = "gradients"
 
 
-def run(pair: Pair, *, rtol: float | None = None, atol: float | None = None) -> CheckResult:
-    """Compare a training pass of the twins: outputs, losses, gradients, and what it writes (BatchNorm).
+@dataclass(frozen=True)
+class GradientsObservation:
+    """What one model does in training mode, on each batch, and under other seeds where draws differ."""
+
+    passes: BackwardObservation | None = None
+    draws: DrawsObservation | None = None
+
+
+def plan(
+    reference: Twin,
+    between: Correspondence | None = None,
+    *,
+    rtol: float | None = None,
+    atol: float | None = None,
+    inputs: Any = None,
+    seed: int = 0,
+) -> Iterator[Plan]:
+    """Yield two batches with their targets, then passes under other seeds; arguments as `training_plans`."""
+    why = oracle_refused(between, rtol, atol)
+    yield from training_plans(reference, between, inputs, count=2, seed=seed, why_no_oracle=why)
+
+
+def training_plans(
+    reference: Twin, between: Correspondence | None, inputs: Any, *, count: int, **settings: Any
+) -> Iterator[Plan]:
+    """Yield what twins are trained on, then passes under other seeds.
 
     Args:
-        pair: the twins.
-        rtol: relative tolerance; by default it is derived, see `checks.tolerance`.
-        atol: absolute tolerance, likewise.
-    """
-    rtol, atol = (pair.rtol if rtol is None else rtol), (pair.atol if atol is None else atol)
-    plan = prepared(pair, NAME, rtol, atol)
-    if isinstance(plan, CheckResult):
-        return plan
-    views = views_of(pair)
-    reference = observe(views[0], plan)
-    try:
-        candidate = observe(views[1], plan.for_candidate(reference.why_no_oracle))
-    except Exception as error:
-        return other_shapes(pair, NAME, plan) or _candidate_fails(error)
-    settings: dict[str, Any] = {"sharp": pair.alignment.sharp, "rtol": rtol, "atol": atol}
-    result = compare(reference, candidate, pair.variable_map, **settings)
-    return explain(pair, equal_in_law(pair, plan, result, split(result)[0]), plan)
-
-
-def prepared(
-    pair: Pair, check: str, rtol: float | None, atol: float | None, count: int = 2
-) -> Plan | CheckResult:
-    """Return what both twins are trained on; an INCONCLUSIVE result where they cannot be.
-
-    Args:
-        pair: the twins.
-        check: name of the check on whose behalf.
-        rtol: the user's relative tolerance.
-        atol: the user's absolute tolerance.
+        reference: the reference.
+        between: what corresponds; ``None`` where nothing is known of the candidate.
+        inputs: the user's own batch; ``None`` for none.
         count: how many batches to generate.
+        settings: further fields of the plan.
     """
-    views = views_of(pair)
-    if pair.twins.weights != "own":
-        missing = unmapped(check, pair.variable_map, views[0].labels(), views[1].labels())
-        if missing is not None:
-            return missing
-    settings = {"seed": pair.seed, "why_no_oracle": oracle_refused(pair, rtol, atol)}
-    try:
-        try:
-            found = joint_survey(pair)
-        except NoProbes:
-            found = None
-        return training_plan(views[0], found, pair.inputs, count=count, **settings)
-    except NoProbes as error:
-        finding = Finding(check, None, None, "inputs", None, None, f"not compared: {error}")
-        return CheckResult(check, Verdict.INCONCLUSIVE, None, (finding,))
+    if between is not None and not between.comparable:
+        yield Plan(why_none="the twins cannot be given the same weights", **settings)
+        return
+    view = view_of(reference)
+    first = training_plan(view, survey_for(reference, between), inputs, count=count, **settings)
+    yield first
+    yield draws_plan(view, first)
 
 
-def other_shapes(pair: Pair, check: str, plan: Plan) -> CheckResult | None:
-    """Return DIFFERENT where the outputs have other shapes, so that no targets fit both; else ``None``.
-
-    Args:
-        pair: the twins.
-        check: name of the check on whose behalf.
-        plan: what failed for the candidate.
-    """
-    batch = plan.probes[0].inputs
-    ours, theirs = (view.runner().output_shapes(batch) for view in views_of(pair))
-    if ours == theirs:
-        return None
-    message = f"not trained: the outputs have other shapes, {ours} against {theirs}, so no targets fit both"
-    finding = Finding(check, None, None, "shape", ours, theirs, message)
-    return CheckResult(check, Verdict.DIFFERENT, Evidence.MEASURED, (finding,))
+def observe(twin: Twin, on: Plan) -> GradientsObservation:
+    """Run one twin on a plan."""
+    view = view_of(twin)
+    if isinstance(on, DrawsPlan):
+        return GradientsObservation(draws=laws.observe(view, on))
+    return GradientsObservation(passes=training_pass.observe(view, on))
 
 
-def _candidate_fails(error: Exception) -> CheckResult:
-    first = (str(error).strip().splitlines() or [""])[0]
-    message = f"only the candidate fails in training mode: {type(error).__name__}: {first}"
-    finding = Finding(NAME, None, None, "error", None, f"{type(error).__name__}: {first}", message)
-    return CheckResult(NAME, Verdict.DIFFERENT, Evidence.MEASURED, (finding,))
+def for_candidate(on: Plan, reference: GradientsObservation) -> Plan:
+    """Return what is left of a plan for the candidate."""
+    return on.for_candidate(None if reference.passes is None else reference.passes.why_no_oracle)
 
 
 def compare(
+    reference: GradientsObservation,
+    candidate: GradientsObservation,
+    between: Correspondence,
+    *,
+    rtol: float | None = None,
+    atol: float | None = None,
+) -> CheckResult:
+    """Decide from two observations alone.
+
+    Args:
+        reference: what the reference did.
+        candidate: what the candidate did.
+        between: what corresponds.
+        rtol: relative tolerance; by default it is derived, see `checks.tolerance`.
+        atol: absolute tolerance, likewise.
+    """
+    assert reference.passes is not None
+    assert candidate.passes is not None
+    nothing = not_run(NAME, reference.passes, candidate.passes, between)
+    if nothing is not None:
+        refused = candidate.passes.failure is not None and reference.passes.failure is None
+        return _candidate_fails(nothing, candidate.passes) if refused else nothing
+    precision: dict[str, Any] = {"sharp": between.alignment.sharp, "rtol": rtol, "atol": atol}
+    result = compare_passes(reference.passes, candidate.passes, between.variables, **precision)
+    return equal_in_law(result, reference.draws, candidate.draws, between)
+
+
+def further(result: CheckResult, between: Correspondence) -> bool:
+    """Whether passes under other seeds can tell more: twins differ, for no cause that is known."""
+    caused = result.figures.get("causes", 1)
+    return result.verdict is Verdict.DIFFERENT and not caused and only_draws_may_differ(between)
+
+
+def _candidate_fails(nothing: CheckResult, candidate: BackwardObservation) -> CheckResult:
+    if nothing.verdict is Verdict.DIFFERENT:
+        return nothing
+    assert candidate.failure is not None
+    first = (candidate.failure.message.strip().splitlines() or [""])[0]
+    said = f"{candidate.failure.error}: {first}"
+    message = f"only the candidate fails in training mode: {said}"
+    finding = Finding.difference(NAME, "error", message, values=(None, said))
+    return CheckResult(NAME, Verdict.DIFFERENT, Evidence.MEASURED, (finding,))
+
+
+def compare_passes(
     reference: BackwardObservation,
     candidate: BackwardObservation,
     variables: VariableMap,
@@ -117,7 +157,7 @@ def compare(
     rtol: float | None = None,
     atol: float | None = None,
 ) -> CheckResult:
-    """Decide from two observations alone.
+    """Decide from the passes of both.
 
     A tensor that disagrees as stored, but agrees in float64, counts only if it does so on every probe: at a
     kink (a relu whose input is 0 up to rounding) a gradient may jump on one batch for either side.
@@ -148,7 +188,7 @@ def compare(
             where[tensor.what] = tensor.where
     found += [*one_sided(NAME, reference, candidate, variables.pairs), *_failures(judged, where)]
     result = _result(reference, candidate, [j for group in judged.values() for j in group], found)
-    return doubted(result, variables, split(result)[0] + [f for f in found if f.field == "shape"])
+    return doubted(result, variables, _split(result)[0] + [f for f in found if f.field == "shape"])
 
 
 def _failures(
@@ -157,7 +197,13 @@ def _failures(
     """Return a finding for each tensor that fails, the worst first."""
     failing = {what: worst for what, group in judged.items() if (worst := _failing(group)) is not None}
     return [
-        Finding(NAME, *where[what], worst.reference, worst.candidate, worst.message())
+        Finding.difference(
+            NAME,
+            where[what][2],
+            worst.message(),
+            layers=where[what][:2],
+            values=(worst.reference, worst.candidate),
+        )
         for what, worst in sorted(failing.items(), key=lambda item: -item[1].used)
     ]
 
@@ -183,56 +229,52 @@ def _result(
     counted = [j for j in judged if j.used < 1 or found]
     worst = max(counted, key=lambda j: j.used, default=None)
     zero = zero_share(reference)
+    settings = compare_settings(NAME, reference.settings, candidate.settings) if found else []
+    losses = [finding for finding in settings if finding.field.startswith("loss")]
+    causes = [*not_told_to_train(NAME, reference, candidate), *losses] if found else []
     figures = {
         "probes": len(reference.computed),
         "tolerance": tolerance_figures(reference, candidate, judged),
         "tensors": [j.to_dict() for j in judged],
         "worst": None if worst is None else worst.index,
-        "headroom": None if worst is None or worst.used == 0 else 1 / worst.used,
+        "headroom": shown_headroom(counted),
         "zero_gradients": zero,
+        "causes": len(causes),
     }
     notes = [*notes_on_loss(NAME, reference, candidate), *oracle_notes(NAME, judged)]
-    if found:
-        random = no_answer(NAME, reference, candidate)
-        if random is not None:
-            return CheckResult(NAME, Verdict.INCONCLUSIVE, None, (random,), figures)
-        losses = [
-            finding
-            for finding in compare_settings(NAME, reference.settings, candidate.settings)
-            if finding.field.startswith("loss")
-        ]
-        causes = [*not_told_to_train(NAME, reference, candidate), *losses]
-        figures["causes"] = len(causes)
-        return CheckResult(NAME, Verdict.DIFFERENT, Evidence.MEASURED, (*causes, *found, *notes), figures)
-    if not any(j.stored.elements > j.stored.nonfinite for j in judged):
-        message = "nothing could be compared: every loss, output and gradient is NaN or infinite"
-        finding = Finding(NAME, None, None, "value", None, None, message)
-        return CheckResult(NAME, Verdict.INCONCLUSIVE, None, (finding, *notes), figures)
-    if zero == 1.0:
+    if zero == 1.0 and not found:
         message = "every gradient is zero on these batches (a dead output?), so agreement says little here"
-        notes.append(Finding(NAME, None, None, "value", 0.0, 0.0, message, "note"))
-    return CheckResult(NAME, Verdict.EQUIVALENT, Evidence.MEASURED, tuple(notes), figures)
+        notes.append(Finding.note(NAME, "value", message, values=(0.0, 0.0)))
+    message = "nothing could be compared: every loss, output and gradient is NaN or infinite"
+    return answered(
+        NAME,
+        figures,
+        unsteady=no_answer(NAME, reference, candidate) if found else None,
+        found=[*causes, *found],
+        nothing=nothing_compared(NAME, judged, message),
+        notes=notes,
+    )
 
 
-def split(result: CheckResult) -> tuple[list[Finding], list[Finding]]:
+def _split(result: CheckResult) -> tuple[list[Finding], list[Finding]]:
     """Return the causes that `compare` put first, and the other findings."""
     count = result.figures.get("causes", 0)
     return list(result.findings[:count]), list(result.findings[count:])
 
 
 @only_adds
-def explain(pair: Pair, result: CheckResult, plan: Plan) -> CheckResult:
+def explain(pair: Pair, result: CheckResult, plans: Sequence[Plan]) -> CheckResult:
     """Name the layers and settings at fault before what they caused, and add the table of layers.
 
     Args:
         pair: the twins.
         result: what `compare` decided.
-        plan: what the twins were run on.
+        plans: what the twins were run on.
     """
     if result.verdict is not Verdict.DIFFERENT or "worst" not in result.figures:
         return result
-    known, effects = split(result)
-    probe = plan.probes[result.figures["worst"] or 0]
+    known, effects = _split(result)
+    probe = plans[0].probes[result.figures["worst"] or 0]
     traced = blame(pair, NAME, probe, training=True)
     layers = [] if known[:1] and known[0].field == "training" else list(traced.findings)
     backward = [] if traced.findings else blame_backward(pair, NAME, probe)
@@ -244,7 +286,12 @@ def explain(pair: Pair, result: CheckResult, plan: Plan) -> CheckResult:
 CHECK = Check(
     NAME,
     Kind.NUMERIC,
-    run=run,
+    plan=plan,
+    observe=observe,
+    for_candidate=for_candidate,
+    compare=compare,
+    further=further,
+    explain=explain,
     beyond_proof=lambda _: (),
     next_step="compare what acts only in training at the layer named: dropout, regularisers, trainable.",
 )

@@ -63,7 +63,7 @@ def compare(
     return CheckResult(NAME, verdict, evidence, findings, figures)
 
 
-def _observe(twin: Twin) -> GraphObservation:
+def _observe(twin: Twin, _: None) -> GraphObservation:
     """Read the layer graph of a twin, once for all checks; where there is none, read why."""
     return observe(twin.model) if twin.graph is None else GraphObservation(twin.graph)
 

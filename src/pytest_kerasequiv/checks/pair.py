@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_kerasequiv import arguments
+from pytest_kerasequiv.building.sources import Source
 from pytest_kerasequiv.building.twins import Twins
 from pytest_kerasequiv.checks.trying_maps import chosen_map
 from pytest_kerasequiv.correspondence.known import known_variables
@@ -38,6 +39,17 @@ class Twin:
         return self.pair.reference if self.role == "reference" else self.pair.candidate
 
     @property
+    def source(self) -> Source:
+        """Makes the model again."""
+        twins = self.pair.twins
+        return twins.reference_source if self.role == "reference" else twins.candidate_source
+
+    @property
+    def values(self) -> list[NDArray[np.generic]]:
+        """The values of its variables as it came."""
+        return self.pair.reference_values if self.role == "reference" else values_of(self.pair.candidate)
+
+    @property
     def graph(self) -> LayerGraph | None:
         """Its layer graph; ``None`` where it has none (a subclassed model)."""
         return self.pair.reference_graph if self.role == "reference" else self.pair.candidate_graph
@@ -53,6 +65,36 @@ class Correspondence:
     """What of one twin is what of the other: layers, operations, variables; looked for when first needed."""
 
     pair: Pair
+
+    @property
+    def reference(self) -> Twin:
+        """The reference, for its structure."""
+        return self.pair.reference_twin
+
+    @property
+    def candidate(self) -> Twin:
+        """The candidate, for its structure."""
+        return self.pair.candidate_twin
+
+    @property
+    def own(self) -> bool:
+        """Whether each twin is observed under the weights it came with, so that none need correspond."""
+        return self.pair.twins.weights == "own"
+
+    @property
+    def constants_decide(self) -> bool:
+        """Whether values that no seed moves are part of the model: both sides are made by builders."""
+        return self.pair.twins.constants_decide
+
+    @property
+    def proved(self) -> bool:
+        """Whether the traced programs are proved to be the same."""
+        return self.programs.proved
+
+    @property
+    def comparable(self) -> bool:
+        """Whether both twins can be observed under the same weights, or need not."""
+        return self.own or self.variables.complete
 
     @property
     def layers(self) -> Match | None:
@@ -111,6 +153,11 @@ class Pair:
     def correspondence(self) -> Correspondence:
         """What of the reference is what of the candidate."""
         return Correspondence(self)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings of the comparison, which are those of each check unless it is given others."""
+        return {"seed": self.seed, "inputs": self.inputs, "rtol": self.rtol, "atol": self.atol}
 
     @property
     def reference(self) -> keras.Model:

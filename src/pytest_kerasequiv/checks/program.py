@@ -122,7 +122,7 @@ def _findings(reference: Program, candidate: Program, match: ProgramMatch) -> li
 CHECK = Check(
     "program",
     Kind.PROVING,
-    observe=lambda twin: twin.program,
+    observe=lambda twin, _: twin.program,
     compare=lambda reference, candidate, correspondence: result(
         reference, candidate, correspondence.programs, correspondence.alignment
     ),

@@ -3,28 +3,50 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
 from pytest_kerasequiv.checks.pair import Correspondence, Pair, Twin
 from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Kind, Verdict
 
+Explain = Callable[[Pair, CheckResult, Sequence[Any]], CheckResult]
+
+
+def _nothing_to_plan(_: Twin, __: Correspondence | None) -> Iterator[None]:
+    yield None
+
+
+def _as_planned(plan: Any, _: Any) -> Any:
+    return plan
+
+
+def _always(_: CheckResult, __: Correspondence) -> bool:
+    return True
+
 
 @dataclass(frozen=True)
 class Check:
     """One comparison of the twins.
 
+    Options of a check are keyword arguments of `plan` and `compare`; each gets those that it names.
+
     Attributes:
         name: what callers and reports call it.
         kind: what its answer counts for; kinds also order the ladder.
-        observe: looks at one twin and returns plain data.
+        observe: looks at one twin on a plan and returns plain data. Where a check has several plans, it
+            returns a dataclass of which each plan fills other fields, the others being ``None``.
         compare: decides from two observations and what corresponds; touches no model.
-        explain: adds to a result what only a look at both models tells, such as the layer at fault.
-        run: the whole check, given the pair and its options, instead of `observe` and `compare`: for checks
-            whose observation of a twin needs what both have in common.
+        explain: adds to a result what only a look at both models tells, such as the layer at fault; it is
+            given the plans that the twins were observed on.
+        plan: yields what to observe, plan by plan, from the reference alone; where the structure of the
+            candidate is known too, what corresponds aims the plan at the pair. By default one plan, ``None``.
+        for_candidate: returns what is left of a plan for the candidate once the reference has been observed
+            on it.
+        further: tells whether a result leaves open what the next plan would tell. By default every plan is
+            observed.
         beyond_proof: given by a check whose answer for proved twins follows from the program: finds what no
             program tells, such as compile settings; a difference there makes the check run all the same.
         next_step: what a reader does about a difference.
@@ -33,29 +55,33 @@ class Check:
 
     name: str
     kind: Kind
-    observe: Callable[[Twin], Any] | None = None
-    compare: Callable[[Any, Any, Correspondence], CheckResult] | None = None
-    explain: Callable[[Pair, CheckResult], CheckResult] | None = None
-    run: Callable[..., CheckResult] | None = None
+    observe: Callable[[Twin, Any], Any]
+    compare: Callable[..., CheckResult]
+    explain: Explain | None = None
+    plan: Callable[..., Iterator[Any]] = _nothing_to_plan
+    for_candidate: Callable[[Any, Any], Any] = _as_planned
+    further: Callable[[CheckResult, Correspondence], bool] = _always
     beyond_proof: Callable[[Pair], Sequence[Finding]] | None = None
     next_step: str = ""
     picture: str = ""
 
-    def __post_init__(self) -> None:
-        whole, parts = self.run is not None, (self.observe is not None, self.compare is not None)
-        if whole == any(parts) or parts[0] != parts[1]:
-            raise InputError(f"check {self.name!r} needs observe= and compare=, or run= instead of both")
-
     def __call__(self, pair: Pair, **options: Any) -> CheckResult:
         """Run the check on a pair of twins."""
-        if self.run is not None:
-            result = self.run(pair, **options)
-        else:
-            assert self.observe is not None
-            assert self.compare is not None
-            sides = self.observe(pair.reference_twin), self.observe(pair.candidate_twin)
-            result = self.compare(*sides, pair.correspondence)
-        return result if self.explain is None else self.explain(pair, result)
+        given = {**pair.settings, **{name: value for name, value in options.items() if value is not None}}
+        between = pair.correspondence
+        plans = self.plan(pair.reference_twin, between, **_named(self.plan, given))
+        seen: list[Any] = []
+        reference = candidate = result = None
+        for plan in plans:
+            seen.append(plan)
+            reference = completed(reference, self.observe(pair.reference_twin, plan))
+            left = self.for_candidate(plan, reference)
+            candidate = completed(candidate, self.observe(pair.candidate_twin, left))
+            result = self.compare(reference, candidate, between, **_named(self.compare, given))
+            if not self.further(result, between):
+                break
+        assert result is not None
+        return result if self.explain is None else self.explain(pair, result, seen)
 
     def follows(self, pair: Pair) -> CheckResult | None:
         """Return the result that follows for a proved pair; ``None`` where the check has to run."""
@@ -72,13 +98,29 @@ class Check:
         Raises:
             InputError: the check does not take one of the options.
         """
-        parameters = inspect.signature(self.run).parameters.values() if self.run is not None else ()
-        known = [one.name for one in parameters if one.kind is one.KEYWORD_ONLY]
-        open_ended = any(one.kind is one.VAR_KEYWORD for one in parameters)
+        known = dict.fromkeys((*_keywords(self.plan), *_keywords(self.compare)))
+        known.pop("seed", None)  # that of the comparison
         for option in options:
-            if option not in known and not open_ended:
+            if option not in known:
                 takes = f"it takes {', '.join(known)}" if known else "it takes no options"
                 raise InputError(f"option {option}= is unknown to the check {self.name!r}; {takes}")
+
+
+def completed(known: Any, found: Any) -> Any:
+    """Return an observation with what a further plan has added to it."""
+    if known is None or not is_dataclass(found):
+        return found
+    new = {field.name: getattr(found, field.name) for field in fields(found)}
+    return replace(known, **{name: value for name, value in new.items() if value is not None})
+
+
+def _keywords(function: Callable[..., Any]) -> list[str]:
+    parameters = inspect.signature(function).parameters.values()
+    return [one.name for one in parameters if one.kind is one.KEYWORD_ONLY]
+
+
+def _named(function: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: options[name] for name in _keywords(function) if name in options}
 
 
 class Registry:

@@ -159,7 +159,7 @@ def _state(pairing: Pairing) -> str:
 CHECK = Check(
     NAME,
     Kind.INFORMING,
-    observe=lambda twin: observe(twin.model),
+    observe=lambda twin, _: observe(twin.model),
     compare=lambda reference, candidate, _: compare(reference, candidate),
     next_step="compare the rows named above in the builders; assert_same_graph names the changed setting.",
 )

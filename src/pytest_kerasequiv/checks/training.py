@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
-from pytest_kerasequiv.building.sources import Source
-from pytest_kerasequiv.checks.pair import Pair
+from pytest_kerasequiv.checks.pair import Correspondence, Twin
 from pytest_kerasequiv.checks.registry import Check
 from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.statistics.decision import Decision, decide
@@ -16,7 +15,6 @@ from pytest_kerasequiv.statistics.luck import luck_of_one_run
 from pytest_kerasequiv.statistics.result import EquivalenceTest
 from pytest_kerasequiv.statistics.samples import usable
 from pytest_kerasequiv.training.arms import Arms, metric_names
-from pytest_kerasequiv.training.engines.choice import make_arm
 from pytest_kerasequiv.training.executors.lease import ending_tasks
 from pytest_kerasequiv.training.plan import Training
 from pytest_kerasequiv.training.runs import ProgressCallback, Runs, listed
@@ -27,26 +25,92 @@ from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Kind, Verd
 NAME = "training"
 
 
-def observe(
-    source: Source, plan: Training, *, seeds: Sequence[int] | None = None, side: str = "reference"
-) -> Runs:
-    """Train one twin under each seed.
+@dataclass(frozen=True)
+class Portion:
+    """The runs up to a look: how many, and what trains them (live, no part of what is kept)."""
+
+    training: Training
+    n: int
+    arms: Arms
+    coupled: bool = False
+
+
+def plan(
+    reference: Twin,
+    between: Correspondence | None = None,
+    *,
+    training: Training,
+    progress: ProgressCallback | None = None,
+    executor: Any = None,
+    cache: Any = None,
+) -> Iterator[Portion]:
+    """Yield the runs up to each look in turn.
 
     Args:
-        source: makes fresh models of the twin.
-        plan: how they are trained.
-        seeds: the seeds, by default those of the plan.
-        side: ``"reference"`` or ``"candidate"``, for messages.
+        reference: the reference.
+        between: what corresponds; ``None`` where nothing is known of the candidate.
+        training: how twins are trained.
+        progress: told after every run.
+        executor: a ``concurrent.futures.Executor`` or a Dask client; ``None`` trains in this process.
+        cache: keeps finished runs, see `training.cache.RunCache`.
+
+    Raises:
+        InputError: the twins cannot be trained as planned.
+    """
+    twins = reference.pair.twins
+    trained = (reference,) if between is None else (reference, between.candidate)
+    coupled = None
+    if training.paired and between is not None:
+        coupled = coupling(twins, lambda: between.variables)
+    made = make_arms(
+        twins,
+        training,
+        programs={twin.role: lambda twin=twin: twin.program for twin in trained},  # type: ignore[misc]
+        coupled=coupled,
+        executor=executor,
+        cache=cache,
+        say=None if progress is None else lambda text: arms.say(text),  # noqa: PLW0108 - made below
+    )
+    arms = Arms(made, training, progress)
+    for look in looks_of(training):
+        arms.message = f"{arms.message}next look at {look.n} runs each"
+        yield Portion(training, look.n, arms, coupled is not None)
+        arms.message = f"undecided after {look.n} runs each, "
+
+
+def observe(twin: Twin, on: Portion) -> Runs:
+    """Return the runs of one twin so far.
 
     Raises:
         InputError: the model is not compiled, or the plan's data do not fit it.
     """
-    arm = make_arm(source, plan, side)
-    runs = tuple(arm.train(plan.seed_values if seeds is None else seeds))
-    return Runs(runs, arm.reason)
+    with ending_tasks():
+        found = on.arms.runs(twin.role, on.n)
+    return replace(found, coupled=on.coupled and twin.role == "candidate")
 
 
-def compare(reference: Runs, candidate: Runs, plan: Training) -> CheckResult:
+def compare(reference: Runs, candidate: Runs, _: Correspondence, *, training: Training) -> CheckResult:
+    """Decide from the runs so far.
+
+    Args:
+        reference: those of the reference.
+        candidate: those of the candidate.
+        training: the plan.
+
+    Raises:
+        InputError: the plan names a metric that the runs do not have, or the twins' metrics differ.
+    """
+    result = compare_runs(reference, candidate, training)
+    notes = (*([_COUPLED] if candidate.coupled else []), *_unused_findings(training))
+    return replace(result, findings=(*result.findings, *notes))
+
+
+def further(result: CheckResult, _: Correspondence) -> bool:
+    """Whether more runs can decide: undecided so far, and none is missing."""
+    return result.verdict is Verdict.INCONCLUSIVE and not any(result.figures["missing"].values())
+
+
+def compare_runs(reference: Runs, candidate: Runs, plan: Training) -> CheckResult:
     """Decide from the runs so far; with fewer than planned, at the looks that they reach.
 
     Raises:
@@ -79,66 +143,6 @@ def compare(reference: Runs, candidate: Runs, plan: Training) -> CheckResult:
         findings,
         _figures(reference, candidate, plan, decision),
     )
-
-
-def run(
-    pair: Pair,
-    *,
-    training: Training,
-    progress: ProgressCallback | None = None,
-    executor: Any = None,
-    cache: Any = None,
-) -> CheckResult:
-    """Train both twins, look after each portion of the runs, and stop as soon as the decision stands.
-
-    Args:
-        pair: the twins.
-        training: the plan.
-        progress: told after every run.
-        executor: a ``concurrent.futures.Executor`` or a Dask client; ``None`` trains in this process.
-        cache: keeps finished runs, see `training.cache.RunCache`.
-
-    Raises:
-        InputError: the twins cannot be trained as planned.
-    """
-    coupled = coupling(pair.twins, lambda: pair.variable_map) if training.paired else None
-    programs = {
-        "reference": lambda: pair.reference_program,
-        "candidate": lambda: pair.candidate_program,
-    }
-
-    def say(text: str) -> None:
-        arms.say(text)
-
-    arms = Arms(
-        *make_arms(
-            pair.twins,
-            training,
-            programs=programs,
-            coupled=coupled,
-            executor=executor,
-            cache=cache,
-            say=None if progress is None else say,
-        ),
-        training,
-        progress,
-    )
-    with ending_tasks():
-        result = _decided(arms, training)
-    notes = (*([_COUPLED] if coupled is not None else []), *_unused_findings(training))
-    return replace(result, findings=(*result.findings, *notes))
-
-
-def _decided(arms: Arms, training: Training) -> CheckResult:
-    """Train up to each look in turn, until the decision stands or runs are missing."""
-    for n in (look.n for look in looks_of(training)):
-        arms.message = f"{arms.message}next look at {n} runs each"
-        reference, candidate = arms.extend_to(n)
-        result = compare(reference, candidate, training)
-        if result.verdict is not Verdict.INCONCLUSIVE or reference.missing or candidate.missing:
-            break
-        arms.message = f"undecided after {n} runs each, "
-    return result
 
 
 def _unused_findings(plan: Training) -> list[Finding]:
@@ -178,8 +182,8 @@ def _metric_finding(name: str, test: EquivalenceTest) -> Finding:
         f"difference {test.difference:+.4g}, 90 % interval [{test.ci90[0]:+.4g}, {test.ci90[1]:+.4g}], "
         f"margin {_margin(test)}"
     )
-    severity: Any = "difference" if test.verdict is Verdict.DIFFERENT else "note"
-    return Finding(NAME, None, None, name, reference.mean, candidate.mean, message, severity)
+    found = Finding.difference if test.verdict is Verdict.DIFFERENT else Finding.note
+    return found(NAME, name, message, values=(reference.mean, candidate.mean))
 
 
 def _spread(arm: Any) -> str:
@@ -329,7 +333,10 @@ def _no_metrics(reference: Runs, candidate: Runs, plan: Training) -> CheckResult
 CHECK = Check(
     NAME,
     Kind.STATISTICAL,
-    run=run,
+    plan=plan,
+    observe=observe,
+    compare=compare,
+    further=further,
     next_step="see the metrics above; if the difference is acceptable for your subject, widen the margin.",
     picture="pytest_kerasequiv.reporting.pictures:draw_training",
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,20 +10,33 @@ from pytest_kerasequiv import arguments
 from pytest_kerasequiv.checks.blame.forward import blame
 from pytest_kerasequiv.checks.blame.wording import explaining, only_adds
 from pytest_kerasequiv.checks.compiled.in_force import compare_settings, settings_of
-from pytest_kerasequiv.checks.gradients import other_shapes, prepared
+from pytest_kerasequiv.checks.gradients import training_plans
+from pytest_kerasequiv.checks.numeric import laws, steps
 from pytest_kerasequiv.checks.numeric.doubts import doubted
-from pytest_kerasequiv.checks.numeric.judging import Judged, is_oracle, judge, oracle_notes, tolerance_figures
-from pytest_kerasequiv.checks.numeric.laws import equal_in_law
+from pytest_kerasequiv.checks.numeric.judging import (
+    Judged,
+    answered,
+    is_oracle,
+    judge,
+    nothing_compared,
+    oracle_notes,
+    tolerance_figures,
+)
+from pytest_kerasequiv.checks.numeric.laws import (
+    DrawsObservation,
+    DrawsPlan,
+    equal_in_law,
+    only_draws_may_differ,
+)
 from pytest_kerasequiv.checks.numeric.observing import Views, no_answer
 from pytest_kerasequiv.checks.numeric.plans import Plan
-from pytest_kerasequiv.checks.numeric.steps import StepsObservation, observe
+from pytest_kerasequiv.checks.numeric.steps import StepsObservation
 from pytest_kerasequiv.checks.numeric.tensors import Tensor, step_tensors
-from pytest_kerasequiv.checks.numeric.training_pass import not_told_to_train, notes_on_loss
-from pytest_kerasequiv.checks.numeric.views import views_of
-from pytest_kerasequiv.checks.pair import Pair
+from pytest_kerasequiv.checks.numeric.training_pass import not_run, not_told_to_train, notes_on_loss
+from pytest_kerasequiv.checks.numeric.views import oracle_refused, view_of
+from pytest_kerasequiv.checks.pair import Correspondence, Pair, Twin
 from pytest_kerasequiv.checks.registry import Check
 from pytest_kerasequiv.correspondence.variable_map import VariableMap
-from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Kind, Verdict
 
 NAME = "updates"
@@ -31,68 +44,109 @@ NAME = "updates"
 PHASES = {"sgd": "plain SGD", "compiled": "compiled optimizer"}
 
 
-def run(pair: Pair, *, steps: int = 5, rtol: float | None = None, atol: float | None = None) -> CheckResult:
-    """Train both twins in lock-step and compare weights, optimizer slots and metrics after each step.
+@dataclass(frozen=True)
+class UpdatesObservation:
+    """What one model becomes in a few steps, and in passes under other seeds where draws differ."""
+
+    steps: StepsObservation | None = None
+    draws: DrawsObservation | None = None
+
+
+def plan(
+    reference: Twin,
+    between: Correspondence | None = None,
+    *,
+    steps: int = 5,
+    rtol: float | None = None,
+    atol: float | None = None,
+    inputs: Any = None,
+    seed: int = 0,
+) -> Iterator[Plan]:
+    """Yield the batches of the steps, then passes under other seeds.
 
     Args:
-        pair: the twins.
+        reference: the reference.
+        between: what corresponds; ``None`` where nothing is known of the candidate.
         steps: how many steps of each phase.
-        rtol: relative tolerance; by default it is derived, see `checks.tolerance`.
+        rtol: relative tolerance; where it is given, no float64 twin is run.
         atol: absolute tolerance, likewise.
+        inputs: the user's own batch, which is the first; ``None`` for none.
+        seed: seed of the batches.
 
     Raises:
         InputError: ``steps`` is not a positive whole number.
     """
-    steps = arguments.positive("steps", steps)
-    rtol, atol = (pair.rtol if rtol is None else rtol), (pair.atol if atol is None else atol)
-    plan: Plan | CheckResult | None = None
-    try:
-        plan = prepared(pair, NAME, rtol, atol, count=steps)
-        if isinstance(plan, CheckResult):
-            return _with_settings(pair, plan)
-        plan = plan.first(steps)
-        views = views_of(pair)
-        reference = observe(views[0], plan)
-        candidate = observe(views[1], plan.for_candidate(reference.why_no_oracle, reference.rate))
-    except InputError:
-        raise
-    except Exception as error:  # steps that cannot be run must not hide settings that differ
-        shapes = other_shapes(pair, NAME, plan) if isinstance(plan, Plan) else None
-        result = _with_settings(pair, shapes or _stopped(error))
-        if result.verdict is not Verdict.DIFFERENT:
-            raise
-        return result
-    settings: dict[str, Any] = {"sharp": pair.alignment.sharp, "rtol": rtol, "atol": atol}
-    result = compare(reference, candidate, pair.variable_map, **settings)
-    causes = result.differences[: result.figures.get("causes", 0)]
-    return explain(pair, equal_in_law(pair, plan, result, causes), plan)
+    count = arguments.positive("steps", steps)
+    why = oracle_refused(between, rtol, atol)
+    for one in training_plans(reference, between, inputs, count=count, seed=seed, why_no_oracle=why):
+        yield one.first(count)
 
 
-def _stopped(error: Exception) -> CheckResult:
-    message = f"the steps could not be run: {type(error).__name__}: {error}"
-    finding = Finding(NAME, None, None, "error", None, None, message, "note")
-    return CheckResult(NAME, Verdict.INCONCLUSIVE, None, (finding,))
+def observe(twin: Twin, on: Plan) -> UpdatesObservation:
+    """Run one twin on a plan."""
+    view = view_of(twin)
+    if isinstance(on, DrawsPlan):
+        return UpdatesObservation(draws=laws.observe(view, on))
+    return UpdatesObservation(steps=steps.observe(view, on))
 
 
-def _with_settings(pair: Pair, result: CheckResult) -> CheckResult:
+def for_candidate(on: Plan, reference: UpdatesObservation) -> Plan:
+    """Return what is left of a plan for the candidate; it descends at the reference's rate."""
+    assert reference.steps is not None
+    return on.for_candidate(reference.steps.why_no_oracle, reference.steps.rate)
+
+
+def compare(
+    reference: UpdatesObservation,
+    candidate: UpdatesObservation,
+    between: Correspondence,
+    *,
+    rtol: float | None = None,
+    atol: float | None = None,
+) -> CheckResult:
+    """Decide from two observations alone: compile settings first, then weights, slots and metrics.
+
+    Args:
+        reference: what the reference did.
+        candidate: what the candidate did.
+        between: what corresponds.
+        rtol: relative tolerance; by default it is derived, see `checks.tolerance`.
+        atol: absolute tolerance, likewise.
+    """
+    assert reference.steps is not None
+    assert candidate.steps is not None
+    nothing = not_run(NAME, reference.steps, candidate.steps, between)
+    if nothing is not None:
+        return _with_settings(nothing, reference.steps, candidate.steps)
+    precision: dict[str, Any] = {"sharp": between.alignment.sharp, "rtol": rtol, "atol": atol}
+    result = compare_steps(reference.steps, candidate.steps, between.variables, **precision)
+    return equal_in_law(result, reference.draws, candidate.draws, between)
+
+
+def further(result: CheckResult, between: Correspondence) -> bool:
+    """Whether passes under other seeds can tell more: twins differ, for no cause that is known."""
+    caused = result.figures.get("causes", 1)
+    return result.verdict is Verdict.DIFFERENT and not caused and only_draws_may_differ(between)
+
+
+def _with_settings(
+    result: CheckResult, reference: StepsObservation, candidate: StepsObservation
+) -> CheckResult:
     """Add to a result without steps the compile settings that differ; they decide."""
-    found = compare_settings(NAME, settings_of(pair.reference), settings_of(pair.candidate))
+    found = compare_settings(NAME, reference.settings, candidate.settings)
     result = replace(result, findings=(*found, *result.findings))
     if not any(finding.severity == "difference" for finding in found):
         return result
     return replace(result, verdict=Verdict.DIFFERENT, evidence=Evidence.MEASURED)
 
 
-def compare(
+def compare_steps(
     reference: StepsObservation,
     candidate: StepsObservation,
     variables: VariableMap,
-    *,
-    sharp: bool = False,
-    rtol: float | None = None,
-    atol: float | None = None,
+    **precision: Any,
 ) -> CheckResult:
-    """Decide from two observations alone: compile settings first, then step by step.
+    """Decide from the steps of both: compile settings first, then step by step.
 
     Weights whose true gradient is zero (in float64, on every step) are left out of the compiled phase: an
     adaptive optimizer turns the rounding noise in their gradient into steps of full length.
@@ -101,55 +155,46 @@ def compare(
         reference: the reference's steps.
         candidate: the candidate's.
         variables: how their variables correspond.
-        sharp: whether the programs have one skeleton, see `checks.tolerance`.
-        rtol: relative tolerance; by default derived or the dtype's default.
-        atol: absolute tolerance, likewise.
+        precision: ``sharp``, ``rtol`` and ``atol``, as `judge` takes them.
     """
     settings = compare_settings(NAME, reference.settings, candidate.settings)
-    precision: dict[str, Any] = {"sharp": sharp, "rtol": rtol, "atol": atol}
     lockstep = LockStep(reference, candidate, variables, _masked(reference), precision)
     judged: list[Judged] = []
     found = [finding for phase in PHASES for finding in lockstep.first_difference(phase, judged)]
-    figures = _figures(lockstep, judged)
-    notes = [f for f in settings if f.severity == "note"] + notes_on_loss(NAME, reference, candidate)
-    notes += oracle_notes(NAME, judged)
     causes = [f for f in settings if f.severity == "difference"]
+    unsteady = no_answer(NAME, reference, candidate) if found and not causes else None
     if found:
-        random = no_answer(NAME, reference, candidate)
-        if random is not None and not causes:
-            return CheckResult(NAME, Verdict.INCONCLUSIVE, None, (random, *notes), figures)
         causes = [*not_told_to_train(NAME, reference, candidate), *causes]
-    figures["causes"] = len(causes)
-    if found or causes:
-        findings = (*causes, *found, *notes)
-        result = CheckResult(NAME, Verdict.DIFFERENT, Evidence.MEASURED, findings, figures)
-        return doubted(result, variables, causes)
-    if not any(j.stored.elements > j.stored.nonfinite for j in judged):
-        message = (
-            "nothing could be compared: no weights, or every one is NaN or infinite after the first step"
-        )
-        finding = Finding(NAME, None, None, "value", None, None, message)
-        return CheckResult(NAME, Verdict.INCONCLUSIVE, None, (finding, *notes), figures)
-    return CheckResult(NAME, Verdict.EQUIVALENT, Evidence.MEASURED, tuple(notes), figures)
+    notes = [f for f in settings if f.severity == "note"] + notes_on_loss(NAME, reference, candidate)
+    message = "nothing could be compared: no weights, or every one is NaN or infinite after the first step"
+    result = answered(
+        NAME,
+        {**_figures(lockstep, judged), "causes": len(causes)},
+        unsteady=unsteady,
+        found=[*causes, *found],
+        nothing=nothing_compared(NAME, judged, message),
+        notes=[*notes, *oracle_notes(NAME, judged)],
+    )
+    return doubted(result, variables, causes)
 
 
 @only_adds
-def explain(pair: Pair, result: CheckResult, plan: Plan) -> CheckResult:
+def explain(pair: Pair, result: CheckResult, plans: Sequence[Plan]) -> CheckResult:
     """Put before a failure the settings of layers that explain it (a constraint, a regulariser).
 
     Args:
         pair: the twins.
         result: what `compare` decided.
-        plan: what the twins were trained on.
+        plans: what the twins were trained on.
     """
-    if not any(finding.reference_layer for finding in result.differences):
+    if "steps" not in result.figures or not any(one.reference_layer for one in result.differences):
         return result
-    traced = blame(pair, NAME, plan.probes[0], blaming=False, training=True)
+    traced = blame(pair, NAME, plans[0].probes[0], blaming=False, training=True)
     touched = explaining(traced.settings, [*result.findings, *_LOSS_TOUCHED])
     return replace(result, findings=(*touched, *result.findings))
 
 
-_LOSS_TOUCHED = (Finding(NAME, None, None, "loss", None, None, "weights differ, so regularisers may be why"),)
+_LOSS_TOUCHED = (Finding.difference(NAME, "loss", "weights differ, so regularisers may be why"),)
 
 
 def _masked(reference: StepsObservation) -> frozenset[int]:
@@ -239,7 +284,12 @@ def _used(judged: Judged) -> float:
 CHECK = Check(
     NAME,
     Kind.NUMERIC,
-    run=run,
+    plan=plan,
+    observe=observe,
+    for_candidate=for_candidate,
+    compare=compare,
+    further=further,
+    explain=explain,
     beyond_proof=lambda pair: compare_settings(
         NAME, settings_of(pair.reference), settings_of(pair.candidate)
     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence, Set
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import keras
@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from pytest_kerasequiv.building.sources import Source
 from pytest_kerasequiv.building.starts import starts_of
-from pytest_kerasequiv.building.twins import OTHER_SEED, Twins
-from pytest_kerasequiv.checks.pair import Pair
+from pytest_kerasequiv.building.twins import BUILD_SEED, OTHER_SEED
+from pytest_kerasequiv.checks.pair import Correspondence, Twin
 from pytest_kerasequiv.checks.registry import Check
-from pytest_kerasequiv.checks.tables.fresh_starts import FreshStarts, Side
+from pytest_kerasequiv.checks.tables.fresh_starts import FreshStarts, Side, explained
 from pytest_kerasequiv.checks.tables.initial_values import (
     InitialValues,
     VariableFacts,
@@ -38,111 +38,155 @@ Mode = Literal["copy", "own"]
 Values = Sequence[NDArray[np.generic]]
 
 
-def observe(
-    model: keras.Model,
-    *,
-    values: Values | None = None,
-    again: Callable[[], Values] | None = None,
+@dataclass(frozen=True)
+class StartObservation:
+    """What one model starts from.
+
+    Attributes:
+        variables: how its variables are set up, and their values.
+        again: the values of another build, under another seed; none where one build tells all.
+    """
+
+    variables: WeightsObservation | None = None
+    again: tuple[NDArray[np.generic], ...] | None = None
+
+
+def plan(_: Twin, __: Correspondence | None = None) -> Iterator[int]:
+    """Yield the seeds of the builds to look at: that of the twins, and another."""
+    yield from (BUILD_SEED, OTHER_SEED)
+
+
+def observe(twin: Twin, seed: int) -> StartObservation:
+    """Read the variables of a twin, or those of another build under another seed."""
+    if seed == BUILD_SEED:
+        return StartObservation(variables=observe_variables(twin.model, twin.values, twin.source))
+    starts = starts_of(twin.model)
+    facts = facts_of(twin.model)
+    if starts is None or all(map(explained, starts, facts)):
+        return StartObservation()
+    return StartObservation(again=tuple(values_of(twin.source.build_as_given(seed))))
+
+
+def observe_variables(
+    model: keras.Model, values: Values | None = None, source: Source | None = None
 ) -> WeightsObservation:
     """Read the variables of a built model.
 
     Args:
         model: the model.
         values: its values, where they have been read.
-        again: returns the values of another build, under another seed.
+        source: what made it, which tells what it was given of the other twin.
     """
     read = values_of(model) if values is None else values
-    return WeightsObservation(facts_of(model), read, learned_of(model), starts_of(model), again)
+    given = () if source is None else source.learned
+    adapted = tuple(adapting_layers(model)[number].name for number, _ in given)
+    return WeightsObservation(facts_of(model), read, learned_of(model), starts_of(model), adapted)
 
 
-def compare(
+def compare(reference: StartObservation, candidate: StartObservation, between: Correspondence) -> CheckResult:
+    """Decide whether the variables of two models are the same.
+
+    Args:
+        reference: what the reference starts from.
+        candidate: what the candidate starts from.
+        between: what corresponds.
+    """
+    assert reference.variables is not None
+    assert candidate.variables is not None
+    return compare_variables(
+        reference.variables,
+        candidate.variables,
+        between.variables,
+        again=(reference.again, candidate.again),
+        weights="own" if between.own else "copy",
+        constants_decide=between.constants_decide,
+        idle=(_idle(between.reference.program), _idle(between.candidate.program)),
+    )
+
+
+def further(result: CheckResult, _: Correspondence) -> bool:
+    """Whether another build can tell more of where values come from."""
+    return bool(result.figures["untold_starts"])
+
+
+def compare_variables(
     reference: WeightsObservation,
     candidate: WeightsObservation,
     variable_map: VariableMap,
     *,
+    again: tuple[Values | None, Values | None] = (None, None),
     weights: Mode = "copy",
     constants_decide: bool = True,
     idle: tuple[Set[int], Set[int]] = (frozenset(), frozenset()),
 ) -> CheckResult:
-    """Decide whether the variables of two models are the same.
+    """Decide from the variables of both.
 
     Args:
         reference: the reference's observation.
         candidate: the candidate's.
         variable_map: which variable is which.
+        again: the values of another build of each side, where one was made.
         weights: ``"own"`` compares the values too; with ``"copy"`` values that differ are a note, and the
             initialisers decide.
         constants_decide: values that no seed moves decide even so, where both sides are built by builders.
         idle: the variables of each side that its program does not use: seeds that nothing is drawn from.
     """
     resolved = variable_map.resolved(reference.values, candidate.values)
-    judge = _Judge(reference, candidate, resolved)
-    values = InitialValues(reference, candidate, judge.weights)
-    found = [*judge.source(), *judge.partners(), *judge.setup()]
-    undecided = False
+    setup = _Setup(reference, candidate, resolved)
+    values = InitialValues(reference, candidate, setup.weights)
+    found = [*setup.source(), *setup.partners(), *setup.setup()]
+    undecided, untold = False, 0
     if weights == "own":
         found += values.own()
     elif reference.starts is not None and candidate.starts is not None:
-        sides = Side(reference, reference.starts), Side(candidate, candidate.starts)
-        fresh = FreshStarts(*sides, judge.weights, constants="difference" if constants_decide else "note")
-        found += [*fresh.findings(values), *equal_starts(*sides, judge.weights)]
-        undecided = fresh.undecided
+        sides = (
+            Side(reference, reference.starts, again[0]),
+            Side(candidate, candidate.starts, again[1]),
+        )
+        fresh = FreshStarts(*sides, setup.weights, constants="difference" if constants_decide else "note")
+        found += [*fresh.findings(values), *equal_starts(*sides, setup.weights)]
+        undecided, untold = fresh.undecided, fresh.untold
     else:
         found += values.initialised()
         undecided = values.unknown
     facts, held = (reference.facts, candidate.facts), (reference.values, candidate.values)
-    drawing = [pair for pair in judge.seeds if pair[0] not in idle[0] and pair[1] not in idle[1]]
+    drawing = [pair for pair in setup.seeds if pair[0] not in idle[0] and pair[1] not in idle[1]]
     found += equal_draws(facts, held, drawing)
     found += vocabulary_findings(NAME, reference.learned, candidate.learned)
-    return _result(judge, values, found, weights, undecided)
+    found += _carried(reference, candidate)
+    figures = {
+        **setup.figures(),
+        "weights": weights,
+        "equal_values": len(setup.weights) - len(values.unequal),
+        "unequal_values": len(values.unequal),
+        "untold_starts": untold,
+    }
+    return _result(found, figures, setup.doubt(), undecided=undecided)
 
 
 def _result(
-    judge: _Judge, values: InitialValues, found: Sequence[Finding], weights: Mode, undecided: bool
+    found: Sequence[Finding], figures: dict[str, Any], doubt: Finding | None, *, undecided: bool
 ) -> CheckResult:
     findings = tuple(sorted(found, key=lambda finding: finding.severity != "difference"))
     different = any(finding.severity == "difference" for finding in findings)
-    doubt = judge.doubt() if different else None
-    if doubt is not None:
+    if different and doubt is not None:
         findings = (doubt, *(replace(finding, severity="note") for finding in findings))
         different, undecided = False, True
     verdict = Verdict.DIFFERENT if different else Verdict.INCONCLUSIVE if undecided else Verdict.EQUIVALENT
-    figures = {
-        **judge.figures(),
-        "weights": weights,
-        "equal_values": len(judge.weights) - len(values.unequal),
-        "unequal_values": len(values.unequal),
-    }
     evidence = None if verdict is Verdict.INCONCLUSIVE else Evidence.MEASURED
     return CheckResult(NAME, verdict, evidence, findings, figures)
 
 
-def run(pair: Pair) -> CheckResult:
-    """Run the check on a pair of twins."""
-    twins = pair.twins
-    mode: Mode = "own" if twins.weights == "own" else "copy"
-    result = compare(
-        observe(pair.reference, values=pair.reference_values, again=_again(twins.reference_source)),
-        observe(pair.candidate, again=_again(twins.candidate_source)),
-        pair.variable_map,
-        weights=mode,
-        constants_decide=twins.constants_decide,
-        idle=(_idle(pair.reference_program), _idle(pair.candidate_program)),
-    )
-    return replace(result, findings=(*result.findings, *_carried(twins)))
-
-
-def _carried(twins: Twins) -> Iterator[Finding]:
+def _carried(reference: WeightsObservation, candidate: WeightsObservation) -> Iterator[Finding]:
     """Say what one side has learned by ``adapt`` and the other was given."""
-    both = (twins.reference, twins.reference_source), (twins.candidate, twins.candidate_source)
-    for (model, source), giver in zip(both, ("candidate", "reference"), strict=True):
-        if source.learned:
-            named = ", ".join(repr(adapting_layers(model)[number].name) for number, _ in source.learned)
-            message = (
-                f"what adapt() learned was carried from the {giver} to {named} of the {source.argument}, as "
-                "weights are"
-            )
-            yield Finding.note(NAME, "adapt", message)
+    for side, giver, taken in (
+        ("reference", "candidate", reference.adapted),
+        ("candidate", "reference", candidate.adapted),
+    ):
+        if taken:
+            named = ", ".join(map(repr, taken))
+            message = f"what adapt() learned was carried from the {giver} to {named} of the {side}"
+            yield Finding.note(NAME, "adapt", f"{message}, as weights are")
 
 
 def _idle(program: Program) -> set[int]:
@@ -153,11 +197,7 @@ def _idle(program: Program) -> set[int]:
     return set(range(len(program.variables))) - read
 
 
-def _again(source: Source) -> Callable[[], Values]:
-    return lambda: values_of(source.build_as_given(OTHER_SEED))
-
-
-class _Judge:
+class _Setup:
     """Writes the findings about which variable is which and how both are set up.
 
     Attributes:
@@ -238,7 +278,7 @@ class _Judge:
             else "some variables have no partner, but both sides hold equally many numbers: they may be "
             "packed otherwise (one Dense for three that are read side by side)"
         )
-        return Finding(NAME, None, None, "map", None, None, f"{message}; so nothing is decided")
+        return Finding.difference(NAME, "map", f"{message}; so nothing is decided")
 
     def partners(self) -> Iterator[Finding]:
         """Variables without a partner, or whose partner has another shape."""
@@ -285,7 +325,8 @@ class _Judge:
                 f"{', '.join(names)} of {owner}: {field} is {mine} in the reference and {theirs_value} in "
                 "the candidate"
             )
-            yield Finding(NAME, layer, its, field, mine, theirs_value, message, severity)
+            made = Finding.difference if severity == "difference" else Finding.note
+            yield made(NAME, field, message, layers=(layer, its), values=(mine, theirs_value))
 
 
 def _one_sided(
@@ -299,16 +340,19 @@ def _one_sided(
         named = ", ".join(f"{fact.name} {fact.shape}" for fact in facts)
         message = f"only the {side} has {named} of {layer}" + (", which no output needs" if is_dead else "")
         names = [fact.name for fact in facts]
-        severity: Literal["difference", "note"] = "note" if is_dead else "difference"
+        made = Finding.note if is_dead else Finding.difference
         if side == "reference":
-            yield Finding(NAME, layer, None, "variables", names, None, message, severity)
+            yield made(NAME, "variables", message, layers=(layer, None), values=(names, None))
         else:
-            yield Finding(NAME, None, layer, "variables", None, names, message, severity)
+            yield made(NAME, "variables", message, layers=(None, layer), values=(None, names))
 
 
 CHECK = Check(
     NAME,
     Kind.START,
-    run=run,
+    plan=plan,
+    observe=observe,
+    compare=compare,
+    further=further,
     next_step="compare shape, trainability, sharing and initialiser of the variables named above.",
 )

@@ -25,44 +25,44 @@ class Arm(Protocol):
 
 
 class Arms:
-    """Both twins under one plan; remembers what has been trained.
+    """Both twins, or one alone, under one plan; remembers what has been trained.
 
     Args:
-        reference: trains the reference.
-        candidate: trains the candidate.
+        arms: side -> trains that twin.
         plan: the plan.
         progress: told after every run.
     """
 
     def __init__(
-        self, reference: Arm, candidate: Arm, plan: Training, progress: ProgressCallback | None = None
+        self, arms: Mapping[str, Arm], plan: Training, progress: ProgressCallback | None = None
     ) -> None:
-        self._arms = (reference, candidate)
-        self._runs: tuple[list[Run], list[Run]] = ([], [])
+        self._arms = arms
+        self._runs: dict[str, list[Run]] = {side: [] for side in arms}
         self._plan = plan
         self._progress = progress
         self._started = time.perf_counter()
         self.message = ""
 
-    def extend_to(self, n: int) -> tuple[Runs, Runs]:
-        """Train until each twin has n runs, and return all runs so far.
+    def runs(self, side: str, n: int) -> Runs:
+        """Return the first n runs of one twin; those of the twins that are to be trained are interleaved.
 
         Raises:
             InputError: the plan names a metric that is not returned, or the metrics of twins or runs differ.
         """
-        seeds = self._plan.seed_values[len(self._runs[0]) : n]
+        known = len(self._runs[side])
+        if known < n:
+            self._extend(self._plan.seed_values[known:n])
+        return Runs(tuple(self._runs[side][:n]), self._arms[side].reason)
+
+    def _extend(self, seeds: Sequence[int]) -> None:
         self._tell()
-        for pair in zip(*(arm.train(seeds) for arm in self._arms), strict=True):
-            for known, run in zip(self._runs, pair, strict=True):
+        for runs in zip(*(arm.train(seeds) for arm in self._arms.values()), strict=True):
+            for known, run in zip(self._runs.values(), runs, strict=True):
                 known.append(run)
                 _check_alike(self._plan, known)
             self._tell()
-            if len(self._runs[0]) == 1:  # a wrong name is told after one run, not after all
-                metrics_of(self._plan, pair[0].metrics, pair[1].metrics)
-        reference, candidate = (
-            Runs(tuple(known), arm.reason) for known, arm in zip(self._runs, self._arms, strict=True)
-        )
-        return reference, candidate
+            if all(len(known) == 1 for known in self._runs.values()):
+                metrics_of(self._plan, *(run.metrics for run in runs))  # told after one run, not after all
 
     def say(self, text: str) -> None:
         """Tell whoever watches the progress why there is none."""
@@ -71,10 +71,11 @@ class Arms:
     def _tell(self, message: str = "") -> None:
         if self._progress is None:
             return
-        done = sum(len(known) for known in self._runs)
-        total = 2 * len(self._plan.seed_values)
+        done = sum(len(known) for known in self._runs.values())
+        total = len(self._runs) * len(self._plan.seed_values)
         seconds = time.perf_counter() - self._started
-        self._progress(Progress("both", done, total, seconds, message or self.message))
+        side = "both" if len(self._runs) > 1 else next(iter(self._runs))
+        self._progress(Progress(side, done, total, seconds, message or self.message))
 
 
 def metric_names(plan: Training, reference: Runs, candidate: Runs) -> tuple[str, ...]:
@@ -93,15 +94,13 @@ def _metrics(runs: Runs) -> Mapping[str, float]:
     return next((run.metrics for run in runs.runs if run.metrics), {})
 
 
-def metrics_of(
-    plan: Training, reference: Mapping[str, float], candidate: Mapping[str, float]
-) -> tuple[str, ...]:
+def metrics_of(plan: Training, *returned: Mapping[str, float]) -> tuple[str, ...]:
     """Return the metrics to decide on, from the names that a run of each twin gave (none where it raised).
 
     Raises:
         InputError: the plan names one that is not among them, or they differ.
     """
-    found = [tuple(names) for names in (reference, candidate) if names]
+    found = [tuple(names) for names in returned if names]
     for names in found:
         _check_margins(plan.margin, names)
     if plan.metrics is not None:

@@ -87,10 +87,12 @@ class Runs:
     Attributes:
         runs: one entry a seed.
         reason: why they were made by this engine, and how its results were made sure of.
+        coupled: whether each starts from the other twin's weights under its seed.
     """
 
     runs: tuple[Run, ...]
     reason: str = ""
+    coupled: bool = False
 
     @property
     def engine(self) -> str:

@@ -31,13 +31,13 @@ def make_arms(
     executor: Any = None,
     cache: Any = None,
     say: Callable[[str], None] | None = None,
-) -> tuple[Arm, Arm]:
-    """Return what trains the reference and what the candidate: cached, on the executor where given.
+) -> dict[str, Arm]:
+    """Return what trains each side: cached, on the executor where given.
 
     Args:
         twins: the pair.
         plan: the plan.
-        programs: side -> returns its traced program, which keys the finished runs.
+        programs: side to train -> returns its traced program, which keys the finished runs.
         coupled: gives the candidate the reference's starts.
         executor: a ``concurrent.futures.Executor`` or a Dask client; ``None`` trains in this process.
         cache: a `RunCache` or a directory; ``None`` shares runs between proved twins within this call only.
@@ -46,11 +46,7 @@ def make_arms(
     Raises:
         InputError: a twin cannot be trained as planned, or cannot be shipped to the executor.
     """
-    reference = twins.reference_source, Starts(twins.reference_source, plan)
-    candidate = twins.candidate_source, Starts(twins.candidate_source, plan)
-    if coupled is not None:
-        candidate = coupled.candidate, coupled.starts(plan)
-    sides = {"reference": reference, "candidate": candidate}
+    sides = {side: _made_by(twins, plan, side, coupled) for side in programs}
     arms: dict[str, Arm] = {
         side: make_arm(source, plan, side, starts)
         if executor is None
@@ -59,14 +55,21 @@ def make_arms(
     }
     if plan.fit is None:
         runs = as_cache(cache)
-        models = {"reference": twins.reference, "candidate": twins.candidate}
+        models = {side: twins.reference if side == "reference" else twins.candidate for side in sides}
         for side, model in models.items():
             check_fits(model, plan, side)  # both sides, before the first run is paid for
         for side, (_, starts) in sides.items():
             keep = isinstance(arms[side], VectorizedEngine)
             keys = RunKeys(models[side], programs[side](), plan, starts, keep=keep)
             arms[side] = CachedArm(arms[side], keys, runs)
-    return arms["reference"], arms["candidate"]
+    return arms
+
+
+def _made_by(twins: Twins, plan: Training, side: str, coupled: Coupling | None) -> tuple[Source, Starts]:
+    if side == "candidate" and coupled is not None:
+        return coupled.candidate, coupled.starts(plan)
+    source = twins.reference_source if side == "reference" else twins.candidate_source
+    return source, Starts(source, plan)
 
 
 def one_arm(source: Source, model: keras.Model, plan: Training, *, cache: Any = None) -> Arm:

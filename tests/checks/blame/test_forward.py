@@ -11,7 +11,7 @@ from pytest_kerasequiv.verdict import Verdict
 
 
 def culprits(reference, candidate, **options):
-    result = outputs.run(Pair(Twins(reference, candidate, **options)))
+    result = outputs.CHECK(Pair(Twins(reference, candidate, **options)))
     assert result.verdict is Verdict.DIFFERENT
     named = [f for f in result.differences if f.reference_layer or f.candidate_layer]
     return [(f.reference_layer or f.candidate_layer, f.field) for f in named], result

@@ -158,7 +158,7 @@ def test_an_explanation_that_fails_leaves_the_answer(check, monkeypatch):
 
     monkeypatch.setattr(check, "blame", broken)
     twins = [net((4,), layers.Dense(2, activation=activation)) for activation in ("relu", "elu")]
-    result = check.run(Pair(Twins(*twins)))
+    result = check.CHECK(Pair(Twins(*twins)))
     assert result.verdict is Verdict.DIFFERENT
     assert "could not be looked for: RuntimeError: no such layer" in result.notes[-1].message
 

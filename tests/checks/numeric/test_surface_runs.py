@@ -12,7 +12,7 @@ from pytest_kerasequiv.checks.pair import Pair
 
 @pytest.mark.parametrize(("name", "build"), [(name, build) for name, (build, _) in MEMBERS.items()])
 def test_what_parts_in_one_entry_is_different(name, build):
-    result = outputs.run(Pair(Twins(lambda: build(1), lambda: build(2))))
+    result = outputs.CHECK(Pair(Twins(lambda: build(1), lambda: build(2))))
     assert result.verdict is Verdict.DIFFERENT, result.findings
 
 
@@ -71,6 +71,6 @@ def test_the_models_are_left_as_they_were():
     build, _ = MEMBERS["gradients scaled by an attribute"]
     pair = Pair(Twins(lambda: build(1), lambda: build(2)))
     before = [variable.numpy().copy() for variable in pair.reference.variables]
-    outputs.run(pair)
+    outputs.CHECK(pair)
     assert all((old == new.numpy()).all() for old, new in zip(before, pair.reference.variables, strict=True))
     assert pair.reference.optimizer.iterations.numpy() == 0

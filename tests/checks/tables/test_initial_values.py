@@ -22,7 +22,9 @@ def compared(reference: Any, candidate: Any, **options: Any) -> CheckResult:
     layers = match(layer_graph(reference), layer_graph(candidate))
     known = known_variables(reference), known_variables(candidate)
     (variables,) = possible_maps(*known, layer_match=layers, program_match=None, programs=None)
-    return weights.compare(weights.observe(reference), weights.observe(candidate), variables, **options)
+    return weights.compare_variables(
+        weights.observe_variables(reference), weights.observe_variables(candidate), variables, **options
+    )
 
 
 def fresh(build: Callable[[], Any]) -> Any:

@@ -307,7 +307,7 @@ def test_what_the_machine_refuses_is_missing_and_what_the_code_raises_has_failed
 def test_missing_runs_are_inconclusive_and_name_the_remedy():
     runs = Runs(tuple(Run(seed, {"mae": 1.0 + seed}) for seed in range(10)))
     gone = Runs(tuple(Run(seed, missing="the task did not finish: KilledWorker") for seed in range(10)))
-    result = training.compare(runs, gone, Training(*DATA, seeds=10))
+    result = training.compare_runs(runs, gone, Training(*DATA, seeds=10))
     assert result.verdict is Verdict.INCONCLUSIVE
     assert "10 of 10 candidate runs are missing" in result.findings[0].message
     assert "Mend that and run again" in result.findings[0].message
@@ -324,7 +324,7 @@ def test_an_executor_that_dies_in_mid_training_never_makes_twins_different(monke
 
     other = lambda: make()  # noqa: E731, PLW0108 - another builder of the same model
     plan = Training(fit=echo, seeds=10)
-    result = training.run(Pair(Twins(make, other)), training=plan, executor=Dying())
+    result = training.CHECK(Pair(Twins(make, other)), training=plan, executor=Dying())
     assert result.verdict is Verdict.INCONCLUSIVE
 
 

@@ -55,7 +55,7 @@ def test_runs_of_twins_that_are_proved_are_shared_although_their_layers_are_made
     pair, coupled = found(chained, nested)
     assert coupled is not None
     plan = Training(DATA, DATA, epochs=2, seeds=10)
-    result = check.run(pair, training=plan)
+    result = check.CHECK(pair, training=plan)
     assert result.verdict == "EQUIVALENT"
     assert {name: one["difference"] for name, one in result.figures["metrics"].items()} == {
         "loss": 0,
@@ -69,7 +69,7 @@ def test_runs_of_twins_that_are_proved_are_shared_although_their_layers_are_made
 def test_a_twin_that_trains_otherwise_is_still_told_apart_run_by_run(engine):
     pair, _ = found(chained, lambda: nested(rate=0.9))
     plan = Training(DATA, DATA, epochs=4, seeds=5, margin="1%", engine=engine)
-    result = check.run(pair, training=plan)
+    result = check.CHECK(pair, training=plan)
     assert result.verdict != "EQUIVALENT"
     assert any(one["difference"] != 0 for one in result.figures["metrics"].values())
 
@@ -176,6 +176,6 @@ def test_your_own_fit_gets_the_candidate_at_the_start_of_the_reference():
         return {"first": float(model.get_weights()[0].sum())}
 
     pair, _ = found(chained, nested)
-    check.run(pair, training=Training(fit=fit, seeds=[1, 2], margin=1.0))
+    check.CHECK(pair, training=Training(fit=fit, seeds=[1, 2], margin=1.0))
     assert seen["chain", 1] == seen["nested", 1]
     assert seen["chain", 1] != seen["chain", 2]

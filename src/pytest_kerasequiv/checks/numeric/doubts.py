@@ -1,4 +1,4 @@
-"""What numbers say where it is not certain which variable is which."""
+"""What numbers say where it is not certain which variable, or which draw, is which."""
 
 from __future__ import annotations
 
@@ -25,9 +25,8 @@ def doubted(result: CheckResult, variables: VariableMap, certain: Sequence[Findi
     """
     if result.verdict is not Verdict.DIFFERENT or variables.certain:
         return result
-    figures = {name: value for name, value in result.figures.items() if name not in FOLLOWED}
     if certain:
-        return replace(result, findings=(*certain, *result.notes), figures=figures)
+        return replace(result, findings=(*certain, *result.notes), figures=_unfollowed(result))
     tried = f"{variables.tried} maps were tried and none makes the outputs agree" if variables.tried else ""
     message = (
         "the numbers differ, but which variable of the candidate is which of the reference is not certain"
@@ -35,11 +34,15 @@ def doubted(result: CheckResult, variables: VariableMap, certain: Sequence[Findi
         + "; the weights check lists the map that was used. Give both builders the layers in one structure, "
         "or compare the parts that were rewritten on their own"
     )
-    finding = Finding.difference(result.name, "map", message)
-    return replace(
-        result,
-        verdict=Verdict.INCONCLUSIVE,
-        evidence=None,
-        findings=(finding, *result.notes),
-        figures=figures,
-    )
+    return undecided(result, "map", message)
+
+
+def undecided(result: CheckResult, field: str, message: str) -> CheckResult:
+    """Return a result as INCONCLUSIVE for the reason given, with its notes."""
+    findings = (Finding.difference(result.name, field, message), *result.notes)
+    figures = _unfollowed(result)
+    return replace(result, verdict=Verdict.INCONCLUSIVE, evidence=None, findings=findings, figures=figures)
+
+
+def _unfollowed(result: CheckResult) -> dict[str, object]:
+    return {name: value for name, value in result.figures.items() if name not in FOLLOWED}

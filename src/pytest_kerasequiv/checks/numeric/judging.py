@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,7 +13,7 @@ from pytest_kerasequiv.checks import tolerance
 from pytest_kerasequiv.checks.numeric.differences import Difference, difference
 from pytest_kerasequiv.running.dtypes import widened
 from pytest_kerasequiv.running.running import Outcome, called
-from pytest_kerasequiv.verdict import Finding
+from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Verdict
 
 Array = NDArray[np.generic]
 
@@ -220,3 +220,44 @@ def tolerance_figures(reference: Observed, candidate: Observed, judged: Sequence
     why = reference.why_no_oracle or candidate.why_no_oracle or "nothing to compare in float64"
     rtol, atol = tolerance.DEFAULTS[reference.dtype]
     return {"origin": "default", "why": why, "dtype": reference.dtype, "rtol": rtol, "atol": atol}
+
+
+def answered(
+    check: str,
+    figures: Mapping[str, Any],
+    *,
+    unsteady: Finding | None,
+    found: Sequence[Finding],
+    nothing: Finding | None,
+    notes: Sequence[Finding],
+) -> CheckResult:
+    """Return the result of a numeric check.
+
+    Args:
+        check: its name.
+        figures: the numbers behind it.
+        unsteady: why numbers tell nothing, as a side does not repeat its own; then nothing is decided.
+        found: what differs, causes first.
+        nothing: why nothing could be compared.
+        notes: what else is worth knowing.
+    """
+    if unsteady is not None:
+        return CheckResult(check, Verdict.INCONCLUSIVE, None, (unsteady, *notes), figures)
+    if found:
+        return CheckResult(check, Verdict.DIFFERENT, Evidence.MEASURED, (*found, *notes), figures)
+    if nothing is not None:
+        return CheckResult(check, Verdict.INCONCLUSIVE, None, (nothing, *notes), figures)
+    return CheckResult(check, Verdict.EQUIVALENT, Evidence.MEASURED, tuple(notes), figures)
+
+
+def nothing_compared(check: str, judged: Sequence[Judged], message: str, error: str = "") -> Finding | None:
+    """Return the finding that nothing could be compared; ``None`` where any number could."""
+    if any(j.stored.elements > j.stored.nonfinite for j in judged):
+        return None
+    return Finding.difference(check, "value", message, values=(error or None, None))
+
+
+def shown_headroom(judged: Sequence[Judged]) -> float | None:
+    """Return how many times the greatest difference fits into what is allowed; ``None`` for no difference."""
+    used = max((j.used for j in judged), default=0.0)
+    return None if used == 0 else 1 / used

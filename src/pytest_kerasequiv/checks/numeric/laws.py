@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from weakref import WeakKeyDictionary
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
 from pytest_kerasequiv.building.workbench import compiled_for_now
+from pytest_kerasequiv.checks.numeric.doubts import undecided
 from pytest_kerasequiv.checks.numeric.observing import alike
-from pytest_kerasequiv.checks.numeric.plans import Plan, training_plan
-from pytest_kerasequiv.checks.numeric.views import TwinView, joint_survey, views_of
-from pytest_kerasequiv.checks.pair import Pair
+from pytest_kerasequiv.checks.numeric.plans import Plan
+from pytest_kerasequiv.checks.numeric.views import Label, TwinView
+from pytest_kerasequiv.checks.pair import Correspondence
 from pytest_kerasequiv.correspondence.draws import correspond, draws_of, other_rates
+from pytest_kerasequiv.correspondence.variable_map import VariableMap
 from pytest_kerasequiv.running.differentiating import Pass, differentiate
 from pytest_kerasequiv.running.sketch import LARGEST_KEPT
-from pytest_kerasequiv.surface.probes import NoProbes
-from pytest_kerasequiv.verdict import CheckResult, Finding, Verdict
+from pytest_kerasequiv.verdict import CheckResult, Verdict
 
 Array = NDArray[np.generic]
 
@@ -42,90 +42,134 @@ CERTAIN = 1e-7
 """The probability of error, by both tests, below which two laws are different."""
 
 
-def equal_in_law(pair: Pair, plan: Plan, result: CheckResult, causes: Sequence[Finding]) -> CheckResult:
+@dataclass(frozen=True, kw_only=True)
+class DrawsPlan(Plan):
+    """A first batch with several copies of each sample, for passes under many seeds.
+
+    ``copies`` tells how many; ``side``, 0 or 1, makes the seeds of the candidate others than those of the
+    reference.
+    """
+
+    copies: int = 1
+    side: int = 0
+
+    def for_candidate(self, why_no_oracle: str | None, rate: float | None = None) -> DrawsPlan:
+        """Return the plan with other seeds."""
+        return replace(self, why_no_oracle=why_no_oracle, rate=rate, side=1)
+
+
+@dataclass(frozen=True)
+class DrawsObservation:
+    """What one model does where other numbers are drawn.
+
+    Attributes:
+        resting: outputs in inference.
+        single: one pass in training mode, its draws coupled with those of the other twin.
+        passes: passes on several copies of each sample, each under seeds of its own.
+        copies: how many copies.
+        samples: how many samples.
+    """
+
+    resting: tuple[Array, ...]
+    single: Pass
+    passes: tuple[Pass, ...]
+    copies: int
+    samples: int
+
+
+def draws_plan(view: TwinView, plan: Plan) -> DrawsPlan:
+    """Return a plan of passes under other seeds.
+
+    Args:
+        view: the reference.
+        plan: what it is trained on; the first batch counts.
+    """
+    if not plan.probes:
+        return DrawsPlan(why_none=plan.why_none)
+    return DrawsPlan(**vars(plan.first(1)), copies=_copies(view, plan))
+
+
+def observe(view: TwinView, plan: DrawsPlan) -> DrawsObservation | None:
+    """Run passes of one model under other seeds, once for all checks; ``None`` where there is no batch."""
+
+    def look() -> DrawsObservation:
+        runner = view.runner()
+        with runner.holding():
+            runner.reset_all()
+            resting = tuple(runner.infer(plan.probes[0].inputs).outputs)
+        passes = tuple(_seeded(view, plan, np.random.default_rng([plan.seed, 6, plan.side])))
+        single = _passes(view, plan, 1, [view.values])[0]
+        return DrawsObservation(resting, single, passes, plan.copies, len(plan.probes[0].inputs[0]))
+
+    return view.once("draws", look) if plan.probes else None
+
+
+def only_draws_may_differ(between: Correspondence) -> bool:
+    """Tell from both programs whether both twins draw, in ways that do not correspond."""
+    ours, theirs = draws_of(between.reference.program), draws_of(between.candidate.program)
+    if not ours or not theirs:
+        return False
+    pairs = between.variables.pairs
+    return not correspond(ours, theirs, pairs) and not other_rates(ours, theirs)
+
+
+def equal_in_law(
+    result: CheckResult,
+    reference: DrawsObservation | None,
+    candidate: DrawsObservation | None,
+    between: Correspondence,
+) -> CheckResult:
     """Return INCONCLUSIVE for a DIFFERENT that only draws that do not correspond may have made.
 
     Args:
-        pair: the twins.
-        plan: what they were trained on.
         result: what was decided from coupled passes.
-        causes: those of its findings that no draw explains.
+        reference: what the reference does under other seeds; ``None`` where that was not asked.
+        candidate: the same of the candidate.
+        between: what corresponds.
     """
-    if result.verdict is not Verdict.DIFFERENT or causes or not _only_draws_may_differ(pair, plan):
+    if reference is None or candidate is None or result.verdict is not Verdict.DIFFERENT:
+        return result
+    if _coupled(reference, candidate) or _laws_differ(reference, candidate, between.variables):
         return result
     message = (
         "the random draws of the twins do not correspond one to one (a Dropout stands elsewhere, or one "
         f"stands for several), so single passes differ; {PASSES} passes under other seeds show no difference "
         "in law, and without the draws the twins agree. The check `training` can decide"
     )
-    finding = Finding.difference(result.name, "draws", message)
-    figures = {name: value for name, value in result.figures.items() if name != "worst"}
-    return replace(
-        result,
-        verdict=Verdict.INCONCLUSIVE,
-        evidence=None,
-        findings=(finding, *result.notes),
-        figures=figures,
-    )
+    return undecided(result, "draws", message)
 
 
-def entries_in_law(pair: Pair, result: CheckResult) -> CheckResult:
-    """Return INCONCLUSIVE for a DIFFERENT of entries that draw, if only draws without a partner may make it.
+def untraced_draws(
+    result: CheckResult, labels: Sequence[Label], between: Correspondence
+) -> CheckResult | None:
+    """Return INCONCLUSIVE where both draw, and no trace tells which of several seeds is which.
 
     Args:
-        pair: the twins.
-        result: DIFFERENT in entries in which both draw, such as a plain call with random preprocessing.
+        result: DIFFERENT in entries in which both draw.
+        labels: the reference's variables.
+        between: what corresponds.
+
+    Returns:
+        ``None`` where training of both was traced.
     """
-    programs = pair.reference_program, pair.candidate_program
-    if not all(any(node.part == "training" for node in program.nodes) for program in programs):
-        return _unpaired(pair, result)
-    try:
-        plan = training_plan(views_of(pair)[0], joint_survey(pair), pair.inputs, count=1, seed=pair.seed)
-    except NoProbes:
-        return result
-    return equal_in_law(pair, plan, result, ())
-
-
-def _unpaired(pair: Pair, result: CheckResult) -> CheckResult:
-    """Return INCONCLUSIVE where no trace tells which of several seeds is which."""
-    seeds = sum(views_of(pair)[0].runner().is_seed(index) for index, _ in pair.variable_map.pairs)
-    if pair.variable_map.source in ("graph", "program") or seeds < 2:
+    programs = between.reference.program, between.candidate.program
+    if all(any(node.part == "training" for node in program.nodes) for program in programs):
+        return None
+    seeds = sum(labels[index].seed for index, _ in between.variables.pairs)
+    if between.variables.source in ("graph", "program") or seeds < 2:
         return result
     message = (
         "both twins draw random numbers, but training could not be traced, so which seeds correspond "
         "is not known; the check `training` can decide"
     )
-    finding = Finding.difference(result.name, "draws", message)
-    return replace(result, verdict=Verdict.INCONCLUSIVE, evidence=None, findings=(finding, *result.notes))
+    return undecided(result, "draws", message)
 
 
-_KNOWN: WeakKeyDictionary[Pair, bool] = WeakKeyDictionary()
-
-
-def _only_draws_may_differ(pair: Pair, plan: Plan) -> bool:
-    if pair not in _KNOWN:
-        _KNOWN[pair] = _uncoupled(pair, plan) and not _laws_differ(pair, plan)
-    return _KNOWN[pair]
-
-
-def _uncoupled(pair: Pair, plan: Plan) -> bool:
-    """Tell whether both twins draw, agree without the draws, and draw in ways that do not correspond."""
-    ours, theirs = draws_of(pair.reference_program), draws_of(pair.candidate_program)
-    if not ours or not theirs:
-        return False
-    if correspond(ours, theirs, pair.variable_map.pairs) or other_rates(ours, theirs):
-        return False
-    views = views_of(pair)
-    resting = [_inference(view, plan) for view in views]
-    first = [_passes(view, plan, 1, [view.values])[0] for view in views]
-    coupled = alike((*first[0].outputs, first[0].loss), (*first[1].outputs, first[1].loss))
-    return alike(resting[0], resting[1]) and not coupled
-
-
-def _inference(view: TwinView, plan: Plan) -> Sequence[Array]:
-    with view.runner().holding():
-        view.runner().reset_all()
-        return view.runner().infer(plan.probes[0].inputs).outputs
+def _coupled(reference: DrawsObservation, candidate: DrawsObservation) -> bool:
+    """Tell whether the twins differ without the draws, or agree in a single pass: draws are no reason."""
+    ours, theirs = reference.single, candidate.single
+    single = alike((*ours.outputs, ours.loss), (*theirs.outputs, theirs.loss))
+    return single or not alike(reference.resting, candidate.resting)
 
 
 def _passes(view: TwinView, plan: Plan, copies: int, starts: Sequence[Sequence[Array]]) -> list[Pass]:
@@ -136,19 +180,14 @@ def _passes(view: TwinView, plan: Plan, copies: int, starts: Sequence[Sequence[A
     )
     runner = view.runner()
     with runner.holding(), compiled_for_now(runner.model, plan.loss_for(runner.model)):
-        runner.uses_loss = plan.loss is not None
+        runner.uses_loss = plan.has_loss
         return [differentiate(runner.under(values), batch, targets) for values in starts]
 
 
-def _laws_differ(pair: Pair, plan: Plan) -> bool:
+def _laws_differ(reference: DrawsObservation, candidate: DrawsObservation, variables: VariableMap) -> bool:
     """Tell whether any statistic of the passes is surely another one in the candidate."""
-    views = views_of(pair)
-    copies = _copies(views[0], plan)
-    ours, theirs = (
-        _seeded(view, plan, copies, np.random.default_rng([plan.seed, 6, side]))
-        for side, view in enumerate(views)
-    )
-    samples = len(plan.probes[0].inputs[0])
+    ours, theirs = reference.passes, candidate.passes
+    copies, samples = reference.copies, reference.samples
     for k in range(len(ours[0].outputs)):
         both = ([_of_output(one.outputs[k], copies, samples) for one in side] for side in (ours, theirs))
         if _apart(*both):
@@ -156,7 +195,7 @@ def _laws_differ(pair: Pair, plan: Plan) -> bool:
     for name in ("loss", "extra"):
         if _apart(*([np.atleast_1d(getattr(one, name)) for one in side] for side in (ours, theirs))):
             return True
-    return any(_variable_apart(pair, ours, theirs, a, b) for a, b in pair.variable_map.pairs)
+    return any(_variable_apart(variables, ours, theirs, a, b) for a, b in variables.pairs)
 
 
 def _copies(view: TwinView, plan: Plan) -> int:
@@ -169,7 +208,7 @@ def _copies(view: TwinView, plan: Plan) -> int:
     return max(1, min(COPIES, LARGEST // max(given, 1), LARGEST_KEPT // max(largest, 1)))
 
 
-def _seeded(view: TwinView, plan: Plan, copies: int, rng: np.random.Generator) -> list[Pass]:
+def _seeded(view: TwinView, plan: DrawsPlan, rng: np.random.Generator) -> list[Pass]:
     """Run passes each of which has seeds of its own."""
     runner = view.runner()
     starts = [
@@ -179,7 +218,7 @@ def _seeded(view: TwinView, plan: Plan, copies: int, rng: np.random.Generator) -
         ]
         for _ in range(PASSES)
     ]
-    return _passes(view, plan, copies, starts)
+    return _passes(view, plan, plan.copies, starts)
 
 
 def _of_output(output: Array, copies: int, samples: int) -> Array:
@@ -208,14 +247,16 @@ def _along(rows: Array) -> NDArray[np.float64]:
     return found
 
 
-def _variable_apart(pair: Pair, ours: Sequence[Pass], theirs: Sequence[Pass], a: int, b: int) -> bool:
+def _variable_apart(
+    variables: VariableMap, ours: Sequence[Pass], theirs: Sequence[Pass], a: int, b: int
+) -> bool:
     """Tell whether the gradient of a variable, or what a pass makes of it, follows another law."""
     for field in ("gradients", "state"):
         mine, its = ([getattr(one, field).get(i) for one in side] for side, i in ((ours, a), (theirs, b)))
         if mine[0] is None or its[0] is None:
             continue
         fits = mine[0].size == its[0].size
-        back = [pair.variable_map.returned((a, b), one, mine[0].shape) for one in its] if fits else its
+        back = [variables.returned((a, b), one, mine[0].shape) for one in its] if fits else its
         if _apart(*([_along(one.reshape(1, -1))[0] for one in side] for side in (mine, back))):
             return True
     return False

@@ -44,6 +44,7 @@ class Observation(Generic[T]):
         exact: those of its float64 twin; ``None`` where there is none, ``why_no_oracle`` says why.
         perturbed: those of the float64 twin under weights and inputs perturbed by one roundoff.
         repeatable: whether it gave the same results again from the same state, see `repeats`.
+        why_none: why it was not run at all; empty where it was.
     """
 
     probes: tuple[str, ...]
@@ -55,6 +56,7 @@ class Observation(Generic[T]):
     perturbed: T | None = None
     why_no_oracle: str | None = None
     repeatable: bool = True
+    why_none: str = ""
 
 
 class Views(NamedTuple, Generic[T]):
@@ -111,10 +113,11 @@ def observed(
         "probes": tuple(probe.name for probe in plan.probes),
         "dtype": view.dtype,
         "variables": view.labels(),
-        "computed": run(view.runner(), [start])[0],
+        "computed": run(view.runner(), [start])[0] if plan.probes else (),
         "why_no_oracle": plan.why_no_oracle,
+        "why_none": plan.why_none,
     }
-    if plan.why_no_oracle is None:
+    if plan.probes and plan.why_no_oracle is None:
         try:
             with view.exact_runner() as wide:
                 starts = [start, _moved(view, start, plan.seed)] if plan.perturbed else [start]

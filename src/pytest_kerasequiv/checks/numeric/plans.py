@@ -31,38 +31,50 @@ OWN = "your inputs"
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What models are run on.
+    """What models are run on, made from the reference alone.
 
     Attributes:
         probes: the batches, in the reference's order of inputs.
         seed: seed of the perturbation.
+        why_none: why there is nothing to run; empty where there is.
         why_no_oracle: why no float64 twin is run; ``None`` where one is.
         perturbed: whether the float64 twin is run under perturbed weights and inputs as well.
         targets: for each probe, one target for each output.
-        loss: settings that compile the reference's loss, lent to a model that has none; ``None`` where the
-            reference has none: then a mean square is used for all.
-        compile: settings that compile the reference, lent likewise; ``None`` where it cannot train.
+        shapes: of the reference's outputs on the first probe, where it is trained.
+        has_loss: whether the reference is compiled with a loss; if not, a mean square is used for all.
+        trains: whether it can train as it is compiled.
+        loss: settings that compile its loss, live, lent to a candidate that has none; a plan that is kept
+            lends none.
+        compile: settings that compile it, lent likewise.
         rate: learning rate of the plain descent; ``None`` for the one that follows from the first gradient.
     """
 
-    probes: tuple[Probe, ...]
+    probes: tuple[Probe, ...] = ()
     seed: int = 0
+    why_none: str = ""
     why_no_oracle: str | None = None
     perturbed: bool = True
     targets: tuple[tuple[Array, ...], ...] = ()
+    shapes: tuple[tuple[int, ...], ...] = ()
+    has_loss: bool = False
+    trains: bool = False
     loss: Mapping[str, Any] | None = None
     compile: Mapping[str, Any] | None = None
     rate: float | None = None
 
     def loss_for(self, model: keras.Model) -> Mapping[str, Any] | None:
         """Return what to compile a model (or its float64 twin) with to have its loss."""
-        return None if self.loss is None else loss_settings(model) or self.loss
+        return (loss_settings(model) or self.loss) if self.has_loss else None
 
     def compile_for(self, model: keras.Model) -> Mapping[str, Any] | None:
         """Return what to compile a model with to train it."""
         own = trainable_settings(model)
         lent = None if own_compile(model) else self.compile  # what a compile of its own sets cannot be lent
-        return None if self.compile is None else own or lent
+        return (own or lent) if self.trains else None
+
+    def kept(self) -> Plan:
+        """Return the plan as plain data, without what it lends."""
+        return replace(self, loss=None, compile=None)
 
     def first(self, count: int) -> Plan:
         """Return the plan with its first probes only."""
@@ -74,7 +86,7 @@ class Plan:
 
 
 def inference_plan(view: TwinView, found: Survey | None, inputs: Any, **settings: Any) -> Plan:
-    """Return the user's batch and the generated ones.
+    """Return the user's batch and the generated ones; no probes where there are none.
 
     Args:
         view: the reference.
@@ -83,18 +95,13 @@ def inference_plan(view: TwinView, found: Survey | None, inputs: Any, **settings
         settings: further fields of the plan.
 
     Raises:
-        NoProbes: no inputs can be generated, and the user gave none.
         InputError: ``inputs`` do not fit the reference.
     """
     own = () if inputs is None else (Probe(OWN, own_inputs(view, inputs)),)
-    seed = settings.get("seed", 0)
     try:
-        known = found or view.survey()
-        drawn = probes_for(known, seed)
-    except NoProbes:
-        if own:
-            return Plan(probes=own, **settings)
-        raise
+        drawn = probes_for(found or view.survey(), settings.get("seed", 0))
+    except NoProbes as why:
+        return Plan(probes=own, why_none="" if own else str(why), **settings)
     generic = replace(drawn[0], name=f"{drawn[0].name}, generic weights", generic=True)
     probes = (*own, *drawn, *([generic] if view.generic is not None else []))
     return Plan(probes=probes, **settings)
@@ -114,16 +121,28 @@ def training_plan(
     try:
         known = found or view.survey()
         probes = (*own, *(_numbered(training_batch(known, seed + k), k) for k in range(count)))
-    except NoProbes:
+    except NoProbes as why:
         if not own:
-            raise
+            return Plan(why_none=str(why), **settings)
         probes = own
     loss, compiled = loss_settings(view.model), trainable_settings(view.model)
-    shapes = [view.runner().output_shapes(probe.inputs) for probe in probes]
+    try:
+        shapes = [view.runner().output_shapes(probe.inputs) for probe in probes]
+    except Exception as error:
+        return Plan(why_none=f"the reference takes none of it: {type(error).__name__}: {error}", **settings)
     names = output_names(view.model, view.runner().sample)
     kinds = None if loss is None else loss["loss"]
     targets = tuple(tuple(targets_for(s, names, kinds, seed + i)) for i, s in enumerate(shapes))
-    return Plan(probes=probes, targets=targets, loss=loss, compile=compiled, **settings)
+    return Plan(
+        probes=probes,
+        targets=targets,
+        shapes=tuple(shapes[0]),
+        has_loss=loss is not None,
+        trains=compiled is not None,
+        loss=loss,
+        compile=compiled,
+        **settings,
+    )
 
 
 def _numbered(probe: Probe, number: int) -> Probe:

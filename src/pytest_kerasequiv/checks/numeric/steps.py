@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pytest_kerasequiv.building.workbench import compiled_for_now
 from pytest_kerasequiv.checks.numeric.observing import Start, observed
 from pytest_kerasequiv.checks.numeric.plans import Plan
-from pytest_kerasequiv.checks.numeric.training_pass import TrainingObservation, training_facts
+from pytest_kerasequiv.checks.numeric.training_pass import TrainingObservation, or_failure, training_facts
 from pytest_kerasequiv.checks.numeric.views import TwinView
 from pytest_kerasequiv.running.lockstep import (
     SGD_RATE,
@@ -37,7 +37,11 @@ class StepsObservation(TrainingObservation[Phases]):
 
 
 def observe(view: TwinView, plan: Plan) -> StepsObservation:
-    """Train one model from its given values, once by plain SGD and once as compiled; it is left as it was."""
+    """Train one model from its given values, once by plain SGD and once as compiled; it is left as it was.
+
+    Raises:
+        InputError: what the user gave does not fit the model.
+    """
     settings = plan.compile_for(view.model)
     rate = plan.rate
 
@@ -47,9 +51,12 @@ def observe(view: TwinView, plan: Plan) -> StepsObservation:
         rate = rate or rate_from(found[0]["sgd"])
         return found
 
-    found = observed(view, plan, run) | training_facts(view, plan)
-    found["repeatable"] &= _repeats(view, plan, settings, found["computed"])
-    return StepsObservation(**found, rate=rate or SGD_RATE)
+    def look(plan: Plan) -> dict[str, Any]:
+        found = observed(view, plan, run) | training_facts(view, plan)
+        found["repeatable"] &= not plan.probes or _repeats(view, plan, settings, found["computed"])
+        return found if plan.probes else {**found, "computed": {}}
+
+    return StepsObservation(**or_failure(view, plan, look), rate=rate or SGD_RATE)
 
 
 def _repeats(view: TwinView, plan: Plan, settings: Mapping[str, Any] | None, computed: Phases) -> bool:
@@ -86,7 +93,7 @@ def _train(
             with compiled_for_now(runner.model, settings):
                 compiled = compiled_steps(runner, runs)
         with compiled_for_now(runner.model, plan.loss_for(runner.model)):
-            runner.uses_loss = plan.loss is not None
+            runner.uses_loss = plan.has_loss
             batches = [pairs for _, pairs in runs]
             plain = [
                 sgd_steps(start.under(runner, plan.probes[0]), pairs, rate)

@@ -13,7 +13,6 @@ from pytest_kerasequiv.checks.numeric.inference import InferenceObservation
 from pytest_kerasequiv.checks.numeric.judging import Judged, is_oracle, judge
 from pytest_kerasequiv.checks.numeric.observing import Views
 from pytest_kerasequiv.checks.numeric.overrides import STEPS, override_findings
-from pytest_kerasequiv.checks.numeric.plain_call import with_cause
 from pytest_kerasequiv.checks.numeric.surface_runs import EntryRun, SurfaceObservation
 from pytest_kerasequiv.checks.numeric.tensors import Tensor
 from pytest_kerasequiv.correspondence.variable_map import VariableMap
@@ -23,7 +22,7 @@ from pytest_kerasequiv.verdict import CheckResult, Finding, Verdict
 def with_surface(
     result: CheckResult,
     sides: tuple[InferenceObservation, InferenceObservation],
-    surfaces: tuple[SurfaceObservation, SurfaceObservation] | None,
+    surfaces: tuple[SurfaceObservation, SurfaceObservation],
     variables: VariableMap,
     precision: Mapping[str, Any],
 ) -> CheckResult:
@@ -32,17 +31,14 @@ def with_surface(
     Args:
         result: what came of inference.
         sides: the observations of inference.
-        surfaces: those of the other entries; ``None`` where there are none, or the programs are the same.
+        surfaces: those of the other entries.
         variables: how the variables correspond.
         precision: rtol, atol and whether the programs have one skeleton, as `judge` takes them.
     """
-    found: list[Finding] = []
-    entries: set[str] = set()
-    if surfaces is not None:
-        found = surface_findings(result.name, *surfaces, variables, precision)
-        entries = {one.field for one in found if one.severity == "difference"} - {"stochastic"}
-        found = [with_cause(one, *sides) if one.field == "plain call" else one for one in found]
-    ran = STEPS if surfaces is None else ran_on_both(*surfaces)
+    found = surface_findings(result.name, *surfaces, variables, precision)
+    entries = {one.field for one in found if one.severity == "difference"} - {"stochastic"}
+    found = [_with_cause(one, *sides) if one.field == "plain call" else one for one in found]
+    ran = STEPS if surfaces[0].why_none else ran_on_both(*surfaces)
     not_run = override_findings(result.name, sides[0].methods, sides[1].methods, ran)
     differences = [finding for finding in found if finding.severity == "difference"]
     notes = [finding for finding in found if finding.severity == "note"]
@@ -50,7 +46,7 @@ def with_surface(
     if differences and all(finding.field == "stochastic" for finding in differences):
         return replace(result, verdict=Verdict.INCONCLUSIVE, evidence=None, findings=findings)
     if differences:
-        figures = {**result.figures, "drawn": surfaces is not None and only_drawn(*surfaces, entries)}
+        figures = {**result.figures, "drawn": only_drawn(*surfaces, entries)}
         result = replace(result, verdict=Verdict.DIFFERENT, findings=findings, figures=figures)
         return doubted(result, variables, [finding for finding in differences if finding.field == "training"])
     if any(finding.severity == "difference" for finding in not_run):  # what did run is no answer
@@ -181,3 +177,44 @@ def ran_on_both(reference: SurfaceObservation, candidate: SurfaceObservation) ->
     """Return the names of the entries that ran on both sides."""
     both = zip(reference.probes, reference.computed, candidate.computed, strict=True)
     return {name for name, ours, theirs in both if ours.error is None and theirs.error is None}
+
+
+def _with_cause(
+    finding: Finding, reference: InferenceObservation, candidate: InferenceObservation
+) -> Finding:
+    """Put what settles ``training`` before a difference of plain calls, where something does.
+
+    That is a call in a functional model that fixes ``training=True``, or a ``call`` of a user's class with
+    ``True`` or ``False`` by default.
+    """
+    fixed = reference.fixed, candidate.fixed
+    told = fixed if any(fixed) else (reference.defaults, candidate.defaults)
+    if not any(told):
+        return finding
+    shown = _fixed_message(*fixed) if any(fixed) else _default_message(*told)
+    layers = [paths[0] if paths and any(fixed) else None for paths in told]
+    return replace(
+        finding,
+        reference_layer=layers[0],
+        candidate_layer=layers[1],
+        field="training",
+        reference=list(told[0]),
+        candidate=list(told[1]),
+        message=f"model(x) without a training argument differs: {shown}",
+    )
+
+
+def _fixed_message(*fixed: tuple[str, ...]) -> str:
+    shown = [", ".join(paths) or "no layer" for paths in fixed]
+    return (
+        f"training=True is fixed for {shown[0]} in the reference and for {shown[1]} in the candidate; "
+        "predict and fit overrule it, a plain call does not"
+    )
+
+
+def _default_message(*chosen: tuple[str, ...]) -> str:
+    shown = [", ".join(kinds) or "no default" for kinds in chosen]
+    return (
+        f"call() of the user's classes has by default {shown[0]} in the reference and {shown[1]} in the "
+        "candidate; predict and fit overrule it, a plain call does not"
+    )

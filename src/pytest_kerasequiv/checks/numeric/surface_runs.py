@@ -21,8 +21,8 @@ from pytest_kerasequiv.building.batches import given_batch
 from pytest_kerasequiv.building.specs import Spec
 from pytest_kerasequiv.checks.numeric.observing import REPEATED, REPEATS, Observation, Start, alike, observed
 from pytest_kerasequiv.checks.numeric.plans import Plan
-from pytest_kerasequiv.checks.numeric.views import TwinView, views_of
-from pytest_kerasequiv.checks.pair import Pair
+from pytest_kerasequiv.checks.numeric.views import TwinView, view_of
+from pytest_kerasequiv.checks.pair import Correspondence, Twin
 from pytest_kerasequiv.errors import said
 from pytest_kerasequiv.keras_access.constants import constants_changed
 from pytest_kerasequiv.program import Program
@@ -55,6 +55,13 @@ class Case:
     names: tuple[str, ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class EntriesPlan(Plan):
+    """What the entries are run on: a probe for each of the cases."""
+
+    cases: tuple[Case, ...] = ()
+
+
 @dataclass(frozen=True)
 class EntryRun:
     """What came of an entry.
@@ -83,8 +90,9 @@ class SurfaceObservation(Observation[tuple[EntryRun, ...]]):
     unsteady: tuple[bool, ...]
 
 
-def observe(view: TwinView, plan: Plan, cases: Sequence[Case]) -> SurfaceObservation:
+def observe(view: TwinView, plan: EntriesPlan) -> SurfaceObservation:
     """Run one model in the entries of a plan; it is left as it was."""
+    cases = plan.cases
 
     def run(runner: Runner, starts: Sequence[Start]) -> list[tuple[EntryRun, ...]]:
         with runner.holding():
@@ -98,19 +106,17 @@ def observe(view: TwinView, plan: Plan, cases: Sequence[Case]) -> SurfaceObserva
 
     tentative = tuple(case.entry.tentative for case in cases)
     found = observed(view, plan, run)
-    unsteady = _unsteady(view, plan, cases, found["computed"])
+    unsteady = _unsteady(view, plan, found["computed"])
     return SurfaceObservation(**found, tentative=tentative, unsteady=unsteady)
 
 
-def _unsteady(
-    view: TwinView, plan: Plan, cases: Sequence[Case], computed: Sequence[EntryRun]
-) -> tuple[bool, ...]:
+def _unsteady(view: TwinView, plan: EntriesPlan, computed: Sequence[EntryRun]) -> tuple[bool, ...]:
     """Tell of each entry of a model that may draw outside Keras's generators whether it does not repeat."""
-    moved = [False] * len(cases)
+    moved = [False] * len(plan.cases)
     start = Start(view.values_for, [probe.inputs for probe in plan.probes])
     with view.runner().holding():
         for seed in range(1, 1 + (REPEATS if view.draws_outside else 0)):
-            for k, (case, probe) in enumerate(zip(cases, plan.probes, strict=True)):
+            for k, (case, probe) in enumerate(zip(plan.cases, plan.probes, strict=True)):
                 again = _run(start.under(view.runner(), probe), case, probe.inputs, seed)
                 moved[k] |= not alike(_numbers(computed[k]), _numbers(again), REPEATED)
     return tuple(moved)
@@ -120,48 +126,42 @@ def _numbers(run: EntryRun) -> list[Array]:
     return [*run.results.values(), *run.variables.values()]
 
 
-def observe_both(
-    pair: Pair, found: Survey | None, why_no_oracle: str | None
-) -> tuple[SurfaceObservation, SurfaceObservation] | None:
-    """Run the entries that are no plain inference or training; ``None`` where there are none.
+def entries_plan(
+    reference: Twin, between: Correspondence | None, found: Survey | None, **settings: Any
+) -> EntriesPlan:
+    """Return what to run the entries on that are no plain inference or training.
 
     Args:
-        pair: the twins.
-        found: what they take; ``None`` where no inputs can be drawn.
-        why_no_oracle: why no float64 twin is run, if none is.
-    """
-    programs = pair.reference_program, pair.candidate_program
-    entries = further_entries(pair.reference, pair.candidate, programs)
-    if found is None or not entries:
-        return None
-    views = views_of(pair)
-    plan, cases = surface_plan(views[0], found, entries, seed=pair.seed, why_no_oracle=why_no_oracle)
-    reference = observe(views[0], plan, cases)
-    return reference, observe(views[1], plan.for_candidate(reference.why_no_oracle), cases)
-
-
-def surface_plan(
-    view: TwinView, found: Survey, entries: Sequence[Entry], **settings: Any
-) -> tuple[Plan, list[Case]]:
-    """Return what to run entries on: inputs at the first shapes that the reference takes, and its outputs.
-
-    Args:
-        view: the reference.
-        found: what it takes.
-        entries: the entries to run.
+        reference: the reference.
+        between: what corresponds; ``None`` where nothing is known of the candidate, so that the entries are
+            those of the reference alone.
+        found: what the twins take; ``None`` where no inputs can be drawn.
         settings: further fields of the plan.
     """
+    if between is not None and between.proved:
+        return EntriesPlan(why_none="the programs are the same, proved", **settings)
+    entries = further_entries(reference, None if between is None else between.candidate)
+    if found is None or not entries:
+        return EntriesPlan(why_none="there are none", **settings)
     cases, probes = [], []
-    with view.runner().holding():
+    runner = view_of(reference).runner()
+    with runner.holding():
         for entry in entries:
-            for shapes in entry.shapes:
-                settled = _settled(shapes, found)
-                given = _given(view.runner(), entry, settled, found, settings.get("seed", 0))
-                if given is not None:
-                    cases.append(Case(entry, settled, tuple(given)))
-                    probes.append(Probe(entry.name, tuple(given.values())))
-                    break
-    return Plan(probes=tuple(probes), **settings), cases
+            drawn = _drawn_for(runner, entry, found, settings.get("seed", 0))
+            if drawn is not None:
+                cases.append(drawn[0])
+                probes.append(drawn[1])
+    return EntriesPlan(probes=tuple(probes), cases=tuple(cases), **settings)
+
+
+def _drawn_for(runner: Runner, entry: Entry, found: Survey, seed: int) -> tuple[Case, Probe] | None:
+    """Draw inputs of the first shapes that the reference takes, and its outputs; ``None`` where of none."""
+    for shapes in entry.shapes:
+        settled = _settled(shapes, found)
+        given = _given(runner, entry, settled, found, seed)
+        if given is not None:
+            return Case(entry, settled, tuple(given)), Probe(entry.name, tuple(given.values()))
+    return None
 
 
 def _settled(shapes: Any, found: Survey) -> Any:
@@ -298,31 +298,35 @@ def _variables(runner: Runner, entry: Entry) -> dict[int, Array]:
     }
 
 
-def further_entries(
-    reference: keras.Model, candidate: keras.Model, programs: Sequence[Program]
-) -> list[Entry]:
+def further_entries(reference: Twin, candidate: Twin | None) -> list[Entry]:
     """Return the entries of either model that are no plain inference or training, each once.
 
     Inference is among them where it adds losses, which only ``evaluate`` shows; the compiled loss and metrics
     where both are compiled; steps that train or test where both are or neither is.
+
+    Args:
+        reference: the reference.
+        candidate: the candidate; ``None`` where nothing is known of it.
     """
-    adds = any(
-        node.op == f"{RESULT}added loss in inference" for program in programs for node in program.nodes
-    )
-    compiled = reference.compiled and candidate.compiled
+    twins = (reference,) if candidate is None else (candidate, reference)
+    models = [twin.model for twin in twins]
+    compiled = [model.compiled for model in models]
     wanted = {
         Kind.TRAINING: False,
-        Kind.INFERENCE: adds,
-        Kind.COMPILED: compiled,
+        Kind.INFERENCE: any(_adds_losses(twin.program) for twin in twins),
+        Kind.COMPILED: all(compiled),
         Kind.CALL: True,
         Kind.STEP: True,
     }
-    models = candidate, reference
     every = {e.name: e for model in models for e in entries_of(model) if not _probed_anyway(e, models)}
-    alike = reference.compiled == candidate.compiled  # a step of one that is not compiled is no step
+    alike = len(set(compiled)) == 1  # a step of one that is not compiled is no step
     return [
         e for e in every.values() if wanted[e.kind] and (alike or e.method not in ("train_step", "test_step"))
     ]
+
+
+def _adds_losses(program: Program) -> bool:
+    return any(node.op == f"{RESULT}added loss in inference" for node in program.nodes)
 
 
 def _probed_anyway(entry: Entry, models: Sequence[keras.Model]) -> bool:

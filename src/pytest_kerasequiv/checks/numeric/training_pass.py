@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -13,14 +14,39 @@ from pytest_kerasequiv.building.workbench import compiled_for_now, loss_settings
 from pytest_kerasequiv.checks.compiled.in_force import settings_of
 from pytest_kerasequiv.checks.numeric.observing import Observation, Start, observed, repeats
 from pytest_kerasequiv.checks.numeric.plans import Plan
-from pytest_kerasequiv.checks.numeric.views import TwinView
+from pytest_kerasequiv.checks.numeric.views import TwinView, unmapped
+from pytest_kerasequiv.checks.pair import Correspondence
+from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.layers.fixed_training import resting_layers
 from pytest_kerasequiv.running.differentiating import Pass, differentiate
 from pytest_kerasequiv.running.running import Runner, output_names
-from pytest_kerasequiv.verdict import Finding
+from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Verdict
 
 Array = NDArray[np.generic]
 T = TypeVar("T")
+
+
+Shapes = tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a model could not be run in training mode.
+
+    Attributes:
+        error: class name of the exception.
+        message: its text.
+        trace: where it was raised.
+        shapes: shapes of the outputs in inference on the first batch, and of those the targets fit.
+    """
+
+    error: str
+    message: str
+    trace: str
+    shapes: tuple[Shapes, Shapes]
+
+    def __str__(self) -> str:
+        return f"{self.error}: {self.message}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,14 +56,16 @@ class TrainingObservation(Observation[T]):
     Attributes:
         kind: class name of the model.
         has_loss: whether the model is compiled with a loss.
-        mean_square: whether the loss is a mean square against the targets, as the reference has none.
+        mean_square: whether the loss was a mean square against the targets, as the reference has none.
         resting: kinds of the layers that `fit` runs in inference mode, as ``call`` takes no ``training``.
+        failure: why it could not be run; ``None`` where it could.
     """
 
     kind: str
     has_loss: bool
     mean_square: bool
     resting: tuple[str, ...]
+    failure: Failure | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,23 +76,44 @@ class BackwardObservation(TrainingObservation[tuple[Pass, ...]]):
 
 
 def observe(view: TwinView, plan: Plan) -> BackwardObservation:
-    """Run one pass of one model in training mode on each probe of a plan."""
+    """Run one pass of one model in training mode on each probe of a plan.
+
+    Raises:
+        InputError: what the user gave does not fit the model.
+    """
 
     def run(runner: Runner, starts: Sequence[Start]) -> list[tuple[Pass, ...]]:
         return [_passes(runner, plan, start) for start in starts]
 
-    found = observed(view, plan, run)
-    return BackwardObservation(
-        **found,
-        **training_facts(view, plan, found["computed"]),
-        names=output_names(view.model, view.runner().sample),
-    )
+    def look(plan: Plan) -> dict[str, Any]:
+        found = observed(view, plan, run)
+        return found | training_facts(view, plan, found["computed"])
+
+    found = or_failure(view, plan, look)
+    return BackwardObservation(**found, names=output_names(view.model, view.runner().sample))
+
+
+def or_failure(view: TwinView, plan: Plan, look: Callable[[Plan], dict[str, Any]]) -> dict[str, Any]:
+    """Return the fields of an observation; where the model fails on a plan, those of none, and the failure.
+
+    Raises:
+        InputError: what the user gave does not fit the model.
+    """
+    try:
+        return look(plan)
+    except InputError:
+        raise
+    except Exception as error:  # what one side refuses is compared too
+        shapes = tuple(view.runner().output_shapes(plan.probes[0].inputs)), plan.shapes
+        trace = "".join(traceback.format_exception(error))
+        failure = Failure(type(error).__name__, str(error), trace, shapes)
+        return look(replace(plan, probes=())) | {"failure": failure}
 
 
 def _passes(runner: Runner, plan: Plan, start: Start) -> tuple[Pass, ...]:
     under = start.under(runner, plan.probes[0])  # one set of values: no batch trains generic ones
     with under.holding(), compiled_for_now(runner.model, plan.loss_for(runner.model)):
-        under.uses_loss = plan.loss is not None
+        under.uses_loss = plan.has_loss
         return tuple(
             differentiate(under, batch, targets)
             for batch, targets in zip(start.batches, plan.targets, strict=False)
@@ -97,11 +146,50 @@ def training_facts(view: TwinView, plan: Plan, passes: Sequence[Pass] = ()) -> d
     return {
         "kind": type(view.model).__name__,
         "has_loss": loss_settings(view.model) is not None,
-        "mean_square": plan.loss is None,
+        "mean_square": plan.loss_for(view.model) is None,
         "resting": resting_layers(view.model),
         "settings": view.once("settings", lambda: settings_of(view.model)),
-        "repeatable": view.once("repeatable", steady),
+        "repeatable": view.once("repeatable", steady) if plan.probes else True,
     }
+
+
+def not_run(
+    check: str,
+    reference: TrainingObservation[Any],
+    candidate: TrainingObservation[Any],
+    between: Correspondence,
+) -> CheckResult | None:
+    """Return what is to be said of twins that were not both run; ``None`` where they were.
+
+    Args:
+        check: name of the check on whose behalf.
+        reference: what the reference did.
+        candidate: what the candidate did.
+        between: what corresponds.
+    """
+    missing = unmapped(check, between.variables, reference.variables, candidate.variables)
+    if missing is not None and not between.own:
+        return missing
+    if reference.why_none:
+        finding = Finding.difference(check, "inputs", f"not compared: {reference.why_none}")
+        return CheckResult(check, Verdict.INCONCLUSIVE, None, (finding,))
+    if candidate.mean_square and not reference.mean_square:
+        message = "not compared: only the reference is compiled with a loss; compile the candidate too"
+        finding = Finding.difference(check, "loss", message)
+        return CheckResult(check, Verdict.INCONCLUSIVE, None, (finding,))
+    failure = reference.failure or candidate.failure
+    if failure is None:
+        return None
+    ours, theirs = failure.shapes[::-1]
+    if reference.failure is None and ours != theirs:
+        message = (
+            f"not trained: the outputs have other shapes, {list(ours)} against {list(theirs)}, so no targets "
+            "fit both"
+        )
+        finding = Finding.difference(check, "shape", message, values=(list(ours), list(theirs)))
+        return CheckResult(check, Verdict.DIFFERENT, Evidence.MEASURED, (finding,))
+    finding = Finding.difference(check, "error", f"the check could not run: {failure}")
+    return CheckResult(check, Verdict.INCONCLUSIVE, None, (finding,), {"traceback": failure.trace})
 
 
 def notes_on_loss(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pytest_kerasequiv.building.sources import Source
 from pytest_kerasequiv.checks.numeric.aiming import aimed
-from pytest_kerasequiv.checks.pair import Pair
+from pytest_kerasequiv.checks.pair import Correspondence, Pair, Twin
 from pytest_kerasequiv.correspondence.variable_map import VariableMap
 from pytest_kerasequiv.errors import InputError, said
 from pytest_kerasequiv.layers.layer_graph import LayerGraph
@@ -28,7 +28,7 @@ from pytest_kerasequiv.running.running import Runner
 from pytest_kerasequiv.surface.masking import masks_somewhere
 from pytest_kerasequiv.surface.probes import NoProbes, Probe, Survey, joined, survey
 from pytest_kerasequiv.verdict import CheckResult, Finding, Verdict
-from pytest_kerasequiv.weights.variables import share, variables_of
+from pytest_kerasequiv.weights.variables import is_seed, share, variables_of
 
 Array = NDArray[np.generic]
 T = TypeVar("T")
@@ -42,7 +42,8 @@ KEPT_ORACLE = 8_000_000
 class Label:
     """A variable in messages: the path of its layer, its role there, its own path, shape, compute dtype.
 
-    ``computes`` is the compute dtype of the layer that holds it; empty where no layer does.
+    ``computes`` is the compute dtype of the layer that holds it; empty where no layer does. ``seed``: it is
+    the state of a seed generator.
     """
 
     layer: str
@@ -50,6 +51,7 @@ class Label:
     path: str = ""
     shape: tuple[int, ...] = ()
     computes: str = ""
+    seed: bool = False
 
     def __str__(self) -> str:
         return f"{self.layer}/{self.role}"
@@ -146,62 +148,74 @@ class TwinView:
         return runner
 
 
-_VIEWS: WeakKeyDictionary[Any, tuple[TwinView, TwinView]] = WeakKeyDictionary()
+_VIEWS: WeakKeyDictionary[Pair, dict[str, TwinView]] = WeakKeyDictionary()
+
+
+def view_of(twin: Twin) -> TwinView:
+    """Return a twin prepared to be observed, once; the reference without a look at the candidate."""
+    known = _VIEWS.setdefault(twin.pair, {})
+    if twin.role not in known:
+        known[twin.role] = _reference(twin) if twin.role == "reference" else _candidate(twin)
+    return known[twin.role]
 
 
 def views_of(pair: Pair) -> tuple[TwinView, TwinView]:
     """Return both twins of a pair, prepared once."""
-    if pair not in _VIEWS:
-        for variable, value in zip(variables_of(pair.candidate), pair.candidate_values, strict=True):
-            share(variable, value)  # weights that both have alike are in memory once while neither is trained
-        generic = _generic(pair)
-        twins = (
-            (pair.reference, pair.reference_values, pair.twins.reference_source, pair.reference_graph),
-            (pair.candidate, pair.candidate_values, pair.twins.candidate_source, pair.candidate_graph),
-        )
-        outside = [
-            bool(program.random) or program.reason is not None
-            for program in (pair.reference_program, pair.candidate_program)
-        ]
-        reference, candidate = (
-            TwinView(model, values, source, least_precise_dtype(model), graph, own, draws)
-            for (model, values, source, graph), own, draws in zip(twins, generic, outside, strict=True)
-        )
-        _VIEWS[pair] = reference, candidate
-    return _VIEWS[pair]
+    return view_of(pair.reference_twin), view_of(pair.candidate_twin)
 
 
-def _generic(pair: Pair) -> tuple[list[Array] | None, list[Array] | None]:
-    if pair.twins.weights == "own":
-        return None, None
-    reference = generic_values(pair.reference, pair.reference_values, pair.seed)
-    return reference, pair.variable_map.carry(reference, pair.candidate_values)
+def _reference(twin: Twin) -> TwinView:
+    pair = twin.pair
+    own = pair.twins.weights == "own"
+    generic = None if own else generic_values(pair.reference, pair.reference_values, pair.seed)
+    return _view(twin, pair.reference_values, pair.twins.reference_source, generic)
 
 
-def joint_survey(pair: Pair) -> Survey:
+def _candidate(twin: Twin) -> TwinView:
+    pair = twin.pair
+    for variable, value in zip(variables_of(pair.candidate), pair.candidate_values, strict=True):
+        share(variable, value)  # weights that both have alike are in memory once while neither is trained
+    theirs = view_of(pair.reference_twin).generic
+    generic = None if theirs is None else pair.variable_map.carry(theirs, pair.candidate_values)
+    return _view(twin, pair.candidate_values, pair.twins.candidate_source, generic)
+
+
+def _view(twin: Twin, values: list[Array], source: Source, generic: list[Array] | None) -> TwinView:
+    draws = bool(twin.program.random) or twin.program.reason is not None
+    dtype = least_precise_dtype(twin.model)
+    return TwinView(twin.model, values, source, dtype, twin.graph, generic, draws)
+
+
+def survey_for(reference: Twin, between: Correspondence | None) -> Survey | None:
     """Return what the reference takes, completed by what only the candidate, or both programs, reveal.
 
     Where both are proved one program the candidate has nothing else to reveal, and is not run.
 
-    Raises:
-        NoProbes: the reference takes nothing that can be generated.
+    Args:
+        reference: the reference.
+        between: what corresponds; ``None`` where nothing is known of the candidate.
+
+    Returns:
+        ``None`` where the reference takes nothing that can be generated.
     """
-    reference, candidate = views_of(pair)
-    found = reference.survey()
-    if pair.program_match.proved:
+    try:
+        found = view_of(reference).survey()
+    except NoProbes:
+        return None
+    if between is None or between.proved:
         return found
     try:
-        found = joined(found, candidate.survey())
+        found = joined(found, view_of(between.candidate).survey())
     except NoProbes:  # it may yet take what the reference takes
-        found = replace(found, masks=found.masks or masks_somewhere(pair.candidate))
-    return aimed(found, input_layout(pair.reference), pair.reference_program, pair.candidate_program)
+        found = replace(found, masks=found.masks or masks_somewhere(between.candidate.model))
+    return aimed(found, input_layout(reference.model), reference.program, between.candidate.program)
 
 
-def oracle_refused(pair: Pair, *given: float | None) -> str | None:
+def oracle_refused(between: Correspondence | None, *given: float | None) -> str | None:
     """Return why no float64 twin is needed; ``None`` where one is. ``given``: the user's tolerances."""
     if any(part is not None for part in given):
         return "rtol or atol was given"
-    if pair.program_match.proved and pair.twins.weights == "copy":
+    if between is not None and not between.own and between.proved:
         return "both twins are the same program, proved; rounding needs no measuring"
     return None
 
@@ -213,7 +227,7 @@ def _labels(model: keras.Model, graph: LayerGraph | None) -> tuple[Label, ...]:
             named.setdefault(index, (node.path, role))
     dtypes = _computing(model)
     return tuple(
-        Label(*named.get(i, _from_path(model, v.path)), v.path, tuple(v.shape), dtypes.get(i, ""))
+        Label(*named.get(i, _from_path(model, v.path)), v.path, tuple(v.shape), dtypes.get(i, ""), is_seed(v))
         for i, v in enumerate(variables_of(model))
     )
 
@@ -261,5 +275,5 @@ def unmapped(
         f"Only in the candidate: {', '.join(theirs) or 'none'}. "
         "See the weights check."
     )
-    finding = Finding(check, None, None, "weights", ours, theirs, message)
+    finding = Finding.difference(check, "weights", message, values=(ours, theirs))
     return CheckResult(check, Verdict.INCONCLUSIVE, None, (finding,))

@@ -8,7 +8,6 @@ the rest are told apart by a second build under another seed, made only where th
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -20,6 +19,7 @@ from pytest_kerasequiv.checks.tables.drawing_laws import same_law
 from pytest_kerasequiv.checks.tables.initial_values import (
     InitialValues,
     MappedPair,
+    VariableFacts,
     WeightsObservation,
     finding,
     initialiser_findings,
@@ -36,39 +36,35 @@ Severity = Literal["difference", "note"]
 
 
 class Side:
-    """One model's variables and where their values come from."""
+    """One model's variables and where their values come from.
 
-    def __init__(self, observation: WeightsObservation, starts: Sequence[Start]) -> None:
+    Args:
+        observation: the variables.
+        starts: where the values of the first build come from.
+        again: the values of a second build, under another seed; ``None`` where none was made.
+    """
+
+    def __init__(
+        self, observation: WeightsObservation, starts: Sequence[Start], again: Sequence[Values] | None
+    ) -> None:
         self.facts = observation.facts
         self.values = observation.values
         self.starts = starts
-        self._again = observation.again
-
-    @cached_property
-    def _values_again(self) -> Sequence[Values] | None:
-        return self._again() if self._again is not None else None
-
-    @cached_property
-    def _moved(self) -> list[NDArray[np.bool_]] | None:
-        return None if self._values_again is None else moved(self.values, self._values_again)
+        self.built_again = again is not None
+        self._moved = None if again is None else moved(self.values, again)
+        self._again = self.values if again is None else again
 
     def again(self, index: int) -> Values:
-        """Return the value in the second build; where none was needed, that of the first."""
-        known = self.__dict__.get("_values_again")
-        return self.values[index] if known is None else known[index]
+        """Return the value in the second build; where none was made, that of the first."""
+        return self._again[index]
 
     def explained(self, index: int) -> bool:
         """Whether an initialiser of Keras's gave the value, so that no second build is needed."""
-        return self.starts[index].origin != "other" or self._fixed(index)
-
-    def _fixed(self, index: int) -> bool:
-        """Whether a function of Keras's made it of initialisers without draws: the bias of an LSTM."""
-        return self.starts[index].untouched and without_draws(self.facts[index])
+        return explained(self.starts[index], self.facts[index])
 
     def known_constant(self, index: int) -> bool:
         """Whether a second build was made and has the same values."""
-        known = self.__dict__.get("_moved")
-        return known is not None and not known[index].any()
+        return self._moved is not None and not self._moved[index].any()
 
     def moves(self, index: int) -> NDArray[np.bool_] | None:
         """Return which elements move with the seed; ``None`` where that cannot be told."""
@@ -76,6 +72,14 @@ class Side:
         if self.explained(index):
             return np.full(value.shape, start.origin == "drawn")
         return None if self._moved is None else self._moved[index]
+
+
+def explained(start: Start, facts: VariableFacts) -> bool:
+    """Tell whether an initialiser of Keras's gave a variable its value, so that one build tells its start.
+
+    Or a function of Keras's made it of initialisers without draws: the bias of an LSTM.
+    """
+    return start.origin != "other" or (start.untouched and without_draws(facts))
 
 
 class FreshStarts:
@@ -89,12 +93,14 @@ class FreshStarts:
 
     Attributes:
         undecided: whether something could not be told.
+        untold: how many pairs only a second build tells, which was not made.
     """
 
     def __init__(
         self, reference: Side, candidate: Side, pairs: Sequence[MappedPair], *, constants: Severity
     ) -> None:
         self.undecided = False
+        self.untold = 0
         self._reference = reference
         self._candidate = candidate
         self._pairs = pairs
@@ -127,6 +133,10 @@ class FreshStarts:
         if self._reference.explained(pair[0]) and self._candidate.explained(pair[1]):
             yield from self._initialised(pair, values)
         elif mine is None or its is None:
+            self.untold += any(
+                not side.explained(index) and not side.built_again
+                for side, index in zip(self._sides, pair, strict=True)
+            )
             yield self._undecided(
                 pair, "another build has other variables, so whether it is drawn is not known"
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -124,14 +124,14 @@ class WeightsObservation:
         values: the values.
         learned: vocabularies and boundaries.
         starts: where the values of a freshly built model come from; ``None`` for given models and files.
-        again: returns the values of another build, under another seed.
+        adapted: names of the layers that were given what the other twin has learned by ``adapt``.
     """
 
     facts: tuple[VariableFacts, ...]
     values: Sequence[NDArray[np.generic]]
     learned: tuple[Learned, ...] = ()
     starts: tuple[Start, ...] | None = None
-    again: Callable[[], Sequence[NDArray[np.generic]]] | None = None
+    adapted: tuple[str, ...] = ()
 
 
 class InitialValues:
@@ -258,7 +258,8 @@ def finding(
     """Return a finding about two mapped variables; ``kernel of functional/dense`` begins the message."""
     ours, theirs = facts
     text = f"{ours.name} of {where(ours, theirs)}{message}"
-    return Finding("weights", ours.layer, theirs.layer, field or ours.name, *values, text, severity)
+    made = Finding.difference if severity == "difference" else Finding.note
+    return made("weights", field or ours.name, text, layers=(ours.layer, theirs.layer), values=values)
 
 
 def where(ours: VariableFacts, theirs: VariableFacts) -> str:
