@@ -3,7 +3,9 @@
 import numpy as np
 
 from pytest_kerasequiv.building.sources import source_of
-from pytest_kerasequiv.checks import gradients, outputs
+from pytest_kerasequiv.checks.gradients import compare_passes
+from pytest_kerasequiv.checks.numeric import inference, training_pass
+from pytest_kerasequiv.checks.numeric.inference_differences import compare_inference
 from pytest_kerasequiv.checks.numeric.plans import Plan
 from pytest_kerasequiv.checks.numeric.views import TwinView
 from pytest_kerasequiv.checks.tolerance import SAFETY
@@ -39,7 +41,7 @@ def one_skeleton(reference, candidate):
 def outputs_used(reference, candidate, seed=0):
     """Return the verdict of `outputs`, and the largest multiple of S as stored and in float64."""
     plan = Plan(probes=probes_for(reference.survey(), seed), seed=seed)
-    return _used(outputs, plan, reference, candidate, "outputs")
+    return _used((inference.observe, compare_inference), plan, (reference, candidate), "outputs")
 
 
 def gradients_used(reference, candidate, seed=0):
@@ -49,14 +51,16 @@ def gradients_used(reference, candidate, seed=0):
     targets = tuple(tuple(targets_for(each, ("output",) * len(each), None, seed)) for each in shapes)
     probes = tuple(Probe(str(k), batch) for k, batch in enumerate(batches))
     plan = Plan(probes=probes, targets=targets, seed=seed)
-    return _used(gradients, plan, reference, candidate, "tensors")
+    return _used((training_pass.observe, compare_passes), plan, (reference, candidate), "tensors")
 
 
-def _used(check, plan, reference, candidate, figure):
-    first = check.observe(reference, plan)
-    second = check.observe(candidate, plan.for_candidate(first.why_no_oracle))
+def _used(check, plan, sides, figure):
+    observe, compare = check
+    reference, candidate = sides
+    first = observe(reference, plan)
+    second = observe(candidate, plan.for_candidate(first.why_no_oracle))
     pairs = tuple((k, k) for k in range(len(reference.values)))
-    result = check.compare(
+    result = compare(
         first, second, VariableMap(pairs, "assignment"), sharp=one_skeleton(reference, candidate)
     )
     return result.verdict, *_multiples(result.figures[figure])

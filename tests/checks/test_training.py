@@ -216,7 +216,7 @@ def test_a_run_far_from_the_others_is_told():
 
 def test_the_luck_of_a_single_run_is_told_for_every_metric():
     runs = made_up(np.random.default_rng(0).normal(4, 0.3, 20))
-    result = training.compare(runs, runs, plan_of(observed={"mae": (3.96, 4.49)}))
+    result = training.compare_runs(runs, runs, plan_of(observed={"mae": (3.96, 4.49)}))
     luck = result.figures["metrics"]["mae"]["luck"]
     assert luck["gap"] == pytest.approx(0.53)
     assert 0 < luck["share_interval"][0] < luck["share"] < luck["share_interval"][1] < 1
@@ -231,7 +231,7 @@ def test_failed_runs_count_as_the_worst_value_in_the_luck_of_a_single_run():
     failed = Runs(
         tuple(Run(seed, {"mae": np.nan if seed == 4 else value}) for seed, value in enumerate(values))
     )
-    luck = training.compare(failed, failed, plan_of(seeds=20)).figures["metrics"]["mae"]["luck"]
+    luck = training.compare_runs(failed, failed, plan_of(seeds=20)).figures["metrics"]["mae"]["luck"]
     assert luck["observed"] is None
     assert max(luck["differences"]) == pytest.approx(max(values[: luck["n"]]) - 1.0)
 
@@ -239,4 +239,4 @@ def test_failed_runs_count_as_the_worst_value_in_the_luck_of_a_single_run():
 def test_a_value_seen_of_a_metric_that_is_not_compared_is_refused():
     runs = made_up(np.linspace(1, 2, 20))
     with pytest.raises(InputError, match="observed names 'mea', which is no metric here; choose from mae"):
-        training.compare(runs, runs, plan_of(observed={"mea": (3.96, 4.49)}))
+        training.compare_runs(runs, runs, plan_of(observed={"mea": (3.96, 4.49)}))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,26 +13,26 @@ from pytest_kerasequiv.checks.blame.wording import explaining, only_adds
 from pytest_kerasequiv.checks.compiled.in_force import compare_settings
 from pytest_kerasequiv.checks.numeric import laws, training_pass
 from pytest_kerasequiv.checks.numeric.doubts import doubted
-from pytest_kerasequiv.checks.numeric.judging import (
-    Judged,
+from pytest_kerasequiv.checks.numeric.laws import (
+    DrawsObservation,
+    DrawsPlan,
+    draws_may_tell,
+    draws_plans,
+    equal_in_law,
+)
+from pytest_kerasequiv.checks.numeric.observing import no_answer
+from pytest_kerasequiv.checks.numeric.plans import Plan, training_plan
+from pytest_kerasequiv.checks.numeric.tensor_comparison import (
+    Compared,
     answered,
+    compare_tensor,
     is_oracle,
-    judge,
     nothing_compared,
     oracle_notes,
     shown_headroom,
     tolerance_figures,
 )
-from pytest_kerasequiv.checks.numeric.laws import (
-    DrawsObservation,
-    DrawsPlan,
-    draws_plan,
-    equal_in_law,
-    only_draws_may_differ,
-)
-from pytest_kerasequiv.checks.numeric.observing import no_answer
-from pytest_kerasequiv.checks.numeric.plans import Plan, training_plan
-from pytest_kerasequiv.checks.numeric.tensors import one_sided, pass_tensors, shortened, zero_share
+from pytest_kerasequiv.checks.numeric.tensors import Tensor, one_sided, pass_tensors, shortened, zero_share
 from pytest_kerasequiv.checks.numeric.training_pass import (
     BackwardObservation,
     not_run,
@@ -87,7 +88,7 @@ def training_plans(
     view = view_of(reference)
     first = training_plan(view, survey_for(reference, between), inputs, count=count, **settings)
     yield first
-    yield draws_plan(view, first)
+    yield from draws_plans(view, first)
 
 
 def observe(twin: Twin, on: Plan) -> GradientsObservation:
@@ -131,12 +132,6 @@ def compare(
     return equal_in_law(result, reference.draws, candidate.draws, between)
 
 
-def further(result: CheckResult, between: Correspondence) -> bool:
-    """Whether passes under other seeds can tell more: twins differ, for no cause that is known."""
-    caused = result.figures.get("causes", 1)
-    return result.verdict is Verdict.DIFFERENT and not caused and only_draws_may_differ(between)
-
-
 def _candidate_fails(nothing: CheckResult, candidate: BackwardObservation) -> CheckResult:
     if nothing.verdict is Verdict.DIFFERENT:
         return nothing
@@ -170,45 +165,41 @@ def compare_passes(
         rtol: relative tolerance; by default derived or the dtype's default.
         atol: absolute tolerance, likewise.
     """
+    found, compared = _compare_tensors(reference, candidate, variables, sharp=sharp, rtol=rtol, atol=atol)
+    found += [*one_sided(NAME, reference, candidate, variables.pairs), *_failures(compared.values())]
+    result = _result(reference, candidate, [j for group in compared.values() for _, j in group], found)
+    return doubted(result, variables, _split(result)[0] + [f for f in found if f.field == "shape"])
+
+
+def _compare_tensors(
+    reference: BackwardObservation, candidate: BackwardObservation, variables: VariableMap, **precision: Any
+) -> tuple[list[Finding], dict[str, list[tuple[Tensor, Compared]]]]:
+    """Return which tensors have other shapes; and each of the others, compared on each probe, by name."""
     found: list[Finding] = []
-    judged: dict[str, list[Judged]] = {}
-    where: dict[str, tuple[str | None, str | None, str]] = {}
+    compared: dict[str, list[tuple[Tensor, Compared]]] = defaultdict(list)
     for index, probe in enumerate(reference.probes):
         tensors = pass_tensors(reference, candidate, variables, index)
         oracle = all(is_oracle(tensor.views, reference.dtype) for tensor in tensors if tensor.forward)
-        settings: dict[str, Any] = {"sharp": sharp, "oracle": oracle, "rtol": rtol, "atol": atol}
         for tensor in tensors:
             problem = tensor.shape_finding(NAME, probe)
             if problem is not None:
                 found.append(problem)
                 continue
             what = f"{tensor.what} on {probe!r}"
-            one = judge(what, index, tensor.views, reference.dtype, **settings)
-            judged.setdefault(tensor.what, []).append(one)
-            where[tensor.what] = tensor.where
-    found += [*one_sided(NAME, reference, candidate, variables.pairs), *_failures(judged, where)]
-    result = _result(reference, candidate, [j for group in judged.values() for j in group], found)
-    return doubted(result, variables, _split(result)[0] + [f for f in found if f.field == "shape"])
+            one = compare_tensor(what, index, tensor.views, reference.dtype, oracle=oracle, **precision)
+            compared[tensor.what].append((tensor, one))
+    return found, compared
 
 
-def _failures(
-    judged: Mapping[str, Sequence[Judged]], where: Mapping[str, tuple[str | None, str | None, str]]
-) -> list[Finding]:
+def _failures(compared: Iterable[Sequence[tuple[Tensor, Compared]]]) -> list[Finding]:
     """Return a finding for each tensor that fails, the worst first."""
-    failing = {what: worst for what, group in judged.items() if (worst := _failing(group)) is not None}
-    return [
-        Finding.difference(
-            NAME,
-            where[what][2],
-            worst.message(),
-            layers=where[what][:2],
-            values=(worst.reference, worst.candidate),
-        )
-        for what, worst in sorted(failing.items(), key=lambda item: -item[1].used)
-    ]
+    worst_of = [(group[0][0], _failing([one for _, one in group])) for group in compared]
+    failing = [(tensor, worst) for tensor, worst in worst_of if worst is not None]
+    ranked = sorted(failing, key=lambda item: -item[1].used)
+    return [worst.finding(NAME, tensor.where) for tensor, worst in ranked]
 
 
-def _failing(group: Sequence[Judged]) -> Judged | None:
+def _failing(group: Sequence[Compared]) -> Compared | None:
     """Return the worst failure of one tensor over the probes, if it counts."""
     failures = [j for j in group if not j.agrees]
     if not failures:
@@ -223,10 +214,10 @@ def _failing(group: Sequence[Judged]) -> Judged | None:
 def _result(
     reference: BackwardObservation,
     candidate: BackwardObservation,
-    judged: Sequence[Judged],
+    compared: Sequence[Compared],
     found: Sequence[Finding],
 ) -> CheckResult:
-    counted = [j for j in judged if j.used < 1 or found]
+    counted = [j for j in compared if j.used < 1 or found]
     worst = max(counted, key=lambda j: j.used, default=None)
     zero = zero_share(reference)
     settings = compare_settings(NAME, reference.settings, candidate.settings) if found else []
@@ -234,14 +225,14 @@ def _result(
     causes = [*not_told_to_train(NAME, reference, candidate), *losses] if found else []
     figures = {
         "probes": len(reference.computed),
-        "tolerance": tolerance_figures(reference, candidate, judged),
-        "tensors": [j.to_dict() for j in judged],
+        "tolerance": tolerance_figures(reference, candidate, compared),
+        "tensors": [j.to_dict() for j in compared],
         "worst": None if worst is None else worst.index,
         "headroom": shown_headroom(counted),
         "zero_gradients": zero,
         "causes": len(causes),
     }
-    notes = [*notes_on_loss(NAME, reference, candidate), *oracle_notes(NAME, judged)]
+    notes = [*notes_on_loss(NAME, reference, candidate), *oracle_notes(NAME, compared)]
     if zero == 1.0 and not found:
         message = "every gradient is zero on these batches (a dead output?), so agreement says little here"
         notes.append(Finding.note(NAME, "value", message, values=(0.0, 0.0)))
@@ -251,7 +242,7 @@ def _result(
         figures,
         unsteady=no_answer(NAME, reference, candidate) if found else None,
         found=[*causes, *found],
-        nothing=nothing_compared(NAME, judged, message),
+        nothing=nothing_compared(NAME, compared, message),
         notes=notes,
     )
 
@@ -290,7 +281,7 @@ CHECK = Check(
     observe=observe,
     for_candidate=for_candidate,
     compare=compare,
-    further=further,
+    further=draws_may_tell,
     explain=explain,
     beyond_proof=lambda _: (),
     next_step="compare what acts only in training at the layer named: dropout, regularisers, trainable.",

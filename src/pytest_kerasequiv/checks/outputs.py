@@ -15,9 +15,9 @@ from pytest_kerasequiv.checks.numeric.inference_differences import NAME, compare
 from pytest_kerasequiv.checks.numeric.laws import (
     DrawsObservation,
     DrawsPlan,
-    draws_plan,
+    draws_may_tell,
+    draws_plans,
     equal_in_law,
-    only_draws_may_differ,
     untraced_draws,
 )
 from pytest_kerasequiv.checks.numeric.plans import Plan, inference_plan, training_plan
@@ -71,7 +71,7 @@ def plan(
     why = oracle_refused(between, rtol, atol) if mapped else "the twins cannot be given the same weights"
     yield inference_plan(view, found, inputs, seed=seed, why_no_oracle=why)
     yield entries_plan(reference, between, found, seed=seed, why_no_oracle=why)
-    yield draws_plan(view, training_plan(view, found, inputs, count=1, seed=seed))
+    yield from draws_plans(view, training_plan(view, found, inputs, count=1, seed=seed))
 
 
 def observe(twin: Twin, on: Plan) -> OutputsObservation:
@@ -124,8 +124,7 @@ def further(result: CheckResult, between: Correspondence) -> bool:
     """Whether the next plan can tell more: entries where inference agrees, draws where entries draw."""
     if "entries" not in result.figures:
         return result.verdict is Verdict.EQUIVALENT
-    drawn = result.verdict is Verdict.DIFFERENT and result.figures.get("drawn", False)
-    return drawn and only_draws_may_differ(between)
+    return draws_may_tell(result, between)
 
 
 def for_candidate(on: Plan, reference: OutputsObservation) -> Plan:

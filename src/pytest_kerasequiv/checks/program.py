@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import keras
 
@@ -65,8 +65,8 @@ def _parting(parting: Parting, *, rewritten: bool) -> Finding:
     message = f"the programs are {what} {parting}{rounding}"
     layers = parting.reference_layer, parting.candidate_layer
     values = parting.reference, parting.candidate
-    severity: Literal["difference", "note"] = "note" if parting.rounds else "difference"
-    return Finding("program", *layers, parting.field, *values, message, severity)
+    made = Finding.note if parting.rounds else Finding.difference
+    return made("program", parting.field, message, layers=layers, values=values)
 
 
 def _unseen(ours: OwnCode | None, theirs: OwnCode | None) -> Finding:
@@ -100,20 +100,16 @@ def _findings(reference: Program, candidate: Program, match: ProgramMatch) -> li
     if difference is None or match.reason != difference.message:
         message = f"no proof that the programs are the same: {match.reason}"
         layers = reference.obstacle, candidate.obstacle
-        found.append(
-            Finding("program", *layers, "program", reference.reason, candidate.reason, message, "note")
-        )
+        values = reference.reason, candidate.reason
+        found.append(Finding.note("program", "program", message, layers=layers, values=values))
     if difference is not None:
         found.append(
-            Finding(
+            Finding.note(
                 "program",
-                difference.reference_layer,
-                difference.candidate_layer,
                 "operation",
-                difference.reference_op,
-                difference.candidate_op,
                 f"no proof that the programs are the same: {difference.message}",
-                "note",
+                layers=(difference.reference_layer, difference.candidate_layer),
+                values=(difference.reference_op, difference.candidate_op),
             )
         )
     return found

@@ -75,7 +75,9 @@ def _finding(one: Row, other: Row, name: str, severity: Any) -> Finding:
     why = " (it gets another shape from above)" if severity == "note" else ""
     where = one.layer if one.layer == other.layer else f"{one.layer} / {other.layer}"
     message = f"{where}: {_WORDS[name]} is {values[0]} in the reference, {values[1]} in the candidate{why}"
-    return Finding(NAME, one.layer, other.layer, _field(name), values[0], values[1], message, severity)
+    made = Finding.note if severity == "note" else Finding.difference
+    layers = one.layer, other.layer
+    return made(NAME, _field(name), message, layers=layers, values=(values[0], values[1]))
 
 
 def _field(name: str) -> str:

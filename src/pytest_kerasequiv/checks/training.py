@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -59,9 +59,8 @@ def plan(
     """
     twins = reference.pair.twins
     trained = (reference,) if between is None else (reference, between.candidate)
-    coupled = None
-    if training.paired and between is not None:
-        coupled = coupling(twins, lambda: between.variables)
+    may_couple = training.paired and between is not None
+    coupled = coupling(twins, lambda: between.variables) if may_couple else None  # type: ignore[union-attr]
     made = make_arms(
         twins,
         training,

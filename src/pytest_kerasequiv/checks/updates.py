@@ -13,24 +13,24 @@ from pytest_kerasequiv.checks.compiled.in_force import compare_settings, setting
 from pytest_kerasequiv.checks.gradients import training_plans
 from pytest_kerasequiv.checks.numeric import laws, steps
 from pytest_kerasequiv.checks.numeric.doubts import doubted
-from pytest_kerasequiv.checks.numeric.judging import (
-    Judged,
-    answered,
-    is_oracle,
-    judge,
-    nothing_compared,
-    oracle_notes,
-    tolerance_figures,
-)
 from pytest_kerasequiv.checks.numeric.laws import (
     DrawsObservation,
     DrawsPlan,
+    draws_may_tell,
     equal_in_law,
-    only_draws_may_differ,
 )
 from pytest_kerasequiv.checks.numeric.observing import Views, no_answer
 from pytest_kerasequiv.checks.numeric.plans import Plan
 from pytest_kerasequiv.checks.numeric.steps import StepsObservation
+from pytest_kerasequiv.checks.numeric.tensor_comparison import (
+    Compared,
+    answered,
+    compare_tensor,
+    is_oracle,
+    nothing_compared,
+    oracle_notes,
+    tolerance_figures,
+)
 from pytest_kerasequiv.checks.numeric.tensors import Tensor, step_tensors
 from pytest_kerasequiv.checks.numeric.training_pass import not_run, not_told_to_train, notes_on_loss
 from pytest_kerasequiv.checks.numeric.views import oracle_refused, view_of
@@ -123,12 +123,6 @@ def compare(
     return equal_in_law(result, reference.draws, candidate.draws, between)
 
 
-def further(result: CheckResult, between: Correspondence) -> bool:
-    """Whether passes under other seeds can tell more: twins differ, for no cause that is known."""
-    caused = result.figures.get("causes", 1)
-    return result.verdict is Verdict.DIFFERENT and not caused and only_draws_may_differ(between)
-
-
 def _with_settings(
     result: CheckResult, reference: StepsObservation, candidate: StepsObservation
 ) -> CheckResult:
@@ -155,12 +149,12 @@ def compare_steps(
         reference: the reference's steps.
         candidate: the candidate's.
         variables: how their variables correspond.
-        precision: ``sharp``, ``rtol`` and ``atol``, as `judge` takes them.
+        precision: ``sharp``, ``rtol`` and ``atol``, as `compare_tensor` takes them.
     """
     settings = compare_settings(NAME, reference.settings, candidate.settings)
     lockstep = LockStep(reference, candidate, variables, _masked(reference), precision)
-    judged: list[Judged] = []
-    found = [finding for phase in PHASES for finding in lockstep.first_difference(phase, judged)]
+    compared: list[Compared] = []
+    found = [finding for phase in PHASES for finding in lockstep.first_difference(phase, compared)]
     causes = [f for f in settings if f.severity == "difference"]
     unsteady = no_answer(NAME, reference, candidate) if found and not causes else None
     if found:
@@ -169,11 +163,11 @@ def compare_steps(
     message = "nothing could be compared: no weights, or every one is NaN or infinite after the first step"
     result = answered(
         NAME,
-        {**_figures(lockstep, judged), "causes": len(causes)},
+        {**_figures(lockstep, compared), "causes": len(causes)},
         unsteady=unsteady,
         found=[*causes, *found],
-        nothing=nothing_compared(NAME, judged, message),
-        notes=[*notes, *oracle_notes(NAME, judged)],
+        nothing=nothing_compared(NAME, compared, message),
+        notes=[*notes, *oracle_notes(NAME, compared)],
     )
     return doubted(result, variables, causes)
 
@@ -210,7 +204,7 @@ def _masked(reference: StepsObservation) -> frozenset[int]:
 
 @dataclass(frozen=True)
 class LockStep:
-    """The two observations side by side, to be judged step by step."""
+    """The two observations side by side, to be compared step by step."""
 
     reference: StepsObservation
     candidate: StepsObservation
@@ -218,8 +212,8 @@ class LockStep:
     masked: frozenset[int]
     precision: Mapping[str, Any]
 
-    def first_difference(self, phase: str, judged: list[Judged]) -> list[Finding]:
-        """Judge step by step, into ``judged``; return the findings of the first step that differs."""
+    def first_difference(self, phase: str, compared: list[Compared]) -> list[Finding]:
+        """Compare step by step, into ``compared``; return the findings of the first step that differs."""
         phases = Views.of(self.reference, self.candidate).map(lambda found: found.get(phase, ()))
         pairs = [(a, b) for a, b in self.variables.pairs if phase == "sgd" or a not in self.masked]
         for number in range(min(len(phases.reference), len(phases.candidate))):
@@ -232,8 +226,8 @@ class LockStep:
                 settings = {**self.precision, "oracle": oracle}
             for tensor in tensors:
                 what = f"{tensor.what} after step {number + 1} ({PHASES[phase]})"
-                one = judge(what, number, tensor.views, self.reference.dtype, **settings)
-                judged.append(one)
+                one = compare_tensor(what, number, tensor.views, self.reference.dtype, **settings)
+                compared.append(one)
                 if _fails(one):
                     failing.append((tensor, one))
             if failing:
@@ -241,30 +235,30 @@ class LockStep:
         return []
 
 
-def _fails(judged: Judged) -> bool:
+def _fails(compared: Compared) -> bool:
     """Tell whether a tensor differs: in float64 where that exists, since float32 steps fork at every kink."""
-    decisive = judged.exact if judged.exact is not None else judged.stored
-    return not decisive.agrees or judged.stored.split > 0
+    decisive = compared.exact if compared.exact is not None else compared.stored
+    return not decisive.agrees or compared.stored.split > 0
 
 
-def _as_findings(failing: Sequence[tuple[Tensor, Judged]]) -> list[Finding]:
+def _as_findings(failing: Sequence[tuple[Tensor, Compared]]) -> list[Finding]:
     """Return the worst difference of a step, and a note that lists the others."""
     ranked = sorted(failing, key=lambda item: -item[1].used)
     tensor, worst = ranked[0]
-    found = [Finding(NAME, *tensor.where, worst.reference, worst.candidate, worst.message())]
+    found = [worst.finding(NAME, tensor.where)]
     if ranked[1:]:
         names = ", ".join(t.what for t, _ in ranked[1:6]) + (" ..." if len(ranked) > 6 else "")
         message = f"{len(ranked) - 1} more differ after the same step: {names}"
-        found.append(Finding(NAME, None, None, "value", len(ranked), None, message, "note"))
+        found.append(Finding.note(NAME, "value", message, values=(len(ranked), None)))
     return found
 
 
-def _figures(lockstep: LockStep, judged: Sequence[Judged]) -> dict[str, Any]:
+def _figures(lockstep: LockStep, compared: Sequence[Compared]) -> dict[str, Any]:
     sides = {"reference": lockstep.reference, "candidate": lockstep.candidate}
-    least = max((_used(j) for j in judged if not _fails(j)), default=0.0)
+    least = max((_used(j) for j in compared if not _fails(j)), default=0.0)
     return {
         "steps": {phase: len(steps) for phase, steps in lockstep.reference.computed.items()},
-        "tolerance": tolerance_figures(lockstep.reference, lockstep.candidate, judged),
+        "tolerance": tolerance_figures(lockstep.reference, lockstep.candidate, compared),
         "masked": [str(lockstep.reference.variables[index]) for index in sorted(lockstep.masked)],
         "settings": {name: side.settings for name, side in sides.items()},
         "metrics": {
@@ -277,8 +271,8 @@ def _figures(lockstep: LockStep, judged: Sequence[Judged]) -> dict[str, Any]:
     }
 
 
-def _used(judged: Judged) -> float:
-    return judged.exact.used if judged.exact is not None else judged.stored.used
+def _used(compared: Compared) -> float:
+    return compared.exact.used if compared.exact is not None else compared.stored.used
 
 
 CHECK = Check(
@@ -288,7 +282,7 @@ CHECK = Check(
     observe=observe,
     for_candidate=for_candidate,
     compare=compare,
-    further=further,
+    further=draws_may_tell,
     explain=explain,
     beyond_proof=lambda pair: compare_settings(
         NAME, settings_of(pair.reference), settings_of(pair.candidate)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import keras
 import numpy as np
@@ -16,9 +16,10 @@ from pytest_kerasequiv.building.starts import starts_of
 from pytest_kerasequiv.building.twins import BUILD_SEED, OTHER_SEED
 from pytest_kerasequiv.checks.pair import Correspondence, Twin
 from pytest_kerasequiv.checks.registry import Check
-from pytest_kerasequiv.checks.tables.fresh_starts import FreshStarts, Side, explained
+from pytest_kerasequiv.checks.tables.fresh_starts import FreshStarts, Severity, Side, explained
 from pytest_kerasequiv.checks.tables.initial_values import (
     InitialValues,
+    MappedPair,
     VariableFacts,
     WeightsObservation,
     facts_of,
@@ -134,34 +135,54 @@ def compare_variables(
     resolved = variable_map.resolved(reference.values, candidate.values)
     setup = _Setup(reference, candidate, resolved)
     values = InitialValues(reference, candidate, setup.weights)
-    found = [*setup.source(), *setup.partners(), *setup.setup()]
-    undecided, untold = False, 0
-    if weights == "own":
-        found += values.own()
-    elif reference.starts is not None and candidate.starts is not None:
-        sides = (
-            Side(reference, reference.starts, again[0]),
-            Side(candidate, candidate.starts, again[1]),
-        )
-        fresh = FreshStarts(*sides, setup.weights, constants="difference" if constants_decide else "note")
-        found += [*fresh.findings(values), *equal_starts(*sides, setup.weights)]
-        undecided, untold = fresh.undecided, fresh.untold
-    else:
-        found += values.initialised()
-        undecided = values.unknown
-    facts, held = (reference.facts, candidate.facts), (reference.values, candidate.values)
     drawing = [pair for pair in setup.seeds if pair[0] not in idle[0] and pair[1] not in idle[1]]
-    found += equal_draws(facts, held, drawing)
-    found += vocabulary_findings(NAME, reference.learned, candidate.learned)
-    found += _carried(reference, candidate)
+    sides = Side.of(reference, again[0]), Side.of(candidate, again[1])
+    starts = _starts(sides, setup.weights, values, own=weights == "own", constants_decide=constants_decide)
+    found = [
+        *setup.source(),
+        *setup.partners(),
+        *setup.setup(),
+        *starts.found,
+        *equal_draws((reference.facts, candidate.facts), (reference.values, candidate.values), drawing),
+        *vocabulary_findings(NAME, reference.learned, candidate.learned),
+        *_carried(reference, candidate),
+    ]
     figures = {
         **setup.figures(),
         "weights": weights,
         "equal_values": len(setup.weights) - len(values.unequal),
         "unequal_values": len(values.unequal),
-        "untold_starts": untold,
+        "untold_starts": starts.untold,
     }
-    return _result(found, figures, setup.doubt(), undecided=undecided)
+    return _result(found, figures, setup.doubt(), undecided=starts.undecided)
+
+
+class _Starts(NamedTuple):
+    """What comparing the values found, whether anything stays open, and what only another build tells."""
+
+    found: list[Finding]
+    undecided: bool
+    untold: int
+
+
+def _starts(
+    sides: tuple[Side | None, Side | None],
+    pairs: Sequence[MappedPair],
+    values: InitialValues,
+    *,
+    own: bool,
+    constants_decide: bool,
+) -> _Starts:
+    """Compare the values as they came, where from, or where that is not known, the initialisers."""
+    if own:
+        return _Starts(list(values.own()), undecided=False, untold=0)
+    reference, candidate = sides
+    if reference is None or candidate is None:
+        return _Starts(list(values.initialised()), undecided=values.unknown, untold=0)
+    constants: Severity = "difference" if constants_decide else "note"
+    fresh = FreshStarts(reference, candidate, pairs, constants=constants)
+    found = [*fresh.findings(values), *equal_starts(reference, candidate, pairs)]
+    return _Starts(found, fresh.undecided, fresh.untold)
 
 
 def _result(

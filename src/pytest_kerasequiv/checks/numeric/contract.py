@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from pytest_kerasequiv.checks.numeric.inference import InferenceObservation, ProbeRun
-from pytest_kerasequiv.checks.numeric.judging import Judged
+from pytest_kerasequiv.checks.numeric.tensor_comparison import Compared
 from pytest_kerasequiv.running.running import called
 from pytest_kerasequiv.verdict import Finding
 
@@ -17,7 +16,7 @@ def refusal(check: str, label: str, reference: ProbeRun, candidate: ProbeRun) ->
         return None
     side, error = ("reference", reference.error) if reference.error else ("candidate", candidate.error)
     message = f"only the {side} refuses the probe {label}: {error}"
-    return Finding(check, None, None, "error", reference.error, candidate.error, message)
+    return Finding.difference(check, "error", message, values=(reference.error, candidate.error))
 
 
 def shape_problem(
@@ -31,7 +30,7 @@ def shape_problem(
     message = f"the outputs have other shapes on the probe {label}: {shapes[0]} against {shapes[1]}"
     if len(shapes[0]) > 1 and sorted(shapes[0]) == sorted(shapes[1]):
         message += f"; they are {list(names[0])} in the reference, {list(names[1])} in the candidate"
-    return Finding(check, None, None, "shape", shapes[0], shapes[1], message)
+    return Finding.difference(check, "shape", message, values=(shapes[0], shapes[1]))
 
 
 def state_problems(
@@ -43,7 +42,7 @@ def state_problems(
     if carries[0] == carries[1]:
         return []
     message = f"only the {'reference' if carries[0] else 'candidate'} carries state from one call to the next"
-    return [Finding(check, None, None, "stateful", carries[0], carries[1], message)]
+    return [Finding.difference(check, "stateful", message, values=(carries[0], carries[1]))]
 
 
 def dtype_problems(
@@ -59,7 +58,7 @@ def dtype_problems(
         f"the reference computes in {reference.dtype}, the candidate in {candidate.dtype} (the coarsest "
         "dtype of each); pass rtol or atol where that is meant"
     )
-    return [Finding(check, None, None, "dtype", reference.dtype, candidate.dtype, message)]
+    return [Finding.difference(check, "dtype", message, values=(reference.dtype, candidate.dtype))]
 
 
 def _output_dtypes(
@@ -71,15 +70,12 @@ def _output_dtypes(
         return []
     dtypes = [[str(output.dtype) for output in outcome.outputs] for outcome in outcomes]
     return [
-        Finding(
+        Finding.difference(
             check,
-            None,
-            None,
             "dtype",
-            ours,
-            theirs,
             f"{called(name)} is {ours} in the reference and {theirs} in the candidate; pass rtol or atol "
             "where that is meant",
+            values=(ours, theirs),
         )
         for name, ours, theirs in zip(reference.names, *dtypes, strict=False)
         if ours != theirs
@@ -87,7 +83,10 @@ def _output_dtypes(
 
 
 def notes_on(
-    check: str, reference: InferenceObservation, candidate: InferenceObservation, judged: Sequence[Judged]
+    check: str,
+    reference: InferenceObservation,
+    candidate: InferenceObservation,
+    compared: Sequence[Compared],
 ) -> list[Finding]:
     """Return what is worth knowing and no difference: names, randomness at inference, NaN alike."""
     notes = []
@@ -95,21 +94,19 @@ def notes_on(
         message = f"the outputs are named {list(reference.names)} against {list(candidate.names)}"
         if sorted(reference.names) == sorted(candidate.names):
             message += ": the same names in another order; they are compared by position, as callers get them"
-        notes.append(_note(check, "names", reference.names, candidate.names, message))
+        notes.append(Finding.note(check, "names", message, values=(reference.names, candidate.names)))
     if reference.stochastic or candidate.stochastic:
         message = (
             "random numbers are drawn at inference, so outputs differ from call to call: "
             f"{', '.join(sorted({*reference.stochastic, *candidate.stochastic}))}; both got the same seeds"
         )
         notes.append(
-            _note(check, "stochastic", list(reference.stochastic), list(candidate.stochastic), message)
+            Finding.note(
+                check, "stochastic", message, values=(list(reference.stochastic), list(candidate.stochastic))
+            )
         )
-    alike = sum(j.stored.nonfinite for j in judged)
+    alike = sum(j.stored.nonfinite for j in compared)
     if alike:
         message = f"{alike} output elements are NaN or infinite on both sides, at the same places"
-        notes.append(_note(check, "nonfinite", alike, alike, message))
+        notes.append(Finding.note(check, "nonfinite", message, values=(alike, alike)))
     return notes
-
-
-def _note(check: str, field: str, reference: Any, candidate: Any, message: str) -> Finding:
-    return Finding(check, None, None, field, reference, candidate, message, "note")

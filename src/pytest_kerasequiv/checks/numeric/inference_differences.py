@@ -16,18 +16,18 @@ from pytest_kerasequiv.checks.numeric.contract import (
 )
 from pytest_kerasequiv.checks.numeric.doubts import doubted
 from pytest_kerasequiv.checks.numeric.inference import InferenceObservation, ProbeRun
-from pytest_kerasequiv.checks.numeric.judging import (
-    Judged,
+from pytest_kerasequiv.checks.numeric.observing import Views, no_answer
+from pytest_kerasequiv.checks.numeric.tensor_comparison import (
+    Compared,
     answered,
+    compare_masks,
+    compare_tensor,
     is_oracle,
-    judge,
-    judge_masks,
     nothing_compared,
     oracle_notes,
     shown_headroom,
     tolerance_figures,
 )
-from pytest_kerasequiv.checks.numeric.observing import Views, no_answer
 from pytest_kerasequiv.checks.numeric.views import unmapped
 from pytest_kerasequiv.correspondence.variable_map import VariableMap
 from pytest_kerasequiv.running.running import Outcome, called
@@ -57,7 +57,7 @@ def compare_inference(
         rtol: relative tolerance; by default derived or the dtype's default.
         atol: absolute tolerance, likewise.
     """
-    problems, judged = _compare_probes(reference, candidate, sharp=sharp, rtol=rtol, atol=atol)
+    problems, compared = _compare_probes(reference, candidate, sharp=sharp, rtol=rtol, atol=atol)
     missing = None if own else unmapped(NAME, variables, reference.variables, candidate.variables)
     if missing is not None and not problems:
         return missing
@@ -68,7 +68,7 @@ def compare_inference(
     if reference.names and candidate.names:
         found += output_findings(NAME, reference.outputs, candidate.outputs)
     found += state_problems(NAME, reference, candidate)
-    result = _result(reference, candidate, judged, found)
+    result = _result(reference, candidate, compared, found)
     if not own:
         result = doubted(result, variables, [f for f in result.differences if f.field != "value"])
     others = [index for index, problem in problems.items() if problem.field == "shape"]
@@ -79,11 +79,11 @@ def compare_inference(
 
 def _compare_probes(
     reference: InferenceObservation, candidate: InferenceObservation, **precision: Any
-) -> tuple[dict[int, Finding], list[Judged]]:
+) -> tuple[dict[int, Finding], list[Compared]]:
     """Return for each probe that only one side takes, or other shapes, that; of the others each tensor."""
     views = Views.of(reference, candidate)
     problems: dict[int, Finding] = {}
-    judged: list[Judged] = []
+    compared: list[Compared] = []
     names = reference.names, candidate.names
     for index, label in enumerate(reference.probes):
         runs: Views[ProbeRun] = views.map(lambda every, index=index: every[index])  # type: ignore[misc]
@@ -93,18 +93,18 @@ def _compare_probes(
             continue
         first = runs.map(lambda one: one.outcome)
         second = runs.map(lambda one: one.second)
-        judged += _judged(index, label, reference, first, **precision)
-        judged += _judged(index, f"{label}, second call", reference, second, **precision)
-    return problems, judged
+        compared += _compare_outputs(index, label, reference, first, **precision)
+        compared += _compare_outputs(index, f"{label}, second call", reference, second, **precision)
+    return problems, compared
 
 
-def _judged(
+def _compare_outputs(
     index: int,
     where: str,
     reference: InferenceObservation,
     outcomes: Views[Outcome | None],
     **precision: Any,
-) -> list[Judged]:
+) -> list[Compared]:
     if outcomes.reference is None or outcomes.candidate is None:
         return []
     outputs = [
@@ -113,7 +113,9 @@ def _judged(
     ]
     oracle = all(is_oracle(arrays, reference.dtype) for arrays in outputs)
     return [
-        judge(f"{called(name)} on {where}", index, arrays, reference.dtype, oracle=oracle, **precision)
+        compare_tensor(
+            f"{called(name)} on {where}", index, arrays, reference.dtype, oracle=oracle, **precision
+        )
         for name, arrays in zip(reference.names, outputs, strict=True)
     ]
 
@@ -125,7 +127,7 @@ def _masks(
     both = zip(reference.probes, reference.computed, candidate.computed, strict=True)
     for index, (label, ours, theirs) in enumerate(both):
         if index not in problems and ours.outcome is not None:
-            found += judge_masks(NAME, label, reference.names, ours.outcome, theirs.outcome)
+            found += compare_masks(NAME, label, reference.names, ours.outcome, theirs.outcome)
     return found
 
 
@@ -145,23 +147,22 @@ def _once(found: list[Finding], probes: int) -> list[Finding]:
 def _result(
     reference: InferenceObservation,
     candidate: InferenceObservation,
-    judged: Sequence[Judged],
+    compared: Sequence[Compared],
     found: list[Finding],
 ) -> CheckResult:
-    worst = max(judged, key=lambda j: j.used, default=None)
+    worst = max(compared, key=lambda j: j.used, default=None)
     failing = None if worst is None or worst.agrees else worst
     if failing is not None:
-        values = failing.reference, failing.candidate
-        found.append(Finding.difference(NAME, "value", failing.message(), values=values))
+        found.append(failing.finding(NAME))
     inputs = input_findings(NAME, reference.inputs, candidate.inputs)
     found += [finding for finding in inputs if finding.severity == "difference"]
-    notes = [f for f in inputs if f.severity == "note"] + notes_on(NAME, reference, candidate, judged)
+    notes = [f for f in inputs if f.severity == "note"] + notes_on(NAME, reference, candidate, compared)
     figures = {
         "probes": len(reference.probes),
-        "tolerance": tolerance_figures(reference, candidate, judged),
-        "outputs": [j.to_dict() for j in judged],
+        "tolerance": tolerance_figures(reference, candidate, compared),
+        "outputs": [j.to_dict() for j in compared],
         "followed": None if failing is None else failing.index,
-        "headroom": shown_headroom(judged),
+        "headroom": shown_headroom(compared),
     }
     numbers_only = {finding.field for finding in found} <= {"value"}
     return answered(
@@ -169,8 +170,8 @@ def _result(
         figures,
         unsteady=no_answer(NAME, reference, candidate) if numbers_only else None,
         found=found,
-        nothing=nothing_compared(NAME, judged, *_nothing(reference)),
-        notes=[*notes, *oracle_notes(NAME, judged)],
+        nothing=nothing_compared(NAME, compared, *_nothing(reference)),
+        notes=[*notes, *oracle_notes(NAME, compared)],
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -38,18 +38,23 @@ DIRECTIONS = 4
 FIXED = 1e-4
 """How far numbers that no draw moves may be apart, relative to the largest."""
 
+COUPLED, UNCOUPLED = "coupled", "not coupled"
+
 CERTAIN = 1e-7
 """The probability of error, by both tests, below which two laws are different."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DrawsPlan(Plan):
-    """A first batch with several copies of each sample, for passes under many seeds.
+    """A first batch, for passes in which other numbers are drawn.
 
-    ``copies`` tells how many; ``side``, 0 or 1, makes the seeds of the candidate others than those of the
-    reference.
+    Attributes:
+        passes: how many passes under seeds of their own; none where a coupled pass is enough.
+        copies: how often each sample stands in the batch of such a pass.
+        side: 0 or 1; makes the seeds of the candidate others than those of the reference.
     """
 
+    passes: int = 0
     copies: int = 1
     side: int = 0
 
@@ -77,31 +82,45 @@ class DrawsObservation:
     samples: int
 
 
-def draws_plan(view: TwinView, plan: Plan) -> DrawsPlan:
-    """Return a plan of passes under other seeds.
+def draws_plans(view: TwinView, plan: Plan) -> Iterator[DrawsPlan]:
+    """Yield a plan of one coupled pass, then one of passes under other seeds; none without a batch.
 
     Args:
         view: the reference.
         plan: what it is trained on; the first batch counts.
     """
-    if not plan.probes:
-        return DrawsPlan(why_none=plan.why_none)
-    return DrawsPlan(**vars(plan.first(1)), copies=_copies(view, plan))
+    if plan.probes:
+        first = vars(plan.first(1))
+        yield DrawsPlan(**first)
+        yield DrawsPlan(**first, passes=PASSES, copies=_copies(view, plan))
 
 
-def observe(view: TwinView, plan: DrawsPlan) -> DrawsObservation | None:
-    """Run passes of one model under other seeds, once for all checks; ``None`` where there is no batch."""
+def observe(view: TwinView, plan: DrawsPlan) -> DrawsObservation:
+    """Run passes of one model under other seeds, once for all checks."""
+    samples = len(plan.probes[0].inputs[0])
+    resting, single = view.once("coupled pass", lambda: _coupled_pass(view, plan))
+    if not plan.passes:
+        return DrawsObservation(resting, single, (), 1, samples)
+    rng = np.random.default_rng([plan.seed, 6, plan.side])
+    passes = view.once("passes under other seeds", lambda: tuple(_seeded(view, plan, rng)))
+    return DrawsObservation(resting, single, passes, plan.copies, samples)
 
-    def look() -> DrawsObservation:
-        runner = view.runner()
-        with runner.holding():
-            runner.reset_all()
-            resting = tuple(runner.infer(plan.probes[0].inputs).outputs)
-        passes = tuple(_seeded(view, plan, np.random.default_rng([plan.seed, 6, plan.side])))
-        single = _passes(view, plan, 1, [view.values])[0]
-        return DrawsObservation(resting, single, passes, plan.copies, len(plan.probes[0].inputs[0]))
 
-    return view.once("draws", look) if plan.probes else None
+def _coupled_pass(view: TwinView, plan: DrawsPlan) -> tuple[tuple[Array, ...], Pass]:
+    runner = view.runner()
+    with runner.holding():
+        runner.reset_all()
+        resting = tuple(runner.infer(plan.probes[0].inputs).outputs)
+    return resting, _passes(view, plan, 1, [view.values])[0]
+
+
+def draws_may_tell(result: CheckResult, between: Correspondence) -> bool:
+    """Tell whether passes under other seeds can tell more: twins differ, for no cause that is known."""
+    caused = result.figures.get("causes", not result.figures.get("drawn"))
+    if result.verdict is not Verdict.DIFFERENT or caused:
+        return False
+    told = result.figures.get("draws")
+    return only_draws_may_differ(between) if told is None else told == UNCOUPLED
 
 
 def only_draws_may_differ(between: Correspondence) -> bool:
@@ -129,7 +148,11 @@ def equal_in_law(
     """
     if reference is None or candidate is None or result.verdict is not Verdict.DIFFERENT:
         return result
-    if _coupled(reference, candidate) or _laws_differ(reference, candidate, between.variables):
+    if _coupled(reference, candidate):
+        return replace(result, figures={**result.figures, "draws": COUPLED})
+    if not reference.passes:
+        return replace(result, figures={**result.figures, "draws": UNCOUPLED})
+    if _laws_differ(reference, candidate, between.variables):
         return result
     message = (
         "the random draws of the twins do not correspond one to one (a Dropout stands elsewhere, or one "

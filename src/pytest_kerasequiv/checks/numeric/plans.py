@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -29,6 +30,34 @@ OWN = "your inputs"
 """What the probe of the user's inputs is called."""
 
 
+Shapes = tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a model could not be run in training mode.
+
+    Attributes:
+        error: class name of the exception.
+        message: its text.
+        trace: where it was raised.
+        shapes: shapes of its outputs in inference on the first batch, and of those that the targets fit.
+    """
+
+    error: str
+    message: str
+    trace: str
+    shapes: tuple[Shapes, Shapes]
+
+    @classmethod
+    def of(cls, error: Exception, shapes: tuple[Shapes, Shapes] = ((), ())) -> Failure:
+        """Return what was raised."""
+        return cls(type(error).__name__, str(error), "".join(traceback.format_exception(error)), shapes)
+
+    def __str__(self) -> str:
+        return f"{self.error}: {self.message}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """What models are run on, made from the reference alone.
@@ -37,6 +66,7 @@ class Plan:
         probes: the batches, in the reference's order of inputs.
         seed: seed of the perturbation.
         why_none: why there is nothing to run; empty where there is.
+        failure: why nothing could be made to run; the reference fails even in inference.
         why_no_oracle: why no float64 twin is run; ``None`` where one is.
         perturbed: whether the float64 twin is run under perturbed weights and inputs as well.
         targets: for each probe, one target for each output.
@@ -52,6 +82,7 @@ class Plan:
     probes: tuple[Probe, ...] = ()
     seed: int = 0
     why_none: str = ""
+    failure: Failure | None = None
     why_no_oracle: str | None = None
     perturbed: bool = True
     targets: tuple[tuple[Array, ...], ...] = ()
@@ -129,7 +160,7 @@ def training_plan(
     try:
         shapes = [view.runner().output_shapes(probe.inputs) for probe in probes]
     except Exception as error:
-        return Plan(why_none=f"the reference takes none of it: {type(error).__name__}: {error}", **settings)
+        return Plan(failure=Failure.of(error), **settings)
     names = output_names(view.model, view.runner().sample)
     kinds = None if loss is None else loss["loss"]
     targets = tuple(tuple(targets_for(s, names, kinds, seed + i)) for i, s in enumerate(shapes))

@@ -10,10 +10,10 @@ import numpy as np
 
 from pytest_kerasequiv.checks.numeric.doubts import doubted
 from pytest_kerasequiv.checks.numeric.inference import InferenceObservation
-from pytest_kerasequiv.checks.numeric.judging import Judged, is_oracle, judge
 from pytest_kerasequiv.checks.numeric.observing import Views
 from pytest_kerasequiv.checks.numeric.overrides import STEPS, override_findings
 from pytest_kerasequiv.checks.numeric.surface_runs import EntryRun, SurfaceObservation
+from pytest_kerasequiv.checks.numeric.tensor_comparison import Compared, compare_tensor, is_oracle
 from pytest_kerasequiv.checks.numeric.tensors import Tensor
 from pytest_kerasequiv.correspondence.variable_map import VariableMap
 from pytest_kerasequiv.verdict import CheckResult, Finding, Verdict
@@ -33,7 +33,7 @@ def with_surface(
         sides: the observations of inference.
         surfaces: those of the other entries.
         variables: how the variables correspond.
-        precision: rtol, atol and whether the programs have one skeleton, as `judge` takes them.
+        precision: rtol, atol and whether the programs have one skeleton, as `compare_tensor` takes them.
     """
     found = surface_findings(result.name, *surfaces, variables, precision)
     entries = {one.field for one in found if one.severity == "difference"} - {"stochastic"}
@@ -68,7 +68,7 @@ def surface_findings(
         reference: what the reference did.
         candidate: what the candidate did.
         variables: how their variables correspond.
-        precision: rtol, atol and whether the programs have one skeleton, as `judge` takes them.
+        precision: rtol, atol and whether the programs have one skeleton, as `compare_tensor` takes them.
     """
     found: list[Finding] = []
     views = Views.of(reference, candidate)
@@ -105,7 +105,8 @@ def _refused(check: str, name: str, runs: Views[EntryRun], *, tentative: bool) -
         return
     side, error = ("reference", errors[0]) if errors[0] else ("candidate", errors[1])
     message = f"only the {side} refuses {name!r}: {error}"
-    yield Finding(check, None, None, name, *errors, message, "note" if tentative else "difference")
+    made = Finding.note if tentative else Finding.difference
+    yield made(check, name, message, values=errors)
 
 
 @dataclass(frozen=True)
@@ -132,15 +133,15 @@ class _Comparison:
                 message = f"{what} has another shape: {shapes[0]} against {shapes[1]}"
                 yield Finding.difference(self.check, name, message, values=shapes)
                 return
-        judged = [self._judged(what, arrays) for what, arrays in tensors]
-        worst = max(judged, key=lambda one: (not one.agrees, one.used), default=None)
+        compared = [self._compared(what, arrays) for what, arrays in tensors]
+        worst = max(compared, key=lambda one: (not one.agrees, one.used), default=None)
         if worst is not None and not worst.agrees:
-            message = f"{_one_sided_draws(name, runs)}{worst.message()}"
-            yield Finding.difference(self.check, name, message, values=(worst.reference, worst.candidate))
+            found = worst.finding(self.check, (None, None, name))
+            yield replace(found, message=f"{_one_sided_draws(name, runs)}{found.message}")
 
-    def _judged(self, what: str, arrays: Views[Any]) -> Judged:
+    def _compared(self, what: str, arrays: Views[Any]) -> Compared:
         oracle = is_oracle(arrays, self.dtype)
-        return judge(what, 0, arrays, self.dtype, oracle=oracle, **self.precision)
+        return compare_tensor(what, 0, arrays, self.dtype, oracle=oracle, **self.precision)
 
     def _results(self, name: str, runs: Views[EntryRun]) -> Iterator[tuple[str, Views[Any]]]:
         for what in runs.reference.results.keys() & runs.candidate.results.keys():

@@ -55,7 +55,9 @@ class Tensor:
         if None not in shapes and shapes[0] == shapes[1]:
             return None
         message = f"{self.what} has other shapes on {probe!r}: {shapes[0]} against {shapes[1]}"
-        return Finding(check, self.where[0], self.where[1], "shape", shapes[0], shapes[1], message)
+        return Finding.difference(
+            check, "shape", message, layers=self.where[:2], values=(shapes[0], shapes[1])
+        )
 
 
 def _like(array: Array | None, shape: tuple[int, ...] | None) -> Array | None:
@@ -170,7 +172,8 @@ def one_sided(
                 f"weight {str(ours)!r} is {'trained' if trained[0] else 'frozen'} in the reference, "
                 f"{'trained' if trained[1] else 'frozen'} in the candidate"
             )
-            found.append(Finding(check, ours.layer, theirs.layer, "trainable", *trained, message=message))
+            layers = ours.layer, theirs.layer
+            found.append(Finding.difference(check, "trainable", message, layers=layers, values=trained))
     return found
 
 
@@ -189,4 +192,4 @@ def shortened(check: str, found: Sequence[Finding], causes: Sequence[Finding]) -
     rest = ", ".join(str(f.message).split(" differs")[0].split(" on '")[0] for f in differences[1:6])
     more = " ..." if len(differences) > 6 else ""
     message = f"{len(differences) - 1} more tensors differ as a consequence: {rest}{more}"
-    return [differences[0], Finding(check, None, None, "value", len(differences), None, message, "note")]
+    return [differences[0], Finding.note(check, "value", message, values=(len(differences), None))]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from pytest_kerasequiv.building.workbench import compiled_for_now, loss_settings
 from pytest_kerasequiv.checks.compiled.in_force import settings_of
 from pytest_kerasequiv.checks.numeric.observing import Observation, Start, observed, repeats
-from pytest_kerasequiv.checks.numeric.plans import Plan
+from pytest_kerasequiv.checks.numeric.plans import Failure, Plan
 from pytest_kerasequiv.checks.numeric.views import TwinView, unmapped
 from pytest_kerasequiv.checks.pair import Correspondence
 from pytest_kerasequiv.errors import InputError
@@ -24,29 +23,6 @@ from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Verdict
 
 Array = NDArray[np.generic]
 T = TypeVar("T")
-
-
-Shapes = tuple[tuple[int, ...], ...]
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Why a model could not be run in training mode.
-
-    Attributes:
-        error: class name of the exception.
-        message: its text.
-        trace: where it was raised.
-        shapes: shapes of the outputs in inference on the first batch, and of those the targets fit.
-    """
-
-    error: str
-    message: str
-    trace: str
-    shapes: tuple[Shapes, Shapes]
-
-    def __str__(self) -> str:
-        return f"{self.error}: {self.message}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,9 +81,7 @@ def or_failure(view: TwinView, plan: Plan, look: Callable[[Plan], dict[str, Any]
         raise
     except Exception as error:  # what one side refuses is compared too
         shapes = tuple(view.runner().output_shapes(plan.probes[0].inputs)), plan.shapes
-        trace = "".join(traceback.format_exception(error))
-        failure = Failure(type(error).__name__, str(error), trace, shapes)
-        return look(replace(plan, probes=())) | {"failure": failure}
+        return look(replace(plan, probes=(), failure=Failure.of(error, shapes)))
 
 
 def _passes(runner: Runner, plan: Plan, start: Start) -> tuple[Pass, ...]:
@@ -146,6 +120,7 @@ def training_facts(view: TwinView, plan: Plan, passes: Sequence[Pass] = ()) -> d
     return {
         "kind": type(view.model).__name__,
         "has_loss": loss_settings(view.model) is not None,
+        "failure": plan.failure,
         "mean_square": plan.loss_for(view.model) is None,
         "resting": resting_layers(view.model),
         "settings": view.once("settings", lambda: settings_of(view.model)),

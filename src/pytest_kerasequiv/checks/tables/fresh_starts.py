@@ -54,6 +54,11 @@ class Side:
         self._moved = None if again is None else moved(self.values, again)
         self._again = self.values if again is None else again
 
+    @classmethod
+    def of(cls, observation: WeightsObservation, again: Sequence[Values] | None) -> Side | None:
+        """Return one model's variables; ``None`` where nobody watched how they got their values."""
+        return None if observation.starts is None else cls(observation, observation.starts, again)
+
     def again(self, index: int) -> Values:
         """Return the value in the second build; where none was made, that of the first."""
         return self._again[index]

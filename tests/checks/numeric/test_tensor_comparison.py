@@ -1,9 +1,9 @@
-"""Judging tensors: sharply where twins have one skeleton, by float64 only where it is an oracle."""
+"""Comparing tensors: sharply where twins have one skeleton, by float64 only where it is an oracle."""
 
 import numpy as np
 import pytest
 
-from pytest_kerasequiv.checks.numeric.judging import is_oracle, judge
+from pytest_kerasequiv.checks.numeric.tensor_comparison import compare_tensor, is_oracle
 
 EXACT = np.array([1.0, -2.0])
 STORED = EXACT.astype(np.float32)
@@ -14,15 +14,15 @@ STORED = EXACT.astype(np.float32)
 )
 def test_rewritten_twins_are_held_to_the_rounding_of_their_dtype(apart, sharp, agrees):
     arrays = (STORED, STORED, EXACT, EXACT + apart, EXACT)
-    assert judge("it", 0, arrays, "float32", sharp=sharp).agrees is agrees
+    assert compare_tensor("it", 0, arrays, "float32", sharp=sharp).agrees is agrees
 
 
 def test_a_small_fault_of_a_rewritten_twin_shows_in_float64_before_it_shows_as_stored():
     apart = 20 * 2 * 2**-24
     arrays = (STORED, (EXACT + apart).astype(np.float32), EXACT, EXACT + apart, EXACT)
-    judged = judge("it", 0, arrays, "float32", sharp=False)
-    assert judged.stored.agrees
-    assert not judged.agrees
+    compared = compare_tensor("it", 0, arrays, "float32", sharp=False)
+    assert compared.stored.agrees
+    assert not compared.agrees
 
 
 @pytest.mark.parametrize("place", [0, 1], ids=["reference", "candidate"])

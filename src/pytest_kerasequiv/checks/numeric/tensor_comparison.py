@@ -1,4 +1,4 @@
-"""Judging one result tensor of the twins: in float64 where an oracle exists, and as it is stored."""
+"""Comparing one result tensor of the twins: in float64 where an oracle exists, and as it is stored."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class Observed(Protocol):
 
 
 @dataclass(frozen=True)
-class Judged:
-    """One tensor of the twins, judged.
+class Compared:
+    """One tensor of the twins, compared.
 
     Attributes:
         what: which tensor, for readers.
@@ -89,10 +89,14 @@ class Judged:
         """The candidate's value there."""
         return self.decisive.candidate
 
-    def message(self) -> str:
-        """Return the text of a failure."""
+    def finding(
+        self, check: str, where: tuple[str | None, str | None, str] = (None, None, "value")
+    ) -> Finding:
+        """Return the finding of a failure; ``where``: the layers, and the field that differs."""
         within = "computed in float64" if self.decisive is self.exact else "as computed"
-        return f"{self.what} differs ({within})\n{self.decisive}"
+        message = f"{self.what} differs ({within})\n{self.decisive}"
+        values = self.reference, self.candidate
+        return Finding.difference(check, where[2], message, layers=where[:2], values=values)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures as JSON-able data."""
@@ -104,7 +108,7 @@ class Judged:
         }
 
 
-def judge(
+def compare_tensor(
     what: str,
     probe: int,
     arrays: Sequence[Array | None],
@@ -114,8 +118,8 @@ def judge(
     atol: float | None = None,
     sharp: bool = False,
     oracle: bool = True,
-) -> Judged:
-    """Judge one tensor.
+) -> Compared:
+    """Compare one tensor.
 
     Args:
         what: which tensor, for readers.
@@ -131,23 +135,23 @@ def judge(
     ours, theirs = widened(arrays[0]), widened(arrays[1])
     own = tolerance.given(rtol, atol)
     if ours.dtype.kind not in "fi" or (ours.dtype.kind == "i" and own is None):
-        return Judged(what, probe, _identical(ours, theirs))
+        return Compared(what, probe, _identical(ours, theirs))
     if own is not None:
-        return Judged(what, probe, difference(ours, theirs, own))
+        return Compared(what, probe, difference(ours, theirs, own))
     if arrays[2] is None or arrays[3] is None or not oracle:
         stored = difference(ours, theirs, tolerance.default(dtype, ours))
-        return Judged(what, probe, stored, oracle=oracle)
+        return Compared(what, probe, stored, oracle=oracle)
     exact = (widened(arrays[2]), widened(arrays[3]))
     moved = None if arrays[4] is None else widened(arrays[4])
     amplified = tolerance.amplification(ours, exact[0], moved, dtype)
     stored = difference(ours, theirs, tolerance.derived(amplified, dtype, within=dtype))
     fine = difference(*exact, tolerance.derived(amplified, dtype, within="float64", sharp=sharp))
-    return Judged(what, probe, stored, fine, amplified)
+    return Compared(what, probe, stored, fine, amplified)
 
 
-def oracle_notes(check: str, judged: Sequence[Judged]) -> list[Finding]:
+def oracle_notes(check: str, compared: Sequence[Compared]) -> list[Finding]:
     """Return a note that says where float64 results were not used, since rounding does not explain them."""
-    doubted = [j for j in judged if not j.oracle]
+    doubted = [j for j in compared if not j.oracle]
     if not doubted:
         return []
     message = (
@@ -157,7 +161,7 @@ def oracle_notes(check: str, judged: Sequence[Judged]) -> list[Finding]:
         "(a branch on the dtype, a builder that makes another model each time); the default tolerance of the "
         "dtype was used"
     )
-    return [Finding(check, None, None, "float64", None, None, message, "note")]
+    return [Finding.note(check, "float64", message)]
 
 
 def is_oracle(arrays: Sequence[Array | None], dtype: str) -> bool:
@@ -167,7 +171,7 @@ def is_oracle(arrays: Sequence[Array | None], dtype: str) -> bool:
     float64 twin on this probe: its code branches on the dtype, or its builder makes another model each time.
 
     Args:
-        arrays: as `judge` takes them.
+        arrays: as `compare_tensor` takes them.
         dtype: the reference's compute dtype.
     """
     if arrays[0] is None or arrays[1] is None or arrays[2] is None or arrays[3] is None:
@@ -189,7 +193,7 @@ def _identical(reference: Array, candidate: Array) -> Difference:
     return difference(reference, candidate, tolerance.Tolerance(0.0, 0.0, "exact"))
 
 
-def judge_masks(
+def compare_masks(
     check: str, label: str, names: Sequence[str], reference: Outcome, candidate: Outcome | None
 ) -> list[Finding]:
     """Return a finding for every output whose mask differs; no mask equals one that keeps everything."""
@@ -206,13 +210,15 @@ def judge_masks(
                 for m in (ours, theirs)
             ]
             message = f"{called(name)} carries another mask on {label}: {shown[0]} against {shown[1]}"
-            found.append(Finding(check, None, None, "mask", shown[0], shown[1], message))
+            found.append(Finding.difference(check, "mask", message, values=(shown[0], shown[1])))
     return found
 
 
-def tolerance_figures(reference: Observed, candidate: Observed, judged: Sequence[Judged]) -> dict[str, Any]:
+def tolerance_figures(
+    reference: Observed, candidate: Observed, compared: Sequence[Compared]
+) -> dict[str, Any]:
     """Return where the tolerance came from, in words and numbers."""
-    origins = {j.stored.tolerance.origin for j in judged}
+    origins = {j.stored.tolerance.origin for j in compared}
     if origins & {"given"}:
         return {"origin": "given", "why": "rtol or atol was given"}
     if "derived" in origins:
@@ -250,14 +256,16 @@ def answered(
     return CheckResult(check, Verdict.EQUIVALENT, Evidence.MEASURED, tuple(notes), figures)
 
 
-def nothing_compared(check: str, judged: Sequence[Judged], message: str, error: str = "") -> Finding | None:
+def nothing_compared(
+    check: str, compared: Sequence[Compared], message: str, error: str = ""
+) -> Finding | None:
     """Return the finding that nothing could be compared; ``None`` where any number could."""
-    if any(j.stored.elements > j.stored.nonfinite for j in judged):
+    if any(j.stored.elements > j.stored.nonfinite for j in compared):
         return None
     return Finding.difference(check, "value", message, values=(error or None, None))
 
 
-def shown_headroom(judged: Sequence[Judged]) -> float | None:
+def shown_headroom(compared: Sequence[Compared]) -> float | None:
     """Return how many times the greatest difference fits into what is allowed; ``None`` for no difference."""
-    used = max((j.used for j in judged), default=0.0)
+    used = max((j.used for j in compared), default=0.0)
     return None if used == 0 else 1 / used
