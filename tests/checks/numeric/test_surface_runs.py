@@ -23,7 +23,7 @@ def test_sample_weights_have_the_axes_that_the_loss_of_the_outputs_has(shape):
         model.compile("sgd", Unweighted(power))
         return model
 
-    result = outputs.run(Pair(Twins(lambda: build(1), lambda: build(2))))
+    result = outputs.CHECK(Pair(Twins(lambda: build(1), lambda: build(2))))
     assert result.verdict is Verdict.DIFFERENT, result.findings
     assert not any("could not be run" in finding.message for finding in result.findings)
 
