@@ -180,7 +180,7 @@ def decision(cache: str) -> list[dict[str, float]]:
     from pytest_kerasequiv.training.plan import Training
 
     settings = {"optimizer": "adam", "loss": "mse", "metrics": ["mae"]}
-    result = training.run(
+    result = training.CHECK(
         Pair(Twins(sequential, functional, compile=settings)),
         training=Training(*load(), epochs=2),
         cache=cache,
