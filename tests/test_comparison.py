@@ -135,7 +135,7 @@ def test_a_training_that_hangs_is_inconclusive_and_its_processes_end() -> None:
     comparison = Comparison(Twins(sequential, functional), timeout=10)
     executor = LocalProcesses(1)
     try:
-        plan = Training(fit=lambda model, seed: time.sleep(1000), seeds=2)
+        plan = Training(fit=lambda model, seed: time.sleep(1000), seeds=2)  # type: ignore[return-value]
         result = comparison.check("training", training=plan, executor=executor)
         workers = list(executor._pool._processes.values())
     finally:

@@ -4,10 +4,10 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+from tests.common.models import same_values
 
 from pytest_kerasequiv import InputError, Twins
 from pytest_kerasequiv.building.derive import api_of_twin, derive
-from pytest_kerasequiv.weights.variables import values_of
 
 
 class Scale(keras.layers.Layer):
@@ -42,11 +42,6 @@ def chain():
     x = keras.Sequential([keras.Input((6, 3)), layers.Dense(2), layers.Dropout(0.1)])(x)
     x = layers.GlobalAveragePooling1D()(x)
     return keras.Model(inputs, layers.Dense(1)(x))
-
-
-def same_values(one, other):
-    pairs = zip(values_of(one), values_of(other), strict=True)
-    return all(np.array_equal(a, b) for a, b in pairs)
 
 
 @pytest.mark.parametrize(("builder", "api"), [(sequential, "Functional"), (chain, "Sequential")])

@@ -8,18 +8,12 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
+from tests.common.models import flow
 
 from pytest_kerasequiv import InputError
 from pytest_kerasequiv.building.probing import refuse_other_results
 from pytest_kerasequiv.building.rebuild import rebuild
 from pytest_kerasequiv.weights.variables import assign, values_of
-
-
-def net(*parts: Any, shape: tuple[int | None, ...] = (4,), dtype: str = "float32") -> keras.Model:
-    inputs = x = keras.Input(shape, dtype=dtype)
-    for part in parts:
-        x = part(x)
-    return keras.Model(inputs, x)
 
 
 class Held(layers.Layer):
@@ -48,7 +42,7 @@ class Box:
 
 @pytest.mark.parametrize("in_training", [False, True])
 def test_what_no_attribute_shows_is_seen_in_what_is_computed(in_training: bool) -> None:
-    model = net(Held(in_training))
+    model = flow(Held(in_training))
     rebuild(model, with_weights=True)
     model.layers[1].kept_in.factor = 2.0
     with pytest.raises(InputError, match="called on one batch, it gives other numbers"):
@@ -58,12 +52,12 @@ def test_what_no_attribute_shows_is_seen_in_what_is_computed(in_training: bool) 
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: net(layers.Conv1D(3, 7), layers.GlobalMaxPooling1D(), shape=(None, 2)),
-        lambda: net(layers.Conv1D(3, 20), layers.GlobalMaxPooling1D(), shape=(None, 2)),
-        lambda: net(layers.Embedding(4, 3), layers.LSTM(2), shape=(5,), dtype="int32"),
-        lambda: net(layers.StringLookup(vocabulary=["a", "b"]), shape=(3,), dtype="string"),
-        lambda: net(layers.BatchNormalization(), layers.Dropout(0.5), layers.GaussianNoise(1.0)),
-        lambda: net(layers.Dense(3, kernel_regularizer="l2", activity_regularizer="l1")),
+        lambda: flow(layers.Conv1D(3, 7), layers.GlobalMaxPooling1D(), shape=(None, 2)),
+        lambda: flow(layers.Conv1D(3, 20), layers.GlobalMaxPooling1D(), shape=(None, 2)),
+        lambda: flow(layers.Embedding(4, 3), layers.LSTM(2), shape=(5,), dtype="int32"),
+        lambda: flow(layers.StringLookup(vocabulary=["a", "b"]), shape=(3,), dtype="string"),
+        lambda: flow(layers.BatchNormalization(), layers.Dropout(0.5), layers.GaussianNoise(1.0)),
+        lambda: flow(layers.Dense(3, kernel_regularizer="l2", activity_regularizer="l1")),
     ],
 )
 def test_copies_of_ordinary_models_pass(make: Any) -> None:
@@ -72,7 +66,7 @@ def test_copies_of_ordinary_models_pass(make: Any) -> None:
 
 
 def test_the_model_is_left_as_it_is() -> None:
-    model = net(layers.BatchNormalization(), layers.Dropout(0.5), layers.Dense(2, kernel_regularizer="l2"))
+    model = flow(layers.BatchNormalization(), layers.Dropout(0.5), layers.Dense(2, kernel_regularizer="l2"))
     model(np.ones((3, 4), "float32"), training=True)
     before = values_of(model), len(model.losses)
     rebuild(model, with_weights=True)
@@ -82,11 +76,14 @@ def test_the_model_is_left_as_it_is() -> None:
 
 
 def test_other_states_and_losses_are_seen() -> None:
-    model, other = net(layers.BatchNormalization(momentum=0.9)), net(layers.BatchNormalization(momentum=0.8))
+    model, other = (
+        flow(layers.BatchNormalization(momentum=0.9)),
+        flow(layers.BatchNormalization(momentum=0.8)),
+    )
     assign(other, values_of(model))
     with pytest.raises(InputError, match="other numbers"):
         refuse_other_results(model, other)
-    regular, plain = net(layers.Dense(2, bias_regularizer="l2")), net(layers.Dense(2))
+    regular, plain = flow(layers.Dense(2, bias_regularizer="l2")), flow(layers.Dense(2))
     with pytest.raises(InputError, match="other numbers"):
         refuse_other_results(regular, plain)
 
@@ -105,4 +102,4 @@ def test_a_model_that_takes_no_made_up_batch_needs_a_builder() -> None:
             return keras.KerasTensor(x.shape, x.dtype)
 
     with pytest.raises(InputError, match=r"cannot be called on a made-up batch.*pass a builder"):
-        rebuild(net(Picky()), with_weights=True)
+        rebuild(flow(Picky()), with_weights=True)

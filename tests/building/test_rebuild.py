@@ -4,16 +4,13 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+from tests.common.models import same_values
 
 from pytest_kerasequiv import InputError, Twins
 from pytest_kerasequiv.building.rebuild import rebuild
 from pytest_kerasequiv.weights.variables import values_of
 
 RNG = np.random.default_rng(0)
-
-
-def same_values(one, other):
-    return all(np.array_equal(a, b) for a, b in zip(values_of(one), values_of(other), strict=True))
 
 
 def assert_copied(model, x):

@@ -4,13 +4,12 @@ import functools
 import pickle
 
 import keras
-import numpy as np
 import pytest
 from keras import layers
+from tests.common.models import same_values
 
 from pytest_kerasequiv import InputError, Twins
 from pytest_kerasequiv.building.sources import source_of
-from pytest_kerasequiv.weights.variables import values_of
 
 
 def build(units=2):
@@ -37,10 +36,6 @@ class Network(keras.Model):
     def __init__(self):
         inputs = keras.Input((3,))
         super().__init__(inputs, layers.Dense(2)(inputs))
-
-
-def same_values(one, other):
-    return all(np.array_equal(a, b) for a, b in zip(values_of(one), values_of(other), strict=True))
 
 
 @pytest.mark.parametrize(

@@ -10,25 +10,17 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+from tests.common.models import building
 
 from pytest_kerasequiv import InputError, Twins, Verdict, compare
 from pytest_kerasequiv.building.sources import Source, source_of
 from pytest_kerasequiv.building.starts import moved, starts_of
 
-Build = Callable[[], keras.Model]
 X = np.random.default_rng(0).normal(size=(32, 4)).astype("float32")
 
 
 def source(build: Any) -> Source:
     return source_of(build, "reference", compile=None)
-
-
-def net(body: Callable[[Any], Any]) -> Build:
-    def build() -> keras.Model:
-        inputs = keras.Input((4,))
-        return keras.Model(inputs, body(inputs))
-
-    return build
 
 
 def test_what_gave_each_variable_its_value() -> None:
@@ -51,7 +43,7 @@ def test_what_gave_each_variable_its_value() -> None:
 
 
 def test_given_models_have_no_start() -> None:
-    model = net(layers.Dense(2))()
+    model = building((4,), layers.Dense(2))()
     assert starts_of(model) is None
     assert starts_of(source(model).build_as_given(0)) is None
 
@@ -88,7 +80,7 @@ SHARED: dict[str, Callable[[], Any]] = {
 def test_layers_made_outside_the_builders_may_be_shared(name: str) -> None:
     keras.utils.set_random_seed(5)
     shared = SHARED[name]()
-    build = net(lambda inputs: layers.Dense(2)(shared(inputs)))
+    build = building((4,), lambda inputs: layers.Dense(2)(shared(inputs)))
     _ = build()
     before = [np.asarray(variable).copy() for variable in shared.variables]
     report = compare(
@@ -105,7 +97,7 @@ def test_layers_made_outside_the_builders_may_be_shared(name: str) -> None:
 
 def test_each_build_begins_with_what_is_shared_as_it_was() -> None:
     statistics = layers.BatchNormalization(center=False, scale=False)
-    made = source(net(lambda inputs: layers.Dense(2)(statistics(inputs))))
+    made = source(building((4,), lambda inputs: layers.Dense(2)(statistics(inputs))))
     model = made.build(0)
     model.compile("sgd", "mse")
     model.fit(X, X[:, :2], verbose=0)
@@ -116,7 +108,7 @@ def test_each_build_begins_with_what_is_shared_as_it_was() -> None:
 
 def test_later_models_do_not_go_on_training_earlier_ones() -> None:
     shared = layers.Dense(3, name="own")
-    made = source(net(lambda inputs: layers.Dense(2)(shared(inputs))))
+    made = source(building((4,), lambda inputs: layers.Dense(2)(shared(inputs))))
     made.build(0)
     with pytest.raises(InputError, match="share 'own/kernel', which training changes"):
         made.build(1)
@@ -127,7 +119,7 @@ def test_layers_that_were_trained_before_are_put_back() -> None:
     shared = layers.Dense(3)
     shared.build((None, 4))
     before = shared.kernel.numpy()
-    made = source(net(lambda inputs: layers.Dense(2)(shared(inputs))))
+    made = source(building((4,), lambda inputs: layers.Dense(2)(shared(inputs))))
     made.build(0)
     shared.kernel.assign(before + 1)
     made.build(1)
@@ -136,12 +128,12 @@ def test_layers_that_were_trained_before_are_put_back() -> None:
 
 def test_trained_layers_are_not_shared() -> None:
     shared = layers.Dense(3, name="own")
-    build = net(lambda inputs: layers.Dense(2)(shared(inputs)))
+    build = building((4,), lambda inputs: layers.Dense(2)(shared(inputs)))
     with pytest.raises(InputError, match=r"share what training changes.*'own/kernel', 'own/bias'"):
         _ = Twins(build, build).candidate
 
 
 def test_what_is_shared_does_not_go_to_other_processes() -> None:
-    made = source(net(layers.BatchNormalization()))
+    made = source(building((4,), layers.BatchNormalization()))
     made.build_as_given(0)
     assert not vars(pickle.loads(pickle.dumps(made.brought)))["_first"]

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+from tests.common.models import same_values
 
 from pytest_kerasequiv import Evidence, InputError, Twins, Verdict, compare
 from pytest_kerasequiv.building.specs import Spec
@@ -45,10 +46,6 @@ class Subclassed(keras.Model):
 
     def call(self, inputs, training=None):
         return self.dense(self.flat(self.drop(self.conv(inputs), training=training)))
-
-
-def same_values(one, other):
-    return all(np.array_equal(a, b) for a, b in zip(values_of(one), values_of(other), strict=True))
 
 
 # What each side may be

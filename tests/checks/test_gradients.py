@@ -1,12 +1,11 @@
 """Check `gradients`: coupled dropout, regularisation, BatchNorm, losses, backward faults; no change left."""
 
-import hashlib
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers, regularizers
+from tests.common.models import digest
 
 from pytest_kerasequiv.building.twins import Twins
 from pytest_kerasequiv.checks import gradients, updates
@@ -140,14 +139,6 @@ def test_every_kind_of_loss_gets_targets_it_takes(loss):
         return model
 
     assert compare(rewritten, classifier).verdict is Verdict.EQUIVALENT
-
-
-def digest(model):
-    parts = [
-        np.asarray(v).tobytes()
-        for v in [*model.variables, *model.optimizer.variables, *model.metrics_variables]
-    ]
-    return hashlib.sha256(b"".join(parts)).hexdigest()
 
 
 def test_neither_model_is_changed():

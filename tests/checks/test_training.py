@@ -1,6 +1,7 @@
 """Repeated training end to end on small twins, and its decision on made-up runs."""
 
 from dataclasses import replace
+from typing import Any
 
 import keras
 import numpy as np
@@ -141,7 +142,7 @@ def test_twins_with_different_metrics(data):
 
 
 def test_progress_is_told_at_the_start_and_after_every_pair_of_runs():
-    seen = []
+    seen: list[Any] = []
     plan = Training(seeds=3, fit=lambda model, seed: {"a": seed})
     training.CHECK(pair(sequential, functional), training=plan, progress=seen.append)
     assert [(step.done, step.total) for step in seen] == [(0, 6), (2, 6), (4, 6), (6, 6)]

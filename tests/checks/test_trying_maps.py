@@ -8,22 +8,11 @@ from typing import Any
 import keras
 import pytest
 from keras import ops
+from tests.common.models import around, building
 
 from pytest_kerasequiv import Verdict, compare
 
 L = keras.layers
-
-
-def net(shape: tuple[int, ...], body: Callable[[Any], Any], **options: Any) -> Callable[[], keras.Model]:
-    def build() -> keras.Model:
-        inputs = keras.Input(shape, **options)
-        return keras.Model(inputs, body(inputs))
-
-    return build
-
-
-def one(shape: tuple[int, ...], layer: Callable[[], Any], **options: Any) -> Callable[[], keras.Model]:
-    return net(shape, lambda inputs: layer()(inputs), **options)  # noqa: PLW0108 - a new layer for each build
 
 
 class Turned(L.Layer):
@@ -52,28 +41,28 @@ class Normalised(L.Layer):
 
 PAIRS = {
     "kernel held the other way round": (
-        one((4,), lambda: L.Dense(5, use_bias=False)),
-        one((4,), Turned),
+        around((4,), lambda: L.Dense(5, use_bias=False)),
+        around((4,), Turned),
     ),
     "one-hot and Dense as Embedding": (
-        one((5,), lambda: L.Embedding(9, 3), dtype="int32"),
-        net((5,), lambda i: L.Dense(3, use_bias=False)(ops.one_hot(i, 9)), dtype="int32"),
+        around((5,), lambda: L.Embedding(9, 3), dtype="int32"),
+        building((5,), lambda i: L.Dense(3, use_bias=False)(ops.one_hot(i, 9)), dtype="int32"),
     ),
     "cells in one loop": (
-        one((5, 3), lambda: L.RNN([L.GRUCell(4), L.GRUCell(4)])),
-        net((5, 3), lambda i: L.GRU(4)(L.GRU(4, return_sequences=True)(i))),
+        around((5, 3), lambda: L.RNN([L.GRUCell(4), L.GRUCell(4)])),
+        building((5, 3), lambda i: L.GRU(4)(L.GRU(4, return_sequences=True)(i))),
     ),
     "BatchNormalization by hand": (
-        net((4,), lambda i: L.BatchNormalization()(L.Dense(4)(i))),
-        net((4,), lambda i: Normalised()(L.Dense(4)(i))),
+        building((4,), lambda i: L.BatchNormalization()(L.Dense(4)(i))),
+        building((4,), lambda i: Normalised()(L.Dense(4)(i))),
     ),
     "Flatten and Dense as EinsumDense": (
-        net((3, 4), lambda i: L.Dense(5)(L.Flatten()(i))),
-        one((3, 4), lambda: L.EinsumDense("abc,bcd->ad", output_shape=(5,), bias_axes="d")),
+        building((3, 4), lambda i: L.Dense(5)(L.Flatten()(i))),
+        around((3, 4), lambda: L.EinsumDense("abc,bcd->ad", output_shape=(5,), bias_axes="d")),
     ),
     "Conv1D as Conv2D of height 1": (
-        one((6, 4), lambda: L.Conv1D(3, 2)),
-        net((6, 4), lambda i: ops.squeeze(L.Conv2D(3, (1, 2))(ops.expand_dims(i, 1)), 1)),
+        around((6, 4), lambda: L.Conv1D(3, 2)),
+        building((6, 4), lambda i: ops.squeeze(L.Conv2D(3, (1, 2))(ops.expand_dims(i, 1)), 1)),
     ),
 }
 
@@ -126,7 +115,7 @@ def test_one_branch_that_differs_among_equal_ones_is_found() -> None:
             made = [L.Dense(4, activation="relu" if k else odd)(scale * inputs) for k in range(6)]
             return L.Average()([L.Dense(3)(one) for one in made])
 
-        return net((4,), body)
+        return building((4,), body)
 
     report = compare(ensemble("relu", 1.0), ensemble("tanh", 1.0))
     assert report.verdict is Verdict.DIFFERENT
@@ -142,7 +131,7 @@ def projected(fused: bool) -> Callable[[], keras.Model]:
         weights = ops.softmax(ops.matmul(query, ops.transpose(key, (0, 2, 1))))
         return ops.matmul(weights, value)
 
-    return net((5, 6), body)
+    return building((5, 6), body)
 
 
 def test_weights_that_are_packed_otherwise_are_not_called_different() -> None:
@@ -157,7 +146,7 @@ def test_one_layer_used_twice_is_no_packing() -> None:
         layer = L.Dense(4)
         return layer(layer(inputs))
 
-    report = compare(net((4,), lambda i: L.Dense(4)(L.Dense(4)(i))), net((4,), shared))
+    report = compare(building((4,), lambda i: L.Dense(4)(L.Dense(4)(i))), building((4,), shared))
     assert report.verdict is Verdict.DIFFERENT
 
 

@@ -1,12 +1,11 @@
 """Check `updates`: lock-step steps, compile settings by name, masked weights; nothing is changed."""
 
-import hashlib
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
+from tests.common.models import digest
 
 import pytest_kerasequiv
 from pytest_kerasequiv.building.twins import Twins
@@ -108,14 +107,6 @@ def test_uncompiled_twins_take_plain_descent_only_and_say_so():
 def test_bad_steps_are_refused(steps):
     with pytest.raises(InputError, match="steps="):
         compare(net, steps=steps)
-
-
-def digest(model):
-    parts = [
-        np.asarray(v).tobytes()
-        for v in [*model.variables, *model.optimizer.variables, *model.metrics_variables]
-    ]
-    return hashlib.sha256(b"".join(parts)).hexdigest()
 
 
 def test_neither_model_is_changed():

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.common.models import fresh
 
 from pytest_kerasequiv.checks import weights
 from pytest_kerasequiv.correspondence.known import known_variables
@@ -35,13 +36,6 @@ def compared(reference: Any, candidate: Any, **options: Any) -> CheckResult:
     return weights.compare_variables(
         weights.observe_variables(reference), weights.observe_variables(candidate), found, **options
     )
-
-
-def fresh(build: Callable[[], Any]) -> Any:
-    import keras
-
-    keras.utils.set_random_seed(0)
-    return build()
 
 
 def seeded(reference: Callable[[], Any], candidate: Callable[[], Any], **options: Any) -> CheckResult:

@@ -3,11 +3,7 @@
 import keras
 import tensorflow as tf
 from keras import layers, ops
-
-
-def functional(body, *shapes, **options):
-    inputs = [keras.Input(shape, **options) for shape in shapes]
-    return keras.Model(inputs if len(inputs) > 1 else inputs[0], body(*inputs))
+from tests.common.models import functional
 
 
 def dense(cls, *arguments, loss=None, metrics=None, **attributes):

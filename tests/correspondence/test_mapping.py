@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import pytest
 from keras import ops
+from tests.common.models import Build, around, building
 
 from pytest_kerasequiv.correspondence.known import known_variables
 from pytest_kerasequiv.correspondence.mapping import possible_maps
@@ -18,7 +19,6 @@ from pytest_kerasequiv.layers.matching import Match, match
 from pytest_kerasequiv.program import match_programs, trace
 
 L = keras.layers
-Build = Callable[[], keras.Model]
 
 
 def maps_of(reference: Build, candidate: Build) -> tuple[tuple[VariableMap, ...], list[Any], list[Any]]:
@@ -67,18 +67,6 @@ def chain(depth: int, *, turned: bool = False, **more: Any) -> Build:
     return build
 
 
-def net(shape: tuple[int, ...], body: Callable[[Any], Any]) -> Build:
-    def build() -> keras.Model:
-        inputs = keras.Input(shape)
-        return keras.Model(inputs, body(inputs))
-
-    return build
-
-
-def one(shape: tuple[int, ...], layer: Callable[[], Any]) -> Build:
-    return net(shape, lambda inputs: layer()(inputs))  # noqa: PLW0108 - a new layer for each build
-
-
 @pytest.mark.parametrize("depth", [3, 40])
 def test_equal_layers_in_a_row_are_told_by_the_order_of_use(depth: int) -> None:
     (found,), ours, theirs = maps_of(chain(depth), chain(depth, turned=True))
@@ -119,7 +107,7 @@ def test_parallel_layers_are_told_by_what_is_made_of_them() -> None:
 
 
 def parallel(scale: float, merge: Callable[[], Any], count: int, after: Callable[[Any], Any]) -> Build:
-    return net((4,), lambda i: after(merge()([L.Dense(3)(scale * i) for _ in range(count)])))
+    return building((4,), lambda i: after(merge()([L.Dense(3)(scale * i) for _ in range(count)])))
 
 
 def test_parallel_layers_that_nothing_tells_are_hypotheses() -> None:
@@ -139,8 +127,8 @@ def test_of_maps_that_exchange_equal_branches_one_is_enough() -> None:
 
 
 def test_cells_in_one_loop_against_layers_in_a_row() -> None:
-    cells = one((5, 3), lambda: L.RNN([L.LSTMCell(4), L.LSTMCell(4)]))
-    rows = net((5, 3), lambda i: L.LSTM(4)(L.LSTM(4, return_sequences=True)(i)))
+    cells = around((5, 3), lambda: L.RNN([L.LSTMCell(4), L.LSTMCell(4)]))
+    rows = building((5, 3), lambda i: L.LSTM(4)(L.LSTM(4, return_sequences=True)(i)))
     (found, *_), ours, theirs = maps_of(cells, rows)
     assert found.complete
     weights = [(i, j) for i, j in found.pairs if not ours[i].seed]
@@ -156,7 +144,7 @@ def test_a_kernel_of_other_shape_is_reshaped_or_transposed() -> None:
         def call(self, x: Any) -> Any:
             return ops.matmul(x, ops.transpose(self.w))
 
-    found, _, _ = maps_of(one((4,), lambda: L.Dense(5, use_bias=False)), one((4,), Turned))
+    found, _, _ = maps_of(around((4,), lambda: L.Dense(5, use_bias=False)), around((4,), Turned))
     assert found[0].carried[0, 0].axes == (1, 0)
 
 
@@ -165,5 +153,5 @@ def test_other_counts_have_no_whole_map() -> None:
         layer = L.Dense(4)
         return layer(layer(inputs))
 
-    (found,), _, _ = maps_of(net((4,), lambda i: L.Dense(4)(L.Dense(4)(i))), net((4,), shared))
+    (found,), _, _ = maps_of(building((4,), lambda i: L.Dense(4)(L.Dense(4)(i))), building((4,), shared))
     assert not found.complete

@@ -5,6 +5,7 @@ import threading
 import time
 from contextlib import contextmanager
 from random import choice, randint, shuffle
+from typing import Any
 
 import keras
 import pytest
@@ -54,7 +55,7 @@ def test_a_seed_gives_one_start_whatever_other_threads_draw():
 
 
 def test_a_seed_gives_one_start_in_every_thread():
-    found = []
+    found: list[Any] = []
     threads = [threading.Thread(target=lambda: found.append(start())) for _ in range(3)]
     for thread in threads:  # one after the other: Keras itself is not made for more
         thread.start()

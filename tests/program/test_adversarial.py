@@ -8,6 +8,7 @@ the same shape and only the structure tells them apart. ``render`` turns it into
 
 import os
 import random
+from typing import Any
 
 import keras
 from hypothesis import HealthCheck, assume, given, settings
@@ -213,7 +214,7 @@ def test_another_style_is_proved(world, one, other):
 
 def canonical(parts):
     """Text that is equal for architectures which may be one program."""
-    names = {}
+    names: dict[Any, Any] = {}
 
     def anonymous(items):
         return repr([("shared",) if item[0] == "shared" else sorted_arms(item) for item in items])

@@ -1,6 +1,7 @@
 """Soundness below Keras: traced graphs are changed by hand, and the changed one must never be proved."""
 
 import copy
+from typing import Any
 
 import keras
 import numpy as np
@@ -32,7 +33,7 @@ class Recorded:
 
     def __init__(self, model):
         self.model = model
-        self.taken = []
+        self.taken: list[Any] = []
         take = Assembly.take
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(

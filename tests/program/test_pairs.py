@@ -7,15 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
+from tests.common.models import flow
 
 from pytest_kerasequiv.program import match_programs, trace
-
-
-def flow(*stack, shape=(8,), dtype="float32"):
-    inputs = outputs = keras.Input(shape, dtype=dtype)
-    for layer in stack:
-        outputs = layer(outputs)
-    return keras.Model(inputs, outputs)
 
 
 def listed(layer):

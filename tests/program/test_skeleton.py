@@ -6,19 +6,15 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
+from tests.common.models import functional
 
 from pytest_kerasequiv.program import trace
 from pytest_kerasequiv.program.json_form import from_data, to_data
 from pytest_kerasequiv.program.skeleton import align
 
 
-def net(body, shape=(4,), dtype=None):
-    inputs = keras.Input(shape, dtype=dtype)
-    return keras.Model(inputs, body(inputs))
-
-
 def aligned(one, other, shape=(4,), dtype=None):
-    return align(trace(net(one, shape, dtype)), trace(net(other, shape, dtype)))
+    return align(trace(functional(one, shape, dtype=dtype)), trace(functional(other, shape, dtype=dtype)))
 
 
 def told(alignment):
@@ -47,7 +43,8 @@ def test_one_skeleton_with_another_constant(one, other, operation, values):
 
 def test_the_layer_of_a_parting_is_named():
     models = [
-        net(lambda x, e=e: layers.BatchNormalization(name="bn", epsilon=e)(x)) for e in (1e-3, 1.0001e-3)
+        functional(lambda x, e=e: layers.BatchNormalization(name="bn", epsilon=e)(x), (4,))
+        for e in (1e-3, 1.0001e-3)
     ]
     found = align(*map(trace, models))
     assert {p.reference_layer for p in found.partings} == {f"{models[0].name}/bn"}
@@ -64,7 +61,7 @@ def test_constants_one_unit_apart_are_rounding():
 
 def test_the_same_program_has_no_partings():
     body = lambda x: layers.Dense(2)(layers.LayerNormalization()(layers.Dense(3, activation="gelu")(x)))  # noqa: E731
-    assert aligned(body, body) == align(*[trace(net(body))] * 2)
+    assert aligned(body, body) == align(*[trace(functional(body, (4,)))] * 2)
     assert aligned(body, body).same
     assert not aligned(body, body).partings
 
@@ -142,5 +139,5 @@ def test_what_cannot_be_proved_is_aligned_but_not_sharply_and_what_was_not_trace
 
 
 def test_an_alignment_survives_the_json_form():
-    one, other = (trace(net(lambda x, c=c: ops.minimum(x, c))) for c in (50.0, 100.0))
+    one, other = (trace(functional(lambda x, c=c: ops.minimum(x, c), (4,))) for c in (50.0, 100.0))
     assert align(from_data(to_data(one)), from_data(to_data(other))) == align(one, other)

@@ -4,7 +4,8 @@ import keras
 import pytest
 import tensorflow as tf
 from keras import layers, ops
-from tests.common.surfaces import MEMBERS, dense, functional
+from tests.common.models import functional
+from tests.common.surfaces import MEMBERS, dense
 
 from pytest_kerasequiv.program import match_programs, trace
 

@@ -10,15 +10,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
+from tests.common.models import flow
 
 from pytest_kerasequiv.program import match_programs, trace
 
-
-def flow(*stack, shape=(8,), dtype="float32"):
-    inputs = outputs = keras.Input(shape, dtype=dtype)
-    for layer in stack:
-        outputs = layer(outputs)
-    return keras.Model(inputs, outputs)
+FOREIGN = tf.Variable(1.0)
 
 
 def rich_model():
@@ -156,9 +152,6 @@ def test_says_why_nothing_can_be_proved(make, says):
     assert not match.proved
     assert program.reason in match.reason
     assert match.difference is None
-
-
-FOREIGN = tf.Variable(1.0)
 
 
 class OwnFit(keras.Model):

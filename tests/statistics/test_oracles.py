@@ -134,7 +134,7 @@ def test_permutation_of_means_is_that_of_scipy(seed, paired):
     rng = np.random.default_rng(seed)
     x, y = rng.normal(size=(2, 7))
     found = permutation_test(read_arms(x, y, paired=paired, fail_value=None)).means
-    theirs = stats.permutation_test(
+    theirs = stats.permutation_test(  # type: ignore[call-overload]
         (x, y),
         lambda a, b, axis: np.abs(a.mean(axis=axis) - b.mean(axis=axis)),
         permutation_type="samples" if paired else "independent",

@@ -3,17 +3,11 @@
 import keras
 import pytest
 from keras import layers
+from tests.common.models import flow
 
 from pytest_kerasequiv.building.specs import Spec
 from pytest_kerasequiv.surface.entries import Given, Kind, entries_of, settled, sizes
 from pytest_kerasequiv.surface.lengths import lengths_in_code
-
-
-def flow(*stack, shape=(8,), **options):
-    inputs = outputs = keras.Input(shape, **options)
-    for layer in stack:
-        outputs = layer(outputs)
-    return keras.Model(inputs, outputs)
 
 
 def names(model):

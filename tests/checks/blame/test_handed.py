@@ -1,8 +1,11 @@
 """Blame for what a call is handed besides numbers: arguments, training, masks and who drops them; shapes."""
 
+from functools import partial
+
 import keras
 import pytest
 from keras import layers
+from tests.common.models import building
 
 from pytest_kerasequiv import compare
 from pytest_kerasequiv.building.twins import Twins
@@ -10,13 +13,7 @@ from pytest_kerasequiv.checks import gradients, outputs, updates
 from pytest_kerasequiv.checks.pair import Pair
 from pytest_kerasequiv.verdict import Verdict
 
-
-def net(shape, body, **options):
-    def build():
-        inputs = keras.Input(shape, **options)
-        return keras.Model(inputs, body(inputs), name="net")
-
-    return build
+net = partial(building, name="net")
 
 
 def found(reference, candidate, check="outputs", **options):

@@ -1,46 +1,33 @@
 """Compile settings: the optimizer in force, what has no effect, own code, metrics."""
 
 import warnings
+from typing import Any
 
 import keras
 import numpy as np
 import pytest
-from keras import layers, ops
+from keras import ops
+from tests.common.models import dense
+from tests.common.settings import compared, differences
 
-from pytest_kerasequiv.checks.compiled.in_force import compare_settings, settings_of
+from pytest_kerasequiv.checks.compiled.in_force import settings_of
 
 OPTIMIZERS, LOSSES, METRICS = keras.optimizers, keras.losses, keras.metrics
 
 
-def one(optimizer="sgd", loss="mse", **settings):
-    model = keras.Sequential([keras.Input((3,)), layers.Dense(2)])
-    model.compile(optimizer, loss, **settings)
-    return model
-
-
-def compared(reference, candidate):
-    """Return the findings as pairs of field and severity, and their messages."""
-    found = compare_settings("updates", settings_of(reference), settings_of(candidate))
-    return [(f.field, f.severity) for f in found], [f.message for f in found]
-
-
-def differences(reference, candidate):
-    return [field for field, severity in compared(reference, candidate)[0] if severity == "difference"]
-
-
 def test_the_optimizer_in_force_is_compared_not_the_one_that_compile_was_given(tmp_path):
-    replaced, saved = one("adam"), one("adam")
+    replaced, saved = dense("adam"), dense("adam")
     replaced.optimizer = OPTIMIZERS.SGD(0.5)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         saved.save(tmp_path / "model.h5")
-    assert differences(one("adam"), replaced) == ["optimizer", "optimizer.learning_rate"]
-    assert compared(one("adam"), saved)[0] == []
+    assert differences(dense("adam"), replaced) == ["optimizer", "optimizer.learning_rate"]
+    assert compared(dense("adam"), saved)[0] == []
 
 
 @pytest.mark.parametrize("loss", ["ce", "crossentropy"])
 def test_a_loss_that_keras_chooses_by_the_shapes(loss):
-    assert compared(one(loss=loss), one(loss="crossentropy"))[0] == []
+    assert compared(dense(loss=loss), dense(loss="crossentropy"))[0] == []
 
 
 ADAM, SGD, ADAMW = OPTIMIZERS.Adam, OPTIMIZERS.SGD, OPTIMIZERS.AdamW
@@ -57,7 +44,7 @@ ADAM, SGD, ADAMW = OPTIMIZERS.Adam, OPTIMIZERS.SGD, OPTIMIZERS.AdamW
     ],
 )
 def test_optimizer_settings_without_effect_are_no_difference(ours, theirs):
-    assert compared(one(ours), one(theirs))[0] == []
+    assert compared(dense(ours), dense(theirs))[0] == []
 
 
 @pytest.mark.parametrize(
@@ -80,19 +67,19 @@ def test_optimizer_settings_without_effect_are_no_difference(ours, theirs):
 )
 def test_optimizer_settings_with_effect_are_named(ours, theirs, fields):
     expected = [f"optimizer.{field}" for field in fields or ["nesterov"]]
-    assert differences(one(ours), one(theirs)) == expected
+    assert differences(dense(ours), dense(theirs)) == expected
 
 
 def test_adamw_is_adam_with_weight_decay():
-    same, messages = compared(one(ADAMW(weight_decay=0.1)), one(ADAM(weight_decay=0.1)))
+    same, messages = compared(dense(ADAMW(weight_decay=0.1)), dense(ADAM(weight_decay=0.1)))
     assert same == [("optimizer", "note")]
     assert "AdamW is Adam with a weight decay" in messages[0]
-    assert differences(one(ADAMW()), one(ADAM())) == ["optimizer", "optimizer.weight_decay"]
+    assert differences(dense(ADAMW()), dense(ADAM())) == ["optimizer", "optimizer.weight_decay"]
 
 
 def test_adamw_computes_as_adam_with_weight_decay():
     def trained(kind):
-        model = one(kind(0.1, weight_decay=0.1))
+        model = dense(kind(0.1, weight_decay=0.1))
         model.set_weights([np.full(weight.shape, 0.5) for weight in model.weights])
         model.fit(np.ones((4, 3)), np.ones((4, 2)), epochs=3, verbose=0)
         return model.get_weights()
@@ -128,7 +115,7 @@ class Warm(OPTIMIZERS.schedules.LearningRateSchedule):
         return {"after": keras.saving.serialize_keras_object(self.after)}
 
 
-def own_optimizer(*, factor=1.0, minus=False, base=SGD):
+def own_optimizer(*, factor=1.0, minus=False, base: Any = SGD):
     class Scaled(base):
         scale = 1.0
 
@@ -180,39 +167,39 @@ def own_optimizer(*, factor=1.0, minus=False, base=SGD):
 )
 @pytest.mark.filterwarnings("ignore:The object being serialized includes a `lambda`")
 def test_own_schedules_and_optimizers_are_known_by_their_code(ours, theirs, field, message):
-    found, messages = compared(one(ours), one(theirs))
+    found, messages = compared(dense(ours), dense(theirs))
     assert (field, "difference") in found
     assert message in messages[[name for name, _ in found].index(field)]
 
 
 def test_an_own_class_that_is_called_as_one_of_keras_is_told_apart():
     own = type("SGD", (SGD,), {"__module__": "mine", "update_step": lambda *_: None})
-    found, messages = compared(one(own()), one(SGD()))
+    found, messages = compared(dense(own()), dense(SGD()))
     assert ("optimizer.code", "difference") in found
     assert "your own code in the reference and Keras's in the candidate" in " ".join(messages)
 
 
 @pytest.mark.parametrize("base", [SGD, ADAM])
 def test_the_same_own_code_is_no_difference_even_after_training(base):
-    trained = one(own_optimizer(base=base))
+    trained = dense(own_optimizer(base=base))
     trained.fit(np.ones((4, 3)), np.ones((4, 2)), verbose=0)
-    assert compared(trained, one(own_optimizer(base=base)))[0] == []
-    assert compared(one(SGD(Warm(schedule(5)))), one(SGD(Warm(schedule(5)))))[0] == []
+    assert compared(trained, dense(own_optimizer(base=base)))[0] == []
+    assert compared(dense(SGD(Warm(schedule(5)))), dense(SGD(Warm(schedule(5)))))[0] == []
 
 
 @pytest.mark.filterwarnings("ignore:The object being serialized includes a `lambda`")
 def test_a_learning_rate_by_a_function_is_known_by_its_code_not_its_place():
-    first = one(SGD(lambda: 0.1))
-    assert compared(first, one(SGD(lambda: 0.1)))[0] == []
+    first = dense(SGD(lambda: 0.1))
+    assert compared(first, dense(SGD(lambda: 0.1)))[0] == []
 
 
 def test_settings_of_a_metric_are_compared():
-    ours, theirs = (one(metrics=[METRICS.BinaryAccuracy(threshold=t)]) for t in (0.5, 0.4))
+    ours, theirs = (dense(metrics=[METRICS.BinaryAccuracy(threshold=t)]) for t in (0.5, 0.4))
     found, messages = compared(ours, theirs)
     assert found == [("metrics", "difference")]
     assert "binary_accuracy(threshold=0.5) in the reference" in messages[0]
-    assert compared(ours, one(metrics=["binary_accuracy"]))[0] == []
-    assert differences(one(metrics=[METRICS.AUC(9)]), one(metrics=[METRICS.AUC(8)])) == ["metrics"]
+    assert compared(ours, dense(metrics=["binary_accuracy"]))[0] == []
+    assert differences(dense(metrics=[METRICS.AUC(9)]), dense(metrics=[METRICS.AUC(8)])) == ["metrics"]
 
 
 class OwnAccuracy(METRICS.MeanMetricWrapper):
@@ -230,7 +217,7 @@ class OwnAccuracy(METRICS.MeanMetricWrapper):
 
 
 def test_settings_of_an_own_metric_are_compared():
-    assert differences(one(metrics=[OwnAccuracy()]), one(metrics=[OwnAccuracy(2.0)])) == ["metrics"]
+    assert differences(dense(metrics=[OwnAccuracy()]), dense(metrics=[OwnAccuracy(2.0)])) == ["metrics"]
 
 
 @pytest.mark.parametrize(
@@ -242,17 +229,17 @@ def test_settings_of_an_own_metric_are_compared():
     ],
 )
 def test_another_log_name_is_a_note(ours, theirs):
-    found, messages = compared(one(metrics=[ours()]), one(metrics=[theirs()]))
+    found, messages = compared(dense(metrics=[ours()]), dense(metrics=[theirs()]))
     assert found == [("metrics.names", "note")]
     assert "logged under other names" in messages[0]
 
 
 def test_the_same_log_name_is_not_noted():
     named = METRICS.MeanAbsoluteError(name="mae")
-    assert compared(one(metrics=["mae"]), one(metrics=[named]))[0] == []
+    assert compared(dense(metrics=["mae"]), dense(metrics=[named]))[0] == []
     first, second = METRICS.AUC(), METRICS.AUC()  # Keras numbers the second one
     assert first.name != second.name
-    assert compared(one(metrics=[first]), one(metrics=[second]))[0] == []
+    assert compared(dense(metrics=[first]), dense(metrics=[second]))[0] == []
 
 
 def test_log_names_are_those_that_keras_reports():
@@ -260,20 +247,20 @@ def test_log_names_are_those_that_keras_reports():
         return ops.mean(ops.abs(true - predicted))
 
     given = ["mae", "accuracy", METRICS.MeanSquaredError(), METRICS.MeanAbsoluteError(name="x"), error]
-    model = one(metrics=given)
+    model = dense(metrics=given)
     reported = model.evaluate(np.ones((2, 3)), np.ones((2, 2)), verbose=0, return_dict=True)
     assert set(settings_of(model)["metrics.names"]) == set(reported) - {"loss"}
 
 
 def test_a_default_of_a_loss_is_shown_as_what_it_is():
     focal = LOSSES.CategoricalFocalCrossentropy
-    found, messages = compared(one(loss=focal(gamma=2.0)), one(loss=focal(gamma=3.0)))
+    found, messages = compared(dense(loss=focal(gamma=2.0)), dense(loss=focal(gamma=3.0)))
     assert found == [("loss.gamma", "difference")]
     assert "2 in the reference, 3 in the candidate" in messages[0]
-    assert "1 in the reference, 2" in compared(one(loss="huber"), one(loss=LOSSES.Huber(2.0)))[1][0]
+    assert "1 in the reference, 2" in compared(dense(loss="huber"), dense(loss=LOSSES.Huber(2.0)))[1][0]
 
 
 def test_settings_of_another_loss_are_not_listed():
-    assert differences(one(loss="mse"), one(loss=LOSSES.Huber(2.0))) == ["loss"]
-    summed = one(loss=LOSSES.MeanAbsoluteError(reduction="sum"))
-    assert differences(one(loss="mse"), summed) == ["loss", "loss.reduction"]
+    assert differences(dense(loss="mse"), dense(loss=LOSSES.Huber(2.0))) == ["loss"]
+    summed = dense(loss=LOSSES.MeanAbsoluteError(reduction="sum"))
+    assert differences(dense(loss="mse"), summed) == ["loss", "loss.reduction"]

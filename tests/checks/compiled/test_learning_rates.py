@@ -5,7 +5,8 @@ import functools
 import keras
 import numpy as np
 import pytest
-from keras import layers, ops
+from keras import ops
+from tests.common.models import dense
 
 from pytest_kerasequiv.checks.compiled.in_force import compare_settings, settings_of
 
@@ -13,14 +14,10 @@ SGD, SCHEDULES = keras.optimizers.SGD, keras.optimizers.schedules
 RATE, HELD = 0.1, {"rate": 0.1}
 
 
-def one(optimizer):
-    model = keras.Sequential([keras.Input((3,)), layers.Dense(2)])
-    model.compile(optimizer, "mse")
-    return model
-
-
 def findings(reference, candidate):
-    return compare_settings("updates", *(settings_of(one(optimizer)) for optimizer in (reference, candidate)))
+    return compare_settings(
+        "updates", *(settings_of(dense(optimizer)) for optimizer in (reference, candidate))
+    )
 
 
 class Warm(SCHEDULES.LearningRateSchedule):

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers, ops
+from tests.common.settings import compared
 
-from pytest_kerasequiv.checks.compiled.in_force import compare_settings, settings_of
+from pytest_kerasequiv.checks.compiled.in_force import settings_of
 
 LOSSES, METRICS = keras.losses, keras.metrics
 
@@ -17,12 +18,6 @@ def one(loss="mse", activation=None, **settings):
     model = keras.Sequential([keras.Input((4,)), layers.Dense(3, activation=activation)])
     model.compile("sgd", loss, **settings)
     return model
-
-
-def compared(reference, candidate):
-    """Return the findings as pairs of field and severity, and their messages."""
-    found = compare_settings("updates", settings_of(reference), settings_of(candidate))
-    return [(f.field, f.severity) for f in found], [f.message for f in found]
 
 
 def own_mse(y, p):

@@ -4,16 +4,12 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
+from tests.common.models import dense
+from tests.common.settings import compared, differences
 
-from pytest_kerasequiv.checks.compiled.in_force import compare_settings, settings_of
+from pytest_kerasequiv.checks.compiled.in_force import settings_of
 
 LOSSES = keras.losses
-
-
-def one(optimizer="sgd", loss="mse", **settings):
-    model = keras.Sequential([keras.Input((3,)), layers.Dense(2)])
-    model.compile(optimizer, loss, **settings)
-    return model
 
 
 def two(names="ab", *, as_dict=False, **settings):
@@ -22,16 +18,6 @@ def two(names="ab", *, as_dict=False, **settings):
     model = keras.Model(inputs, dict(zip(names, outputs, strict=True)) if as_dict else outputs)
     model.compile("sgd", **settings)
     return model
-
-
-def compared(reference, candidate):
-    """Return the findings as pairs of field and severity, and their messages."""
-    found = compare_settings("updates", settings_of(reference), settings_of(candidate))
-    return [(f.field, f.severity) for f in found], [f.message for f in found]
-
-
-def differences(reference, candidate):
-    return [field for field, severity in compared(reference, candidate)[0] if severity == "difference"]
 
 
 SPELLINGS = {
@@ -122,9 +108,9 @@ def test_differences_per_output_are_named_and_readable(ours, theirs, field, mess
 
 
 def test_of_several_losses_of_one_output_those_count_that_keras_computes():
-    assert compared(one(loss=["mse", "mae"]), one(loss=("mse", "mae")))[0] == []
-    assert differences(one(loss=["mse", "mae"]), one(loss=["huber", "mae"])) == ["loss"]
-    models = [one(loss=given) for given in (["mse", "mae"], "mse")]
+    assert compared(dense(loss=["mse", "mae"]), dense(loss=("mse", "mae")))[0] == []
+    assert differences(dense(loss=["mse", "mae"]), dense(loss=["huber", "mae"])) == ["loss"]
+    models = [dense(loss=given) for given in (["mse", "mae"], "mse")]
     x, y = np.ones((2, 3)), np.zeros((2, 2))
     values = [float(model.compute_loss(y=y, y_pred=model(x) * 0 + 3)) for model in models]
     assert (differences(*models) == []) == (values[0] == values[1])

@@ -1,19 +1,14 @@
 """Probes that reach what twins part over: integers, sizes of free axes, padding, constants."""
 
-import keras
 import numpy as np
 import pytest
 from keras import layers, ops
+from tests.common.models import functional
 
 from pytest_kerasequiv.checks.numeric.aiming import aimed, constants_apart
 from pytest_kerasequiv.program import trace
 from pytest_kerasequiv.running.input_layout import input_layout
 from pytest_kerasequiv.surface.probes import joined, probes_for, survey
-
-
-def net(body, *shapes, dtype=None):
-    inputs = [keras.Input(shape, dtype=dtype) for shape in shapes]
-    return keras.Model(inputs, body(*inputs))
 
 
 def together(reference, candidate):
@@ -28,24 +23,24 @@ def shapes_of(model):
 
 
 def test_every_free_axis_has_a_size_of_its_own_and_the_shorter_becomes_the_longer():
-    image = net(layers.Resizing(4, 4), (None, None, 3))
+    image = functional(layers.Resizing(4, 4), (None, None, 3))
     assert shapes_of(image) == [(16, 24, 3)]
     assert survey(image).other.specs[0].shape[1:] == (31, 23, 3)
 
 
 def test_two_inputs_have_unlike_lengths_where_the_model_takes_them():
-    concatenated = net(lambda a, b: ops.concatenate([a, b], axis=1), (None, 2), (None, 2))
+    concatenated = functional(lambda a, b: ops.concatenate([a, b], axis=1), (None, 2), (None, 2))
     assert shapes_of(concatenated) == [(16, 2), (24, 2)]
-    added = net(ops.add, (None, 2), (None, 2))
+    added = functional(ops.add, (None, 2), (None, 2))
     assert shapes_of(added) == [(16, 2), (16, 2)]
 
 
 def test_inputs_that_are_alike_keep_their_axes_unlike():
-    assert shapes_of(net(ops.add, (None, None, 2), (None, None, 2))) == [(16, 24, 2), (16, 24, 2)]
+    assert shapes_of(functional(ops.add, (None, None, 2), (None, None, 2))) == [(16, 24, 2), (16, 24, 2)]
 
 
 def test_unsigned_integers_get_their_whole_range():
-    found = together(*[net(lambda i: ops.cast(i, "float32"), (4, 4, 3), dtype="uint8")] * 2)
+    found = together(*[functional(lambda i: ops.cast(i, "float32"), (4, 4, 3), dtype="uint8")] * 2)
     values = np.concatenate([inputs[0].ravel() for inputs in found.values()])
     assert {0, 255} <= set(values.tolist())
     assert len(set(values.tolist())) > 100
@@ -54,20 +49,22 @@ def test_unsigned_integers_get_their_whole_range():
 @pytest.mark.parametrize("rows", [3, 37, 200])
 def test_ids_go_as_far_as_a_table_does(rows):
     table = np.ones((rows, 2), "float32")
-    model = net(lambda i: ops.take(ops.convert_to_tensor(table), i, axis=0), (5,), dtype="int32")
+    model = functional(lambda i: ops.take(ops.convert_to_tensor(table), i, axis=0), (5,), dtype="int32")
     values = np.concatenate([inputs[0].ravel() for inputs in together(model, model).values()])
     assert (values.min(), values.max()) == (0, rows - 1)
 
 
 def test_integers_are_negative_only_where_none_is_an_index():
-    counted = net(lambda i: ops.cast(i, "float32"), (5,), dtype="int32")
-    encoded = net(lambda i: ops.one_hot(i, 7), (5,), dtype="int32")
+    counted = functional(lambda i: ops.cast(i, "float32"), (5,), dtype="int32")
+    encoded = functional(lambda i: ops.one_hot(i, 7), (5,), dtype="int32")
     assert min(inputs[0].min() for inputs in together(counted, counted).values()) < -100
     assert min(inputs[0].min() for inputs in together(encoded, encoded).values()) == 0
 
 
 def test_constants_that_only_one_program_holds_are_aimed_at():
-    one, other = (net(lambda i, n=n: ops.cast(i % n, "float32"), (4,), dtype="int32") for n in (24, 12))
+    one, other = (
+        functional(lambda i, n=n: ops.cast(i % n, "float32"), (4,), dtype="int32") for n in (24, 12)
+    )
     assert constants_apart(trace(one), trace(other)) == (12.0, 24.0)
     values = {int(v) for inputs in together(one, other).values() for v in inputs[0].ravel()}
     assert {11, 12, 13, 23, 24, 25} <= values
@@ -75,7 +72,7 @@ def test_constants_that_only_one_program_holds_are_aimed_at():
 
 
 def test_floats_come_near_a_threshold_and_up_to_its_scale():
-    one, other = (net(lambda x, t=t: ops.minimum(x, t), (4,)) for t in (5e4, 6e4))
+    one, other = (functional(lambda x, t=t: ops.minimum(x, t), (4,)) for t in (5e4, 6e4))
     found = together(one, other)
     assert np.any((found["near constants"][0] > 5e4) & (found["near constants"][0] < 6e4))
     assert np.abs(found["as large as constants"][0]).max() > 1e5
@@ -83,13 +80,13 @@ def test_floats_come_near_a_threshold_and_up_to_its_scale():
 
 
 def test_free_axes_get_the_lengths_at_which_slices_part():
-    one, other = (net(lambda x, n=n: ops.sum(x[:, :n], axis=1), (None, 2)) for n in (40, 512))
+    one, other = (functional(lambda x, n=n: ops.sum(x[:, :n], axis=1), (None, 2)) for n in (40, 512))
     lengths = {inputs[0].shape[1] for inputs in together(one, other).values()}
     assert {39, 40, 41, 513} <= lengths
 
 
 def test_rows_are_padded_at_the_right_at_the_left_and_in_between_whether_or_not_a_layer_masks():
-    rows = together(*[net(layers.LSTM(2), (6, 2))] * 2)["padded rows"][0]
+    rows = together(*[functional(layers.LSTM(2), (6, 2))] * 2)["padded rows"][0]
     zero = np.all(rows == 0, axis=-1)
     assert zero[0, -1]
     assert zero[1, 0]

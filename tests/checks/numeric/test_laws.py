@@ -8,19 +8,12 @@ from typing import Any
 import keras
 import pytest
 from keras import ops
+from tests.common.models import building
 
 from pytest_kerasequiv import Verdict, compare
 
 L = keras.layers
 Body = Callable[[Any], Any]
-
-
-def net(body: Body) -> Callable[[], keras.Model]:
-    def build() -> keras.Model:
-        inputs = keras.Input((5, 4))
-        return keras.Model(inputs, body(inputs))
-
-    return build
 
 
 def joined(first: float, second: float) -> Body:
@@ -75,7 +68,9 @@ OTHER = {
 @pytest.mark.parametrize("name", EQUAL)
 def test_draws_that_are_equal_in_law_are_inconclusive(name: str) -> None:
     reference, candidate = EQUAL[name]
-    report = compare(net(reference), net(candidate), checks=["outputs", "gradients", "updates"])
+    report = compare(
+        building((5, 4), reference), building((5, 4), candidate), checks=["outputs", "gradients", "updates"]
+    )
     assert report["outputs"].verdict is Verdict.EQUIVALENT
     for check in ("gradients", "updates"):
         assert report[check].verdict is Verdict.INCONCLUSIVE
@@ -86,7 +81,7 @@ def test_draws_that_are_equal_in_law_are_inconclusive(name: str) -> None:
 @pytest.mark.parametrize("name", OTHER)
 def test_draws_of_another_law_are_different(name: str) -> None:
     reference, candidate = OTHER[name]
-    report = compare(net(reference), net(candidate), checks=["gradients"])
+    report = compare(building((5, 4), reference), building((5, 4), candidate), checks=["gradients"])
     assert report["gradients"].verdict is Verdict.DIFFERENT
 
 
@@ -100,7 +95,7 @@ def test_plain_calls_that_draw_are_compared_in_law(rate: float) -> None:
     def after(inputs: Any) -> Any:
         return L.Dropout(rate)(L.Permute((2, 1))(L.Dense(3)(inputs)), training=True)
 
-    report = compare(net(before), net(after))
+    report = compare(building((5, 4), before), building((5, 4), after))
     assert report.verdict is (Verdict.INCONCLUSIVE if rate == 0.5 else Verdict.DIFFERENT), str(report)
 
 

@@ -3,7 +3,8 @@
 import keras
 import pytest
 from keras import layers, ops
-from tests.common.surfaces import MEMBERS, Unweighted, dense, functional
+from tests.common.models import functional
+from tests.common.surfaces import MEMBERS, Unweighted, dense
 
 from pytest_kerasequiv import Evidence, Twins, Verdict, compare
 from pytest_kerasequiv.checks import outputs

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.common.models import fresh
 
 from pytest_kerasequiv.building.sources import source_of
 from pytest_kerasequiv.checks import weights
@@ -25,14 +26,6 @@ def compared(reference: Any, candidate: Any, **options: Any) -> CheckResult:
     return weights.compare_variables(
         weights.observe_variables(reference), weights.observe_variables(candidate), variables, **options
     )
-
-
-def fresh(build: Callable[[], Any]) -> Any:
-    """Build a model as a given one, whose start nobody has watched."""
-    import keras
-
-    keras.utils.set_random_seed(0)
-    return build()
 
 
 def built(build: Callable[[], Any]) -> Any:

@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
@@ -54,7 +55,7 @@ class Immediate:
         self.tasks = []
 
     def submit(self, task, *arguments):
-        future = Future()
+        future: Future[Any] = Future()
         self.tasks.append(arguments[1])
         if self.deaths:
             self.deaths -= 1
@@ -97,7 +98,7 @@ def test_but_not_for_ever_and_what_is_missing_is_no_failure(source_of):
 
 
 def test_bad_input_found_by_a_worker_is_raised_here(source_of):
-    plan = Training(fit=lambda model, seed: "low")
+    plan = Training(fit=lambda model, seed: "low")  # type: ignore[return-value]
     with pytest.raises(InputError, match="fit returned 'low'"):
         list(arm_on(Immediate(), source_of, plan).train([1]))
 
@@ -114,7 +115,7 @@ def test_a_builder_that_cannot_be_shipped(source_of):
 
 def test_an_own_loop_that_cannot_be_shipped(source_of):
     lock = threading.Lock()
-    plan = Training(fit=lambda model, seed: {"a": lock})
+    plan = Training(fit=lambda model, seed: {"a": lock})  # type: ignore[dict-item]
     with pytest.raises(InputError, match="the training plan cannot be shipped"):
         arm_on(Immediate(), source_of, plan)
 
@@ -273,7 +274,7 @@ def test_no_stall_is_silent_nor_for_ever(source_of, monkeypatch, workers, limit,
     monkeypatch.setattr(waiting, "SECONDS_BETWEEN_LOOKS", 0.01)
     monkeypatch.setattr(waiting, "SAY_AFTER", 0.05)
     monkeypatch.setattr(waiting, limit, 0.3)
-    said = []
+    said: list[Any] = []
     executor = Silent(workers)
     arm = RemoteArm(source_of(make), Training(fit=echo), "reference", executor, say=said.append)
     runs = list(arm.train(range(4)))
