@@ -1,6 +1,7 @@
 """Rooms import only rooms below, nothing imports in circles, imports stand at the top of the file."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -35,6 +36,45 @@ def test_below_the_plugin_imports_stand_at_the_top_of_the_file(file):
 def _package(node):
     name = node.module if isinstance(node, ast.ImportFrom) else node.names[0].name
     return name.partition(".")[0]
+
+
+PUBLIC = {"_fields", "_replace", "_getframe", "_exit", "_max_workers"}
+"""Names of the standard library that begin with ``_`` and are documented, or asked for with care."""
+
+
+def own_names():
+    """Names beginning with ``_`` that the package itself gives: methods, attributes of ``self``."""
+    found = set()
+    for file in SOURCE.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef):
+                found.add(node.name)
+            elif isinstance(node, ast.Attribute) and ast.unparse(node.value) in {"self", "cls"}:
+                found.add(node.attr)
+    return found
+
+
+def looked_up(tree):
+    """Yield the names that are looked up on other objects than ``self``."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) not in {"self", "cls"}:
+            yield node.attr
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in {"getattr", "hasattr", "setattr"}:
+            yield from (one.value for one in node.args[1:2] if isinstance(one, ast.Constant))
+
+
+def test_only_keras_access_touches_private_names_of_keras_and_tensorflow():
+    known, found = own_names() | PUBLIC, set()
+    for file in SOURCE.rglob("*.py"):
+        room = file.relative_to(SOURCE).parts[0]
+        if room != "keras_access":
+            text = file.read_text(encoding="utf-8")
+            private = {name for name in looked_up(ast.parse(text)) if re.match("_(?!_|kerasequiv)", name)}
+            private |= set(
+                re.findall(r"^(?:from|import) (?:keras\.src|tensorflow\.python)\S*", text, re.MULTILINE)
+            )
+            found |= {(str(file.relative_to(SOURCE)), name) for name in private - known}
+    assert sorted(found) == []
 
 
 def test_no_two_files_have_one_name():

@@ -11,7 +11,16 @@ import keras
 
 from pytest_kerasequiv.building.fresh_losses import fresh_loss, widened
 from pytest_kerasequiv.errors import InputError, said
-from pytest_kerasequiv.keras_access.optimizer_state import optimizer_config, rate_of
+from pytest_kerasequiv.keras_access.compile_state import compile_record, given_to_metrics, metrics_in_force
+from pytest_kerasequiv.keras_access.layers import layers_within
+from pytest_kerasequiv.keras_access.optimizer_state import (
+    exclude_variables,
+    excluded_pattern,
+    excludes_variable,
+    excludes_variables,
+    optimizer_config,
+    rate_of,
+)
 from pytest_kerasequiv.keras_access.origin import is_keras, is_library
 from pytest_kerasequiv.layers.bytecode import attributes_set
 from pytest_kerasequiv.layers.own_code import own_attributes
@@ -62,7 +71,7 @@ def compile_fresh(model: keras.Model, settings: Mapping[str, Any], like: keras.M
     if listed:
         optimizer = _innermost(model.optimizer)
         weights = model.trainable_variables
-        optimizer._exclude_from_weight_decay = {optimizer._var_key(weights[index]) for index in listed}
+        exclude_variables(optimizer, [weights[index] for index in listed])
 
 
 def own_compile(model: keras.Model) -> bool:
@@ -100,11 +109,12 @@ def fresh_metrics(model: keras.Model) -> Any:
     Raises:
         InputError: a metric cannot be copied from its config.
     """
-    compiled = getattr(model, "_compile_metrics", None)
+    compiled = metrics_in_force(model)
     if compiled is None:
         return None
-    metrics = fresh_settings(compiled._user_metrics, "compile['metrics']")
-    weighted = fresh_settings(compiled._user_weighted_metrics, "compile['weighted_metrics']")
+    given = given_to_metrics(compiled)
+    metrics = fresh_settings(given["metrics"], "compile['metrics']")
+    weighted = fresh_settings(given["weighted_metrics"], "compile['weighted_metrics']")
     return type(compiled)(metrics, weighted, output_names=compiled.output_names)
 
 
@@ -114,7 +124,7 @@ def _listed_positions(model: Any, like: Any, optimizer: Any) -> list[int]:
     It knows those of ``exclude_from_weight_decay(var_list=...)`` by identity only: variables of ``like``. If
     it knows none of these, ``model`` may be a copy that is compiled so already.
     """
-    if not _listed(optimizer):
+    if not excludes_variables(_innermost(optimizer)):
         return []  # what the model's present optimizer excludes is no matter of a new one
     return _excluded_positions(like, optimizer) or _excluded_positions(
         model, getattr(model, "optimizer", None)
@@ -122,14 +132,8 @@ def _listed_positions(model: Any, like: Any, optimizer: Any) -> list[int]:
 
 
 def _excluded_positions(model: Any, optimizer: Any) -> list[int]:
-    listed = _listed(optimizer)
-    if not listed:
-        return []
-    return [i for i, v in enumerate(model.trainable_variables) if _innermost(optimizer)._var_key(v) in listed]
-
-
-def _listed(optimizer: Any) -> Any:
-    return getattr(_innermost(optimizer), "_exclude_from_weight_decay", None) or ()
+    inner = _innermost(optimizer)
+    return [i for i, v in enumerate(model.trainable_variables) if excludes_variable(inner, v)]
 
 
 def _innermost(optimizer: Any) -> Any:
@@ -143,7 +147,7 @@ def compile_settings(model: keras.Model) -> dict[str, Any] | None:
     The optimizer is the one in force: it may have been replaced since, and saving to HDF5 takes it out of
     Keras's record of the arguments.
     """
-    config = getattr(model, "_compile_config", None)
+    config = compile_record(model)
     if not model.compiled or config is None:
         return None
     return {**config.config, "optimizer": _in_force(model, config.config.get("optimizer"))}
@@ -267,7 +271,7 @@ def _from_attributes(value: Any) -> Any:
 def _carry_exclusions(value: Any, copy: Any) -> None:
     """Exclude the same names from weight decay: an optimizer's config does not tell them."""
     for one, other in ((value, copy), *_inner(value, copy)):
-        pattern = getattr(one, "_exclude_from_weight_decay_pattern", None)
+        pattern = excluded_pattern(one)
         if pattern is not None:
             other.exclude_from_weight_decay(var_names=[pattern.pattern])
 
@@ -281,7 +285,7 @@ def _inner(value: Any, copy: Any) -> list[tuple[Any, Any]]:
 def excluded_from_weight_decay(model: keras.Model) -> list[str]:
     """Return the trainable variables that a compiled model's optimizer does not decay, by name and shape."""
     optimizer = _innermost(model.optimizer)
-    pattern = getattr(optimizer, "_exclude_from_weight_decay_pattern", None)
+    pattern = excluded_pattern(optimizer)
     listed = _excluded_positions(model, model.optimizer)
     if not getattr(optimizer, "weight_decay", None):
         return []
@@ -313,7 +317,7 @@ def _plain(value: Any) -> dict[str, Any]:
 def custom_objects(thing: Any) -> dict[str, Any]:
     """Return the classes and functions outside Keras that a model or other Keras object uses, by name."""
     found: dict[str, Any] = {}
-    parts = thing._flatten_layers() if isinstance(thing, keras.Layer) else [thing]
+    parts = layers_within(thing, itself=True) if isinstance(thing, keras.Layer) else [thing]
     for part in parts:
         for value in (part, *vars(part).values()):
             target = value if isinstance(value, FunctionType) else type(value)

@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 
+from pytest_kerasequiv.keras_access.compile_state import float_type_of
 from pytest_kerasequiv.keras_access.origin import is_keras
 
 _STATELESS = frozenset({"name", "reduction", "_dtype", "_dtype_policy"})
@@ -43,7 +44,7 @@ def widened(loss: Any) -> Any:
     A loss keeps the float type of the time it was made, and casts what it is given.
     """
     wide = keras.config.floatx()
-    if wide != "float64" or getattr(loss, "_dtype", wide) == wide:
+    if wide != "float64" or float_type_of(loss) in {None, wide}:
         return loss
     made = object.__new__(type(loss))
     vars(made).update(vars(loss), _dtype=wide, _dtype_policy=keras.DTypePolicy(wide))

@@ -31,7 +31,7 @@ from pytest_kerasequiv.keras_access.functional import (
     functional_like_constructor,
     input_layer_of,
 )
-from pytest_kerasequiv.keras_access.layers import layers_within
+from pytest_kerasequiv.keras_access.layers import layers_within, stated_output_shape
 from pytest_kerasequiv.keras_access.origin import is_keras
 from pytest_kerasequiv.weights.adapted import adapt_like, adapted_of
 from pytest_kerasequiv.weights.variables import assign, values_of, variables_of
@@ -153,7 +153,7 @@ def rebuild_lambda(layer: Any) -> keras.Layer:
     """Make a Lambda again around the same function object: its config would need unsafe deserialization."""
     return type(layer)(
         layer.function,
-        output_shape=layer._output_shape,
+        output_shape=stated_output_shape(layer),
         mask=layer.mask,
         arguments=layer.arguments,
         name=layer.name,

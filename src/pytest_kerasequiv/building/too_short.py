@@ -11,10 +11,10 @@ from typing import Any
 
 import keras
 from keras.layers import InputLayer
-from keras.src.backend.common import global_state
 
 from pytest_kerasequiv.building.specs import Dims
 from pytest_kerasequiv.keras_access.functional import call_behind, is_symbolic
+from pytest_kerasequiv.keras_access.private_modules import global_state
 from pytest_kerasequiv.keras_access.random_state import fresh_names, preserved_state
 
 

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from pytest_kerasequiv.keras_access.layers import held_layers, weights_held
 from pytest_kerasequiv.weights.variables import is_seed, values_of, variables_of
 
 COMPOSED = ("MultiHeadAttention", "GroupQueryAttention")
@@ -69,7 +70,7 @@ def known_variables(model: keras.Model) -> tuple[Known, ...]:
 def _held(model: keras.Model) -> dict[int, tuple[int, str]]:
     found: dict[int, tuple[int, str]] = {}
     for number, (layer, prefix) in enumerate(_layers(model, "", set())):
-        own = [*getattr(layer, "_trainable_variables", ()), *getattr(layer, "_non_trainable_variables", ())]
+        own = weights_held(layer)
         for variable in own:
             found.setdefault(id(variable), (number, f"{prefix}{type(layer).__qualname__}.{variable.name}"))
     return found
@@ -81,7 +82,7 @@ def _layers(layer: Any, prefix: str, seen: set[int]) -> Iterator[tuple[Any, str]
     seen.add(id(layer))
     yield layer, prefix
     composed = type(layer).__name__ in COMPOSED
-    for place, inner in enumerate(getattr(layer, "_layers", ())):
+    for place, inner in enumerate(held_layers(layer)):
         yield from _layers(inner, f"{prefix}{type(layer).__name__}[{place}]/" if composed else prefix, seen)
 
 

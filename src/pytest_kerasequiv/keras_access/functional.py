@@ -13,6 +13,8 @@ __all__ = [
     "Functional",
     "call_behind",
     "calls_in",
+    "carry_mask",
+    "core_of",
     "function_within",
     "functional_like_constructor",
     "given_to",
@@ -21,7 +23,9 @@ __all__ = [
     "inputs_structure",
     "is_layer",
     "is_symbolic",
+    "levels_of",
     "mask_beside",
+    "outputs_structure",
 ]
 
 
@@ -39,6 +43,16 @@ def function_within(layer: Any) -> Any:
     if isinstance(layer, keras.Sequential):
         return layer._functional
     return layer if isinstance(layer, Functional) else None
+
+
+def core_of(model: Any) -> Any:
+    """Return the Keras function that a `Sequential` keeps its graph in; any other model itself."""
+    return getattr(model, "_functional", None) or model
+
+
+def levels_of(function: Any) -> dict[int, list[Any]]:
+    """Return the calls of a Keras function by their distance from its outputs; none for what has no graph."""
+    return getattr(function, "_nodes_by_depth", None) or {}
 
 
 def calls_in(function: Any) -> Iterator[Any]:
@@ -62,6 +76,16 @@ def call_behind(tensor: Any) -> tuple[Any, Any]:
 def mask_beside(tensor: Any) -> Any:
     """Return the mask that Keras hands on with a tensor; ``None`` where there is none."""
     return getattr(tensor, "_keras_mask", None)
+
+
+def carry_mask(tensor: Any, mask: Any) -> None:
+    """Hand a mask on with a tensor."""
+    tensor._keras_mask = mask
+
+
+def outputs_structure(model: Any) -> Any:
+    """Return the symbolic outputs of a `Sequential` or functional model in their structure, else ``None``."""
+    return getattr(core_of(model), "_outputs_struct", None)
 
 
 def inputs_structure(model: Any) -> Any:

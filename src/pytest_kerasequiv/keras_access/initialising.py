@@ -64,3 +64,21 @@ def draws(initializer: Any) -> bool:
 def explicit_seed(initializer: Any) -> Any:
     """Return the seed that an initialiser was given; ``None`` where it follows the global one."""
     return getattr(initializer, "_init_seed", None)
+
+
+@contextmanager
+def initializers_noted() -> Iterator[dict[int, Any]]:
+    """Note each variable's initialiser while models are built."""
+    kind: Any = keras.Variable
+    original = kind._initialize_with_initializer
+    found: dict[int, Any] = {}
+
+    def noted(variable: Any, initializer: Any) -> None:
+        found[id(variable)] = initializer
+        original(variable, initializer)
+
+    kind._initialize_with_initializer = noted
+    try:
+        yield found
+    finally:
+        kind._initialize_with_initializer = original

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -13,6 +15,11 @@ from pytest_kerasequiv.keras_access.random_state import fresh_names
 def layers_within(layer: Any, *, itself: bool = False) -> list[Any]:
     """Return the layers inside a model or layer at any depth, each once; with ``itself``, it comes first."""
     return list(layer._flatten_layers(include_self=itself))
+
+
+def direct_layers(layer: Any) -> list[Any]:
+    """Return the layers right inside a model or layer, as Keras walks them."""
+    return list(layer._flatten_layers(include_self=False, recursive=False))
 
 
 def held_layers(layer: Any) -> list[Any]:
@@ -29,8 +36,22 @@ def state_within(model: Any) -> set[int]:
 
 def own_variables(layer: Any) -> list[Any]:
     """Return the variables that a layer owns itself, states of its seed generators last."""
-    own = [*getattr(layer, "_trainable_variables", ()), *getattr(layer, "_non_trainable_variables", ())]
-    return own + [generator.state for generator in getattr(layer, "_seed_generators", ())]
+    return weights_held(layer) + [generator.state for generator in seed_generators(layer)]
+
+
+def weights_held(layer: Any) -> list[Any]:
+    """Return the weights that a layer owns itself, those that are trained first."""
+    return [*getattr(layer, "_trainable_variables", ()), *getattr(layer, "_non_trainable_variables", ())]
+
+
+def seed_generators(layer: Any) -> list[Any]:
+    """Return the seed generators that a layer owns itself."""
+    return list(getattr(layer, "_seed_generators", ()))
+
+
+def keeps_state(layer: Any) -> bool:
+    """Tell whether a layer itself draws random numbers or keeps what is not trained."""
+    return bool(layer._seed_generators or layer._non_trainable_variables)
 
 
 def build_shapes(layer: Any) -> dict[str, Any]:
@@ -47,7 +68,33 @@ def carry_switches(layer: Any, copy: Any) -> None:
 
 def takes_training(layer: Any) -> bool:
     """Whether the ``call`` of a layer takes ``training``."""
-    return bool(layer._call_has_training_arg)
+    return bool(getattr(layer, "_call_has_training_arg", False))
+
+
+def inherited_training(layer: Any) -> Any:
+    """Return what ``training`` is in the calls around a layer's present call; ``None`` where none says it."""
+    return layer._get_call_context().get_value("training")
+
+
+def stated_output_shape(layer: Any) -> Any:
+    """Return the output shape that a Lambda was given."""
+    return layer._output_shape
+
+
+@contextmanager
+def collected_losses(model: keras.Model) -> Iterator[None]:
+    """Put back the losses that the layers collected in the caller's last call; tracing replaces them."""
+    layers = list(layers_within(model, itself=True))
+    before = [(list(layer._losses), set(layer._loss_ids), layer._parent_path) for layer in layers]
+    try:
+        yield
+    finally:
+        for layer, (losses, ids, path) in zip(layers, before, strict=True):
+            layer._losses[:] = losses
+            layer._loss_ids.clear()
+            layer._loss_ids.update(ids)
+            if path is None:
+                layer._parent_path = None
 
 
 def usual_attributes(cls: type) -> frozenset[str]:

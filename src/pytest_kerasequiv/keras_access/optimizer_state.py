@@ -1,8 +1,9 @@
-"""Configurations of optimizers whose learning rate Keras cannot write down."""
+"""What optimizers hold that their configs do not tell: rates by code, exclusions from weight decay."""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from typing import Any
 
 import keras
@@ -41,3 +42,36 @@ def _copied(rate: Any) -> Any:
         return copy.deepcopy(rate)
     except Exception:  # what cannot be copied is shared
         return rate
+
+
+def trained_variables(optimizer: Any) -> Any:
+    """Return the variables that a built optimizer updates."""
+    return optimizer._trainable_variables
+
+
+def exclude_variables(optimizer: Any, variables: Iterable[Any]) -> None:
+    """Exclude variables from weight decay one by one, also once the optimizer is built."""
+    optimizer._exclude_from_weight_decay = {optimizer._var_key(variable) for variable in variables}
+
+
+def excludes_variables(optimizer: Any) -> bool:
+    """Tell whether an optimizer was told single variables not to decay."""
+    return bool(getattr(optimizer, "_exclude_from_weight_decay", None))
+
+
+def excludes_variable(optimizer: Any, variable: Any) -> bool:
+    """Tell whether an optimizer was told one by one not to decay this variable."""
+    return excludes_variables(optimizer) and (
+        optimizer._var_key(variable) in optimizer._exclude_from_weight_decay
+    )
+
+
+def excluded_pattern(optimizer: Any) -> Any:
+    """Return the pattern of names that an optimizer does not decay; ``None`` without any."""
+    return getattr(optimizer, "_exclude_from_weight_decay_pattern", None)
+
+
+def excludes_from_decay(optimizer: Any) -> bool:
+    """Tell whether an optimizer excludes anything from weight decay."""
+    parts = ("", "_pattern", "_cache")
+    return any(getattr(optimizer, f"_exclude_from_weight_decay{part}", None) for part in parts)

@@ -148,3 +148,8 @@ def _set_name_counters(counters: dict[str, int]) -> None:
 
 def _global_state() -> Any:
     return global_state
+
+
+def eager_generator() -> Any:
+    """Return what TensorFlow draws eagerly from; ``None`` before the first draw."""
+    return getattr(context.context(), "_rng", None)

@@ -8,6 +8,8 @@ from typing import Any
 
 import keras
 
+from pytest_kerasequiv.keras_access.functional import levels_of
+from pytest_kerasequiv.keras_access.layers import direct_layers, keeps_state, layers_within, takes_training
 from pytest_kerasequiv.keras_access.origin import is_keras
 
 
@@ -27,7 +29,7 @@ def training_defaults(model: keras.Model) -> tuple[str, ...]:
     ``"Kind(training=True)"``, the model itself first.
     """
     found = []
-    for layer in model._flatten_layers():
+    for layer in layers_within(model, itself=True):
         default = _default(type(layer))
         if isinstance(default, bool) and not is_keras(type(layer)):
             found.append(f"{type(layer).__name__}(training={default})")
@@ -36,7 +38,7 @@ def training_defaults(model: keras.Model) -> tuple[str, ...]:
 
 def phase(model: keras.Model, *, training: bool) -> dict[str, bool]:
     """Return the ``training`` argument that ``fit`` or ``predict`` passes: none to a ``call`` without it."""
-    return {"training": training} if model._call_has_training_arg else {}
+    return {"training": training} if takes_training(model) else {}
 
 
 def resting_layers(model: keras.Model) -> tuple[str, ...]:
@@ -45,7 +47,7 @@ def resting_layers(model: keras.Model) -> tuple[str, ...]:
     A layer inherits ``training`` from the calls around it, however deep it lies; ``fit`` passes it to the
     model only if the model's own ``call`` takes it.
     """
-    if model._call_has_training_arg:
+    if takes_training(model):
         return ()
     return tuple(sorted(set(_acting(model))))
 
@@ -53,12 +55,12 @@ def resting_layers(model: keras.Model) -> tuple[str, ...]:
 def _acting(layer: Any) -> Iterator[str]:
     """Yield the kinds of layers that act in training; of Keras's own not their parts (an LSTM's cell)."""
     if is_keras(type(layer)) and not isinstance(layer, keras.Model):
-        if any(map(_acts_in_training, layer._flatten_layers())):
+        if any(map(_acts_in_training, layers_within(layer, itself=True))):
             yield type(layer).__name__
         return
     if _acts_in_training(layer):
         yield type(layer).__name__
-    for child in layer._flatten_layers(include_self=False, recursive=False):
+    for child in direct_layers(layer):
         yield from _acting(child)
 
 
@@ -67,13 +69,13 @@ def _acts_in_training(layer: Any) -> bool:
 
     Keras's layers do if they draw random numbers or keep statistics; others take ``training`` to quantise.
     """
-    own = not is_keras(type(layer)) or layer._seed_generators or layer._non_trainable_variables
-    if not layer._call_has_training_arg or not own:
+    own = not is_keras(type(layer)) or keeps_state(layer)
+    if not takes_training(layer) or not own:
         return False
-    within = layer._flatten_layers(include_self=False)
+    within = layers_within(layer)
     rates = [getattr(layer, name, None) for name in ("rate", "dropout", "recurrent_dropout")]
     idle = any(rate is not None for rate in rates) and not any(rates)
-    return not idle and not any(one._call_has_training_arg for one in within)
+    return not idle and not any(takes_training(one) for one in within)
 
 
 def _default(cls: type) -> Any:
@@ -85,8 +87,7 @@ def _default(cls: type) -> Any:
 
 
 def _called(model: Any, path: str) -> list[str]:
-    levels = getattr(model, "_nodes_by_depth", None) or {}
-    nodes = [node for level in levels.values() for node in level if not node.is_input]
+    nodes = [node for level in levels_of(model).values() for node in level if not node.is_input]
     found = [f"{path}/{node.operation.name}" for node in nodes if _fixed(node)]
     for layer in getattr(model, "layers", ()):
         if hasattr(layer, "layers"):

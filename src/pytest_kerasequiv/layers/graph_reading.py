@@ -9,8 +9,15 @@ from typing import Any
 
 import keras
 
-from pytest_kerasequiv.keras_access.functional import calls_in, function_within, given_to, graph_of, is_layer
-from pytest_kerasequiv.keras_access.layers import usual_attributes
+from pytest_kerasequiv.keras_access.functional import (
+    call_behind,
+    calls_in,
+    function_within,
+    given_to,
+    graph_of,
+    is_layer,
+)
+from pytest_kerasequiv.keras_access.layers import held_layers, usual_attributes
 from pytest_kerasequiv.keras_access.origin import is_keras
 from pytest_kerasequiv.layers.configs import canonical, read_config
 from pytest_kerasequiv.layers.layer_graph import INPUT_KIND, Edge, LayerGraph, LayerNode, NoLayerGraph
@@ -92,7 +99,7 @@ class _Reader:
 
     def add_input(self, tensor: Any, prefix: str) -> int:
         """Add the node of one model input and return its index."""
-        layer = tensor._keras_history.operation
+        layer = call_behind(tensor)[0]
         return self._add(layer, f"{prefix}/{layer.name}", (), {}, [tensor])
 
     def walk(
@@ -314,7 +321,7 @@ def _user_code(layer: Any, fields: Mapping[str, Any]) -> dict[str, Any]:
             found["graph"] = _graph_digest(layer)
     if "call" in vars(layer) and not is_keras(layer.call):
         found["call.code"] = own_label(layer.call)
-    for place, inner in enumerate(getattr(layer, "_layers", ())):
+    for place, inner in enumerate(held_layers(layer)):
         prefix = f"{type(inner).__name__}[{place}]"
         if graph_of(inner) is not None:
             found[f"{prefix} graph"] = _graph_digest(inner)

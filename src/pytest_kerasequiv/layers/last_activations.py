@@ -7,6 +7,8 @@ from typing import Any
 
 import keras
 
+from pytest_kerasequiv.keras_access.functional import call_behind, core_of, is_symbolic
+
 Activation = Callable[[Any], Any]
 
 
@@ -17,8 +19,11 @@ def last_activations(model: Any, count: int) -> list[Activation]:
         model: a built model.
         count: how many outputs it has.
     """
-    outputs = getattr(getattr(model, "_functional", None) or model, "outputs", None)
-    made = [getattr(output, "_keras_history", (None,))[0] for output in keras.tree.flatten(outputs or [])]
+    outputs = getattr(core_of(model), "outputs", None)
+    made = [
+        call_behind(output)[0] if is_symbolic(output) else None
+        for output in keras.tree.flatten(outputs or [])
+    ]
     return [_activation(operation) for operation in made] if len(made) == count else [_unchanged] * count
 
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import keras
 from keras import tree
-from keras.src.utils import python_utils
 
+from pytest_kerasequiv.keras_access.functional import call_behind
 from pytest_kerasequiv.keras_access.origin import is_keras
+from pytest_kerasequiv.keras_access.private_modules import python_utils
 from pytest_kerasequiv.keras_access.random_state import fresh_names
 
 Tensor = tuple[int, int]
@@ -126,8 +127,7 @@ class Masks:
 
     def _resolved(self, symbol: Any, known: dict[int, Tensor]) -> Tensor:
         if id(symbol) not in known:
-            history = symbol._keras_history
-            call = history.operation._inbound_nodes[history.node_index]
+            _, call = call_behind(symbol)
             for tensor in call.input_tensors:
                 self._resolved(tensor, known)
             known[id(symbol)] = self._add(call, known)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from pytest_kerasequiv.keras_access.layers import held_layers, seed_generators, weights_held
 from pytest_kerasequiv.weights.variables import SEED_ROLE
 
 
@@ -27,12 +28,12 @@ def roles_of(layer: Any) -> list[tuple[str, Any]]:
 
 
 def _walk(layer: Any, prefix: str, above: frozenset[int]) -> Iterator[tuple[str, Any]]:
-    own = [*getattr(layer, "_trainable_variables", ()), *getattr(layer, "_non_trainable_variables", ())]
+    own = weights_held(layer)
     for variable in own:
         yield prefix + variable.name, variable
-    for generator in getattr(layer, "_seed_generators", ()):
+    for generator in seed_generators(layer):
         yield prefix + SEED_ROLE, generator.state
     above = above | {id(layer)}
-    for place, inner in enumerate(getattr(layer, "_layers", ())):
+    for place, inner in enumerate(held_layers(layer)):
         if id(inner) not in above:
             yield from _walk(inner, f"{prefix}{type(inner).__name__}[{place}]/", above)

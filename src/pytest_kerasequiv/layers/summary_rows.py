@@ -9,6 +9,8 @@ from typing import Any
 
 import keras
 
+from pytest_kerasequiv.keras_access.functional import core_of, levels_of
+from pytest_kerasequiv.keras_access.layers import build_shapes
 from pytest_kerasequiv.keras_access.random_state import preserved_state
 
 Shapes = tuple[Any, ...]
@@ -99,8 +101,8 @@ def _sort_key(row: Row) -> tuple[str, str, int]:
 
 def _graph(model: Any) -> Any:
     """Return the functional core of a model, ``None`` for a subclassed one."""
-    core = getattr(model, "_functional", None) or model
-    return core if hasattr(core, "_nodes_by_depth") else None
+    core = core_of(model)
+    return core if levels_of(core) else None
 
 
 def _levels(model: Any) -> Iterator[list[tuple[Any, list[Any]]]]:
@@ -108,7 +110,7 @@ def _levels(model: Any) -> Iterator[list[tuple[Any, list[Any]]]]:
     calls: dict[int, list[Any]] = {}
     depth: dict[int, int] = {}
     operations: dict[int, Any] = {}
-    for level, nodes in _graph(model)._nodes_by_depth.items():
+    for level, nodes in levels_of(_graph(model)).items():
         for node in nodes:
             key = id(node.operation)
             operations[key] = node.operation
@@ -127,7 +129,7 @@ def _shapes(tensors: Iterable[Any]) -> Shapes:
 def _told_shape(layer: Any) -> Shapes:
     """Return the output shape that a layer of a subclassed model tells itself; none where it cannot."""
     try:
-        shapes = layer.compute_output_shape(**layer._build_shapes_dict)
+        shapes = layer.compute_output_shape(**build_shapes(layer))
     except Exception:  # a custom layer's own code; Keras's summary shows "?" here
         return ()
     return tuple(tuple(spec.shape) for spec in keras.tree.flatten(_as_tensors(shapes)))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from pytest_kerasequiv.keras_access.layers import direct_layers, layers_within
 from pytest_kerasequiv.program.attributes import array_text
 from pytest_kerasequiv.program.nodes import ProgramVariable, Unprovable
 
@@ -33,7 +33,7 @@ def unlisted_states(model: keras.Model, listed: Sequence[Any]) -> list[Any]:
     """Return the Keras variables that layers hold as attributes and ``Model.variables`` leaves out."""
     seen = {id(variable) for variable in listed}
     found = []
-    for layer in model._flatten_layers():
+    for layer in layers_within(model, itself=True):
         for value in list(vars(layer).values()):
             for item in value if isinstance(value, list | tuple) else [value]:
                 if isinstance(item, keras.Variable) and id(item) not in seen:
@@ -91,21 +91,5 @@ def layer_paths(model: keras.Model) -> Iterator[str]:
     while waiting:
         layer, path = waiting.pop()
         yield path
-        below = layer._flatten_layers(include_self=False, recursive=False)
+        below = direct_layers(layer)
         waiting.extend((child, f"{path}/{child.name}") for child in below)
-
-
-@contextmanager
-def collected_losses(model: keras.Model) -> Iterator[None]:
-    """Put back the losses that the layers collected in the caller's last call; tracing replaces them."""
-    layers = list(model._flatten_layers())
-    before = [(list(layer._losses), set(layer._loss_ids), layer._parent_path) for layer in layers]
-    try:
-        yield
-    finally:
-        for layer, (losses, ids, path) in zip(layers, before, strict=True):
-            layer._losses[:] = losses
-            layer._loss_ids.clear()
-            layer._loss_ids.update(ids)
-            if path is None:
-                layer._parent_path = None

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from pytest_kerasequiv.keras_access.compile_state import loss_in_force
 from pytest_kerasequiv.program.assembling import Traced
 from pytest_kerasequiv.program.traced_calls import Outputs
 from pytest_kerasequiv.running.ready import ReadyCall, keep_ready
@@ -76,7 +77,7 @@ def _training(model: keras.Model, traced: Traced, outputs: Outputs) -> ReadyCall
         returned = [found[f"training output {path}"][0] for path in _paths(outputs)]
         return returned, loss, tf.add_n(added) if added else tf.zeros((), loss.dtype), weights, given
 
-    compiled = model.compiled and model._compile_loss is not None
+    compiled = model.compiled and loss_in_force(model) is not None
     return ReadyCall(inputs, run, outputs.specs, compiled)
 
 

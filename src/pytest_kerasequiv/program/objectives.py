@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 
 from pytest_kerasequiv.building.compiling import fresh_settings
+from pytest_kerasequiv.keras_access.compile_state import added_loss, given_to_loss, loss_in_force
 from pytest_kerasequiv.program.nodes import Unprovable
 
 MAX_ATTEMPTS = 64
@@ -44,7 +45,7 @@ def objective(model: keras.Model, outputs: Any) -> Objective:
     """
     if not model.compiled:
         return Objective(_stand_in, tuple(_stand_in_target(spec) for spec in keras.tree.flatten(outputs)))
-    compiled = model._compile_loss
+    compiled = loss_in_force(model)
     if compiled is None:
         return Objective(_nothing, tuple(None for _ in keras.tree.flatten(outputs)))
     return _compiled_objective(compiled, outputs)
@@ -54,7 +55,7 @@ def total_loss(model: keras.Model, goal: Objective, targets: Sequence[Any], outp
     """Return the loss of one step as Keras sums it: the objective, then the losses that the layers add."""
     main = goal.loss(targets, outputs, None)
     terms = [] if main is None else [main]
-    terms += [model._aggregate_additional_loss(loss) for loss in model.losses]
+    terms += [added_loss(model, loss) for loss in model.losses]
     if not terms:
         return None
     return terms[0] if len(terms) == 1 else keras.ops.sum(terms)
@@ -63,9 +64,10 @@ def total_loss(model: keras.Model, goal: Objective, targets: Sequence[Any], outp
 def _compiled_objective(compiled: Any, outputs: Any) -> Objective:
     """Copy a compiled loss and find targets that it takes."""
     error: Exception | None = None
+    given = given_to_loss(compiled)
     for targets in _target_structures(outputs):
-        settings = {"loss_weights": compiled._user_loss_weights, "output_names": compiled.output_names}
-        fresh = type(compiled)(fresh_settings(compiled._user_loss, "loss"), **settings)
+        settings = {"loss_weights": given["loss_weights"], "output_names": compiled.output_names}
+        fresh = type(compiled)(fresh_settings(given["loss"], "loss"), **settings)
         try:
             fresh.build(*(keras.tree.map_structure(symbolic, specs) for specs in (targets, outputs)))
             _try_loss(fresh, targets, outputs)

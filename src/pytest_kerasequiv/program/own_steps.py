@@ -13,6 +13,7 @@ from pytest_kerasequiv.building.batches import given_batch
 from pytest_kerasequiv.building.compiling import compile_settings
 from pytest_kerasequiv.building.workbench import compiled_for_now
 from pytest_kerasequiv.errors import InputError
+from pytest_kerasequiv.keras_access.compile_state import loss_in_force
 from pytest_kerasequiv.program.assembling import Traced
 from pytest_kerasequiv.program.nodes import Unprovable
 from pytest_kerasequiv.program.objectives import objective
@@ -70,7 +71,7 @@ def _batches(model: keras.Model, signature: Any, outputs: Outputs) -> Iterator[d
     if own is not None:
         yield {"Batch": keras.tree.map_structure(_spec_of_rows, own)}
         return
-    has_loss = model._compile_loss is not None
+    has_loss = loss_in_force(model) is not None
     if not has_loss:
         yield {"Input": signature}
     goal = objective(model, outputs.specs)

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from pytest_kerasequiv.keras_access.functional import mask_beside
 from pytest_kerasequiv.layers.fixed_training import phase
 from pytest_kerasequiv.program.assembling import Traced
 from pytest_kerasequiv.program.tracing_functions import Results, traced
@@ -80,7 +81,7 @@ def _note(results: Results, what: str, model: keras.Model, outputs: Any) -> None
 
 
 def _described(outputs: Any) -> Outputs:
-    masks = [getattr(tensor, "_keras_mask", None) for tensor in keras.tree.flatten(outputs)]
+    masks = [mask_beside(tensor) for tensor in keras.tree.flatten(outputs)]
     return Outputs(
         keras.tree.map_structure(_spec, outputs),
         tuple(None if mask is None else _spec(mask) for mask in masks),

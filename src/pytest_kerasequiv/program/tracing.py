@@ -14,9 +14,9 @@ import numpy as np
 import tensorflow as tf
 
 from pytest_kerasequiv.building.specs import Spec
+from pytest_kerasequiv.keras_access.layers import collected_losses
 from pytest_kerasequiv.keras_access.random_state import preserved_state
 from pytest_kerasequiv.program.assembling import Assembly, Traced
-from pytest_kerasequiv.program.facts import collected_losses
 from pytest_kerasequiv.program.kept_calls import keep_calls
 from pytest_kerasequiv.program.nodes import Program, Unprovable
 from pytest_kerasequiv.program.own_steps import trace_own_step

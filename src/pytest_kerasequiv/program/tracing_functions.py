@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from pytest_kerasequiv.keras_access.functional import mask_beside
 from pytest_kerasequiv.program.assembling import Traced
 
 
@@ -29,7 +30,7 @@ class Results:
         """Note outputs by their place in the structure that is returned, and their masks."""
         for path, tensor in flat(outputs):
             self.add(f"{what} {path}", tensor)
-            self.add(f"mask of {what} {path}", getattr(tensor, "_keras_mask", None))
+            self.add(f"mask of {what} {path}", mask_beside(tensor))
 
 
 Body = Callable[[Results, Mapping[str, Any]], None]

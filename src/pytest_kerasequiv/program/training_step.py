@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from pytest_kerasequiv.building.compiling import fresh_metrics
 from pytest_kerasequiv.errors import InputError
+from pytest_kerasequiv.keras_access.functional import carry_mask
 from pytest_kerasequiv.layers.fixed_training import phase
 from pytest_kerasequiv.layers.last_activations import activated, last_activations
 from pytest_kerasequiv.program.assembling import Assembly, Traced
@@ -118,7 +119,7 @@ def _masked(predicted: Any, masks: Any) -> Any:
     """Let outputs carry the masks that the model gives them."""
     for tensor, mask in zip(keras.tree.flatten(predicted), masks, strict=True):
         if mask is not None:
-            tensor._keras_mask = mask
+            carry_mask(tensor, mask)
     return predicted
 
 

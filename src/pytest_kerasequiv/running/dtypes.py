@@ -8,13 +8,15 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from pytest_kerasequiv.keras_access.layers import layers_within
+
 UNIT_ROUNDOFF = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
 """Half the distance from 1 to the next number: the relative error of one rounding."""
 
 
 def least_precise_dtype(model: keras.Model) -> str:
     """Return the coarsest float dtype that any layer of the model computes in."""
-    found = {str(layer.compute_dtype) for layer in model._flatten_layers() if layer.compute_dtype}
+    found = {str(layer.compute_dtype) for layer in layers_within(model, itself=True) if layer.compute_dtype}
     return max(found & set(UNIT_ROUNDOFF), key=UNIT_ROUNDOFF.__getitem__, default="float32")
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from keras.src.backend import random
 
 from pytest_kerasequiv.building.compiling import compile_fresh, compile_settings, custom_objects
 from pytest_kerasequiv.building.copies import carry_attributes, carry_flags, pair_layers, refuse_unlike
@@ -17,6 +16,8 @@ from pytest_kerasequiv.building.rebuild import live_config, rebuild_lambda, rema
 from pytest_kerasequiv.building.sources import Source
 from pytest_kerasequiv.building.specs import Spec, build_from, input_specs
 from pytest_kerasequiv.errors import InputError
+from pytest_kerasequiv.keras_access.layers import layers_within
+from pytest_kerasequiv.keras_access.private_modules import random
 from pytest_kerasequiv.keras_access.random_state import preserved_state
 from pytest_kerasequiv.weights.adapted import adapt_like, adapted_of
 from pytest_kerasequiv.weights.variables import variables_of
@@ -85,7 +86,7 @@ def _copy_learned(original: keras.Model, model: keras.Model) -> None:
 
 
 def _refuse_quantised(model: keras.Model) -> None:
-    for layer in model._flatten_layers():
+    for layer in layers_within(model, itself=True):
         mode = getattr(layer, "quantization_mode", None)
         if mode is not None:
             raise Float64Unavailable(f"layer {layer.name!r} is quantised ({mode})")
@@ -101,7 +102,7 @@ def _built_again(source: Source, seed: int) -> keras.Model | None:
 
 def _why_unlike(original: keras.Model, model: keras.Model) -> str | None:
     """Return why ``model`` is no float64 twin of ``original``; ``None`` if it is one."""
-    for layer in model._flatten_layers():
+    for layer in layers_within(model, itself=True):
         if layer.compute_dtype and "float" in str(layer.compute_dtype) and layer.compute_dtype != "float64":
             return f"layer {layer.name!r} computes in {layer.compute_dtype} however it is built"
     old, new = variables_of(original), variables_of(model)

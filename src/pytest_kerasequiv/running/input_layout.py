@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pytest_kerasequiv.building.specs import Spec, flat_specs, input_specs
 from pytest_kerasequiv.errors import InputError
+from pytest_kerasequiv.keras_access.functional import core_of, inputs_structure
 
 
 @dataclass(frozen=True)
@@ -54,11 +55,11 @@ def input_layout(model: keras.Model) -> InputLayout:
 
 
 def _symbolic_inputs(model: keras.Model) -> Any:
-    functional = getattr(model, "_functional", None)  # a Sequential keeps its structure in one
-    holder = model if functional is None else functional
+    holder = core_of(model)
     if not getattr(holder, "inputs", None):
         return None
-    return getattr(holder, "_inputs_struct", holder.inputs)
+    structure = inputs_structure(model)
+    return holder.inputs if structure is None else structure
 
 
 def _from_tensors(structure: Any) -> InputLayout:

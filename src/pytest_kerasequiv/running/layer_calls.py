@@ -13,7 +13,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from pytest_kerasequiv.keras_access.functional import function_within
+from pytest_kerasequiv.keras_access.functional import function_within, mask_beside
+from pytest_kerasequiv.keras_access.layers import inherited_training, takes_training
 from pytest_kerasequiv.layers.fixed_training import phase
 
 
@@ -191,10 +192,10 @@ def _calls_go_through(recorder: _Recorder) -> Iterator[None]:
 
 def _inherited(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
     """Return the ``training`` argument that a call inherits from the calls around it, if it does."""
-    if not getattr(layer, "_call_has_training_arg", False) or kwargs.get("training") is not None:
+    if not takes_training(layer) or kwargs.get("training") is not None:
         return {}
     place = layer.call_signature_parameters.index("training")
-    inherited = layer._get_call_context().get_value("training")
+    inherited = inherited_training(layer)
     return {} if inherited is None or len(args) > place else {"training": inherited}
 
 
@@ -211,7 +212,7 @@ def tensors(structure: Any) -> list[Any]:
 
 def masks(structure: Any) -> tuple[NDArray[np.generic] | None, ...]:
     """Return the Keras mask of each of `tensors`, as an array; ``None`` where it has none."""
-    found = [getattr(leaf, "_keras_mask", None) for leaf in tensors(structure)]
+    found = [mask_beside(leaf) for leaf in tensors(structure)]
     return tuple(None if mask is None else to_array(mask) for mask in found)
 
 

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from pytest_kerasequiv.building.batches import given_batch
 from pytest_kerasequiv.building.compiling import fresh_settings
+from pytest_kerasequiv.keras_access.compile_state import loss_in_force
+from pytest_kerasequiv.keras_access.optimizer_state import trained_variables
 from pytest_kerasequiv.running.differentiating import run_pass
 from pytest_kerasequiv.running.running import Runner
 from pytest_kerasequiv.running.sketch import sketch
@@ -138,7 +140,7 @@ def _restart_own_optimizers(model: keras.Model) -> None:
         if isinstance(optimizer, keras.optimizers.Optimizer) and optimizer is not model.optimizer:
             fresh = fresh_settings(optimizer, name)
             if optimizer.built:
-                fresh.build(optimizer._trainable_variables)
+                fresh.build(trained_variables(optimizer))
                 for variable, start in zip(optimizer.variables, fresh.variables, strict=True):
                     variable.assign(start)
 
@@ -154,7 +156,7 @@ def trains_without_loss(model: keras.Model) -> bool:
 
 
 def _has_loss(model: keras.Model) -> bool:
-    return model._compile_loss is not None
+    return loss_in_force(model) is not None
 
 
 def _batch_maker(

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from pytest_kerasequiv.keras_access.layers import layers_within
 from pytest_kerasequiv.running.running import Runner
 
 RESIZERS = frozenset({"ResizeBilinear", "ResizeBicubic", "ResizeArea", "CropAndResize", "ScaleAndTranslate"})
@@ -52,7 +53,7 @@ def _may_narrow(model: keras.Model) -> bool:
 
 
 def _parts(model: keras.Model) -> Iterator[Any]:
-    for layer in model._flatten_layers():
+    for layer in layers_within(model, itself=True):
         yield layer
         yield from getattr(layer, "operations", ())
 

@@ -12,6 +12,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from pytest_kerasequiv.keras_access.functional import carry_mask
+from pytest_kerasequiv.keras_access.layers import takes_training
 from pytest_kerasequiv.running.differentiating import gradients_of
 from pytest_kerasequiv.running.layer_calls import LayerCall, masks, tensors, to_array
 
@@ -91,12 +93,12 @@ def replay_backward(layer: keras.Layer, call: LayerCall) -> tuple[NDArray[np.gen
 def _tensor_of(given: Given) -> Any:
     tensor = tf.constant(given.value)
     if given.mask is not None:
-        tensor._keras_mask = tf.constant(given.mask)
+        carry_mask(tensor, tf.constant(given.mask))
     return tensor
 
 
 def _takes(layer: keras.Layer, name: str) -> bool:
-    if name == "training" and getattr(layer, "_call_has_training_arg", False):
+    if name == "training" and takes_training(layer):
         return True
     parameters = inspect.signature(layer.call).parameters
     return name in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())

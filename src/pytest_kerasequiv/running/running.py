@@ -15,6 +15,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from pytest_kerasequiv.keras_access.constants import constants_changed
+from pytest_kerasequiv.keras_access.functional import mask_beside
+from pytest_kerasequiv.keras_access.layers import layers_within
 from pytest_kerasequiv.keras_access.random_state import preserved_state
 from pytest_kerasequiv.keras_access.unoptimised import graphs_as_written
 from pytest_kerasequiv.layers.fixed_training import phase
@@ -279,7 +281,7 @@ def _present(structure: Any) -> list[Any]:
 
 def _with_masks(outputs: Any) -> tuple[list[Any], list[Any]]:
     tensors = keras.tree.flatten(outputs)
-    return tensors, [getattr(tensor, "_keras_mask", None) for tensor in tensors]
+    return tensors, [mask_beside(tensor) for tensor in tensors]
 
 
 def _as_arrays(outputs: tuple[list[Any], list[Any]]) -> Outcome:
@@ -310,7 +312,7 @@ LONG_LOOP = 30
 
 def loops_long(model: keras.Model) -> bool:
     """Whether the RNNs of a model loop over many steps in all, or over an unknown number."""
-    rnns = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.RNN)]
+    rnns = [layer for layer in layers_within(model, itself=True) if isinstance(layer, keras.layers.RNN)]
     shapes = [(layer.get_build_config() or {}).get("input_shape") for layer in rnns]
     steps = [shape[1] if shape is not None and len(shape) > 1 else None for shape in shapes]
     return any(count is None for count in steps) or sum(count or 0 for count in steps) >= LONG_LOOP
@@ -320,7 +322,7 @@ def carried_states(model: keras.Model) -> list[Any]:
     """Return the state variables of a model's stateful RNNs that are not among `variables_of`."""
     known = {id(variable) for variable in variables_of(model)}
     found: dict[int, Any] = {}
-    for layer in model._flatten_layers():
+    for layer in layers_within(model, itself=True):
         if isinstance(layer, keras.layers.RNN) and layer.stateful and layer.states is not None:
             found |= {id(state): state for state in keras.tree.flatten(layer.states)}
     return [state for key, state in found.items() if key not in known]

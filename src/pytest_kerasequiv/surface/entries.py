@@ -17,6 +17,7 @@ from typing import Any
 import keras
 
 from pytest_kerasequiv.building.specs import input_specs, show
+from pytest_kerasequiv.keras_access.layers import layers_within, takes_training
 from pytest_kerasequiv.keras_access.origin import is_keras
 from pytest_kerasequiv.layers.fixed_training import called_in_training_mode
 from pytest_kerasequiv.surface.lengths import lengths_in_code, own_layers
@@ -147,9 +148,9 @@ def tells_plain_calls(model: keras.Model) -> bool:
     That is where some layer may tell a missing ``training`` from ``False``: code of the user's, layers of
     Keras that train by default (random images), calls that fix it.
     """
-    if not model._call_has_training_arg:
+    if not takes_training(model):
         return False
-    return bool(called_in_training_mode(model)) or any(map(_tells, model._flatten_layers()))
+    return bool(called_in_training_mode(model)) or any(map(_tells, layers_within(model, itself=True)))
 
 
 def _tells(layer: Any) -> bool:

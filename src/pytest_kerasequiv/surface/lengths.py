@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from pytest_kerasequiv.keras_access.layers import layers_within
 from pytest_kerasequiv.keras_access.origin import is_keras
 
 LONGEST = 4096
@@ -18,7 +19,7 @@ def own_layers(model: keras.Model) -> list[Any]:
     """Return the layers (the model among them) that run code of the user's: own classes and Lambdas."""
     return [
         layer
-        for layer in model._flatten_layers()
+        for layer in layers_within(model, itself=True)
         if not is_keras(type(layer)) or isinstance(layer, keras.layers.Lambda)
     ]
 

@@ -7,13 +7,14 @@ from typing import Any
 import keras
 import numpy as np
 
+from pytest_kerasequiv.keras_access.layers import layers_within
 from pytest_kerasequiv.keras_access.origin import is_keras
 from pytest_kerasequiv.running.layer_calls import Recording
 
 
 def masks_somewhere(model: keras.Model) -> bool:
     """Tell whether any layer makes a mask: Masking, Embedding with ``mask_zero``, a user's own."""
-    return any(_masks(layer) for layer in model._flatten_layers())
+    return any(_masks(layer) for layer in layers_within(model, itself=True))
 
 
 def masked_inputs(recording: Recording) -> dict[int, float]:

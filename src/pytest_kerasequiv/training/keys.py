@@ -12,9 +12,9 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from tensorflow.python.framework import config
 
 from pytest_kerasequiv.keras_access.origin import is_keras
+from pytest_kerasequiv.keras_access.private_modules import config
 from pytest_kerasequiv.program import Program
 from pytest_kerasequiv.training.data import leaves
 from pytest_kerasequiv.training.engines.support import own_step

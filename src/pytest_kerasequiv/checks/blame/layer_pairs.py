@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 import keras
-from keras.src.models.functional import Functional
 
 from pytest_kerasequiv.checks.pair import Pair
+from pytest_kerasequiv.keras_access.functional import Functional
 from pytest_kerasequiv.layers.layer_graph import LayerGraph
 from pytest_kerasequiv.running.layer_calls import LayerCall
 

@@ -13,6 +13,14 @@ import tensorflow as tf
 from pytest_kerasequiv.building.compiling import compile_settings, fresh_settings
 from pytest_kerasequiv.building.specs import input_specs
 from pytest_kerasequiv.errors import InputError
+from pytest_kerasequiv.keras_access.compile_state import (
+    in_order_of,
+    loss_in_force,
+    losses_within,
+    metrics_in_force,
+    metrics_within,
+)
+from pytest_kerasequiv.keras_access.functional import outputs_structure
 from pytest_kerasequiv.keras_access.random_state import preserved_state
 
 MOST_TARGETS = 64
@@ -67,19 +75,19 @@ def _built(model: Any, given: Mapping[str, Any], targets: Any, outputs: Any) -> 
     loss: Any = None
     losses: list[list[Any]] = [[] for _ in keras.tree.flatten(outputs)]
     if given.get("loss") is not None:
-        kind = type(model._compile_loss)
+        kind = type(loss_in_force(model))
         loss = kind(fresh_settings(given["loss"], "loss"), given.get("loss_weights"), output_names=names)
         loss.build(targets, outputs)
         tf.function(loss.__call__, autograph=False).get_concrete_function(*map(_specs, (targets, outputs)))
-        for one in loss._flat_losses:
+        for one in losses_within(loss):
             losses[_position(one.path, outputs, names)].append((one.loss, one.loss_weights))
     asked, fresh = _fresh_metrics(given)
     if any(asked):
-        kind = type(model._compile_metrics)
+        kind = type(metrics_in_force(model))
         metrics = kind(*asked, output_names=names)
         metrics.build(targets, outputs)
-        order = metrics._flatten_y(_numbered(outputs))
-        found = [_in_order(order, lists) for lists in (metrics._flat_metrics, metrics._flat_weighted_metrics)]
+        order = in_order_of(metrics, _numbered(outputs))
+        found = [_in_order(order, lists) for lists in metrics_within(metrics)]
     else:
         found = [[[] for _ in losses]] * 2
     return Built(targets, outputs, loss, losses, found[0], found[1], fresh)
@@ -116,8 +124,7 @@ def _numbered(structure: Any) -> Any:
 
 def symbolic_outputs(model: Any) -> Any:
     """Return the structure of a model's outputs as ``KerasTensor``; ``None`` where it is not known."""
-    function = getattr(model, "_functional", None) or model
-    structure = getattr(function, "_outputs_struct", None)
+    structure = outputs_structure(model)
     if structure is not None:
         return structure
     specs = input_specs(model)

@@ -9,9 +9,10 @@ from types import FunctionType
 from typing import Any
 
 import keras
-from keras.src.utils.naming import to_snake_case
 
+from pytest_kerasequiv.keras_access.compile_state import wrapped_arguments, wrapped_function
 from pytest_kerasequiv.keras_access.origin import is_keras, is_library
+from pytest_kerasequiv.keras_access.private_modules import to_snake_case
 from pytest_kerasequiv.layers.configs import canonical
 from pytest_kerasequiv.layers.own_code import own_label, own_name
 
@@ -41,7 +42,7 @@ def described_metric(metric: Any) -> Any:
     if isinstance(metric, str) and metric.lower() in _BY_SHAPE:
         return _BY_SHAPE[metric.lower()]
     resolved = keras.metrics.get(metric) if isinstance(metric, str) else metric
-    function = getattr(resolved, "_fn", None)
+    function = wrapped_function(resolved)
     if isinstance(resolved, keras.metrics.Metric) and not is_library(type(resolved)):
         return {"class": own_name(resolved), **_own_object(resolved)}
     if hasattr(resolved, "get_config") and function is None:
@@ -64,7 +65,7 @@ def logged_name(metric: Any) -> str:
 
 def _arguments(wrapper: Any) -> dict[str, Any]:
     """Return the settings that a wrapper passes to its function: Huber's config leaves ``delta`` out."""
-    return dict(getattr(wrapper, "_fn_kwargs", None) or {})
+    return wrapped_arguments(wrapper)
 
 
 def _comparable(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from pytest_kerasequiv.checks.numeric.aiming import aimed
 from pytest_kerasequiv.checks.pair import Correspondence, Pair, Twin
 from pytest_kerasequiv.correspondence.variable_map import VariableMap
 from pytest_kerasequiv.errors import InputError, said
+from pytest_kerasequiv.keras_access.layers import layers_within, weights_held
 from pytest_kerasequiv.layers.layer_graph import LayerGraph
 from pytest_kerasequiv.running.dtypes import least_precise_dtype
 from pytest_kerasequiv.running.float64 import Float64Unavailable, build_float64
@@ -244,8 +245,8 @@ def _computing(model: keras.Model) -> dict[int, str]:
     index_of = {id(variable): index for index, variable in enumerate(variables_of(model))}
     return {
         index_of[id(variable)]: str(layer.compute_dtype)
-        for layer in reversed(list(model._flatten_layers()))
-        for variable in (*layer._trainable_variables, *layer._non_trainable_variables)
+        for layer in reversed(layers_within(model, itself=True))
+        for variable in weights_held(layer)
         if id(variable) in index_of
     }
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from keras.src.backend.common import global_state
 
 from pytest_kerasequiv.building.sources import Source
 from pytest_kerasequiv.errors import InputError
+from pytest_kerasequiv.keras_access.private_modules import global_state
 from pytest_kerasequiv.training.fitting import check_fits
 from pytest_kerasequiv.training.plan import Training
 from pytest_kerasequiv.training.runs import Run, failure_of, predicts_a_constant

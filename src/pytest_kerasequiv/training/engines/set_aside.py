@@ -15,6 +15,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from pytest_kerasequiv.keras_access.layers import layers_within
 from pytest_kerasequiv.training.engines.stacked_lstm import Cells, activation_of, stacked_lstm
 
 
@@ -29,7 +30,7 @@ def run_together(
         one: runs the model on the elements of one replica.
         elements: structures of tensors, shape (R, ...).
     """
-    layers = [layer for layer in model._flatten_layers() if _can_be_set_aside(layer)]
+    layers = [layer for layer in layers_within(model, itself=True) if _can_be_set_aside(layer)]
     known: list[Any] = []
     while True:
         reached: list[Any] = []

@@ -19,6 +19,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from pytest_kerasequiv.keras_access.compile_state import loss_of_step
+from pytest_kerasequiv.keras_access.layers import takes_training
 from pytest_kerasequiv.training.data import Split, leaves
 from pytest_kerasequiv.training.engines.set_aside import run_together
 from pytest_kerasequiv.training.plan import Training
@@ -137,12 +139,12 @@ class Stacked:
         """One replica's forward pass and loss, as Keras's ``train_step`` writes them."""
         model = self._model
         x, y, sample_weight = packed(self._split, batch)
-        training = {"training": True} if model._call_has_training_arg else {}
+        training = {"training": True} if takes_training(model) else {}
         variables = (*model.trainable_variables, *model.non_trainable_variables)
         mapping = list(zip(variables, (*weights, *state), strict=True))
         with keras.StatelessScope(state_mapping=mapping, collect_losses=True) as scope:
             y_pred = model(x, **training)
-            loss = model._compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True)
+            loss = loss_of_step(model, x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True)
             return loss, [scope.get_current_value(variable) for variable in model.non_trainable_variables]
 
 

@@ -6,6 +6,8 @@ from typing import Any
 
 import keras
 
+from pytest_kerasequiv.keras_access.layers import layers_within
+from pytest_kerasequiv.keras_access.optimizer_state import excludes_from_decay
 from pytest_kerasequiv.training.plan import Training
 
 ELEMENTWISE = ("SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "Adadelta", "Adamax", "Nadam", "Ftrl", "Lion")
@@ -46,7 +48,7 @@ def _model_reason(model: keras.Model) -> str | None:
     if model.jit_compile:
         return "the model is compiled by XLA, which draws other dropout masks"
     if keras.mixed_precision.dtype_policy().name != "float32" or any(
-        getattr(layer.dtype_policy, "name", "") != "float32" for layer in model._flatten_layers()
+        getattr(layer.dtype_policy, "name", "") != "float32" for layer in layers_within(model, itself=True)
     ):
         return "a layer has a dtype policy other than float32"
     return None
@@ -65,9 +67,7 @@ def _optimizer_reason(optimizer: Any) -> str | None:
     ):
         if getattr(optimizer, setting, None):
             return f"the optimizer uses {setting}"
-    if any(
-        getattr(optimizer, f"_exclude_from_weight_decay{part}", None) for part in ("", "_pattern", "_cache")
-    ):
+    if excludes_from_decay(optimizer):
         return "the optimizer excludes variables from weight decay"
     if optimizer.built and any(float(v.numpy().sum()) for v in optimizer.variables[:1]):
         return "the builder has trained the model already"

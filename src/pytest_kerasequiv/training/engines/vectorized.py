@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from pytest_kerasequiv.building.sources import Source
 from pytest_kerasequiv.errors import InputError
+from pytest_kerasequiv.keras_access.compile_state import mean_loss
+from pytest_kerasequiv.keras_access.layers import layers_within
 from pytest_kerasequiv.training.data import leaves
 from pytest_kerasequiv.training.engines.evaluating import Evaluator
 from pytest_kerasequiv.training.engines.fit import FitEngine
@@ -228,7 +230,7 @@ def _means_of_steps(model: keras.Model, plan: Training) -> list[float]:
     for begin in range(0, min(CHECKED_STEPS * plan.batch_size, data.samples), plan.batch_size):
         batch = [tensor(array[begin : begin + plan.batch_size]) for array in arrays]
         model.train_step(packed(data, batch))
-        means.append(float(model._loss_tracker.result()))
+        means.append(mean_loss(model))
     return means
 
 
@@ -264,7 +266,7 @@ _BYTES = 4
 def most_replicas(model: keras.Model, batch_size: int, budget: int | None = None) -> int:
     """Estimate how many replicas fit into ``budget`` bytes, with slots, gradients and outputs."""
     weights = sum(_size(variable.shape) for variable in model.variables)
-    kept = batch_size * sum(_outputs(layer) for layer in model._flatten_layers(include_self=False))
+    kept = batch_size * sum(_outputs(layer) for layer in layers_within(model))
     replica = _BYTES * (_COPIES_OF_WEIGHTS * weights + _COPIES_OF_OUTPUTS * kept)
     return int((BUDGET if budget is None else budget) // max(replica, 1))
 

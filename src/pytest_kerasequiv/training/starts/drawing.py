@@ -7,10 +7,10 @@ from functools import cached_property
 
 import keras
 import numpy as np
-from keras.src.trainers.data_adapters.array_data_adapter import ArrayDataAdapter
 from numpy.typing import NDArray
 
 from pytest_kerasequiv.building.sources import Source
+from pytest_kerasequiv.keras_access.private_modules import ArrayDataAdapter
 from pytest_kerasequiv.training.plan import Training
 from pytest_kerasequiv.training.starts.digest import digests_of, start_digest
 from pytest_kerasequiv.training.starts.replay import Replay, recorded_build

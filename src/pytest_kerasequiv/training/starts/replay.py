@@ -19,13 +19,13 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras.src.backend.common import global_state
-from keras.src.random import seed_generator
 from numpy.typing import NDArray
-from tensorflow.python.eager import context
 
 from pytest_kerasequiv.building.sources import Source
+from pytest_kerasequiv.keras_access.initialising import initializers_noted
 from pytest_kerasequiv.keras_access.origin import is_keras
+from pytest_kerasequiv.keras_access.private_modules import global_state, seed_generator
+from pytest_kerasequiv.keras_access.random_state import eager_generator
 from pytest_kerasequiv.weights.variables import values_of, variables_of
 
 
@@ -66,7 +66,7 @@ def recorded_build(source: Source, seed: int) -> tuple[keras.Model, Replay | Non
     """
     legacy = str(np.random.get_state())  # noqa: NPY002 - what a builder could have used
     eager = _tensorflow_state()
-    with _initializers_noted() as initializers, _draws_noted() as drawn:
+    with initializers_noted() as initializers, _draws_noted() as drawn:
         model = source.build()
     if (legacy, eager) != (str(np.random.get_state()), _tensorflow_state()):  # noqa: NPY002
         return model, None
@@ -149,25 +149,7 @@ def _draws_noted() -> Iterator[list[int]]:
         seed_generator.python_random = original
 
 
-@contextmanager
-def _initializers_noted() -> Iterator[dict[int, Any]]:
-    """Note each variable's initialiser while models are built."""
-    kind: Any = keras.Variable
-    original = kind._initialize_with_initializer
-    found: dict[int, Any] = {}
-
-    def noted(variable: Any, initializer: Any) -> None:
-        found[id(variable)] = initializer
-        original(variable, initializer)
-
-    kind._initialize_with_initializer = noted
-    try:
-        yield found
-    finally:
-        kind._initialize_with_initializer = original
-
-
 def _tensorflow_state() -> Any:
-    rng = getattr(context.context(), "_rng", None)
+    rng = eager_generator()
     generator = global_state.get_global_attribute("global_seed_generator")
     return None if rng is None else rng.getstate(), generator is None

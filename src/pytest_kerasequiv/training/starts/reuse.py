@@ -21,6 +21,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from pytest_kerasequiv.keras_access.compile_state import compile_record
+from pytest_kerasequiv.keras_access.layers import layers_within
 from pytest_kerasequiv.keras_access.origin import is_keras
 from pytest_kerasequiv.keras_access.random_state import seeded
 from pytest_kerasequiv.weights.variables import variables_of
@@ -133,12 +135,12 @@ def foreign_part(model: keras.Model) -> str | None:
 
 
 def _parts(model: keras.Model) -> list[Any]:
-    return [model, *(layer for layer in model._flatten_layers(include_self=False))]
+    return [model, *layers_within(model)]
 
 
 def compiled_parts(model: keras.Model) -> Iterator[tuple[str, Any]]:
     """Yield the losses and metrics that a model was compiled with."""
-    config = getattr(model, "_compile_config", None)
+    config = compile_record(model)
     given = dict(config.config) if config is not None else {}
     for what in ("loss", "metrics", "weighted_metrics"):
         for value in keras.tree.flatten(given.get(what)):
