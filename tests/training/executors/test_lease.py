@@ -21,7 +21,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def kerasequiv_executor():
-    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as executor:
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as executor:
         yield executor
 """,
     "threads": """
@@ -39,7 +39,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def kerasequiv_executor():
-    cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)
+    cluster = distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None)
     with cluster, distributed.Client(cluster) as client:
         yield client
 """,
