@@ -1,8 +1,8 @@
 """The size of the house: ``python benchmarks/house.py``.
 
 Counts lines and files, files that one other file imports, imports inside functions (below the plugin's edge
-there are none), and the files with a function that one ``assert_same_outputs`` of the fixture calls; times the
-imports in CPU seconds.
+there are none), and the files with a function that one ``assert_same_outputs`` of the fixture calls; times
+the imports in CPU seconds.
 """
 
 from __future__ import annotations
