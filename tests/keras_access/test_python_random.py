@@ -119,7 +119,7 @@ def test_other_threads_go_on_drawing_from_the_shared_one():
     random.seed(7)
     expected = [random.random() for _ in range(3)]
     random.seed(7)
-    found = []
+    found: list[Any] = []
     with own_generator():
         thread = threading.Thread(target=lambda: found.extend(random.random() for _ in range(3)))
         thread.start()

@@ -12,8 +12,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from tensorflow.core.framework.types_pb2 import DT_STRING
-from tensorflow.python.framework import op_def_registry
 
+from pytest_kerasequiv.keras_access.private_modules import op_def_registry
 from pytest_kerasequiv.program.attributes import shortened
 from pytest_kerasequiv.program.layer_names import enclosing_layer, layer_tree
 from pytest_kerasequiv.program.node_colours import Colour, digest

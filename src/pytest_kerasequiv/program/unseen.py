@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from pytest_kerasequiv.keras_access.called_back import python_function
+from pytest_kerasequiv.keras_access.layers import direct_layers
 from pytest_kerasequiv.keras_access.origin import is_keras
 from pytest_kerasequiv.layers.graph_reading import describe
 from pytest_kerasequiv.layers.own_code import described, own_name
@@ -35,7 +36,7 @@ def own_code_of(model: keras.Model, kind: Kind) -> Iterator[OwnCode]:
         code = _own_parts(layer)
         if code:
             yield OwnCode(type(layer).__name__, path, code)
-        below = () if kind is Kind.STEP else layer._flatten_layers(include_self=False, recursive=False)
+        below = () if kind is Kind.STEP else direct_layers(layer)
         waiting.extend((inner, f"{path}/{inner.name}") for inner in below)
 
 
