@@ -12,6 +12,7 @@ from pytest_kerasequiv.running.differentiating import Pass
 from pytest_kerasequiv.running.lockstep import Step
 from pytest_kerasequiv.running.running import Outcome
 from pytest_kerasequiv.surface.entries import Kind
+from pytest_kerasequiv.verdict import Verdict
 
 
 def through_files(value, path, expected=Any):
@@ -96,6 +97,20 @@ def test_live_things_and_strange_classes_are_refused():
 def test_other_data_make_a_value_error_and_nothing_else(data):
     with pytest.raises(ValueError):  # noqa: PT011 - whichever it is
         from_data(data, {"a0": np.zeros(2)}, Outcome)
+
+
+def test_members_of_enumerations_come_back(tmp_path):
+    assert through_files((Verdict.EQUIVALENT,), tmp_path, tuple[Verdict, ...])[0] is Verdict.EQUIVALENT
+    for data in ({"enum": ["Outcome", 1]}, {"enum": ["Verdict", "so-so"]}, {"dataclass": ["Verdict", {}]}):
+        with pytest.raises(ValueError):  # noqa: PT011 - whichever it is
+            from_data(data, {}, Any, (Verdict, Outcome))
+
+
+def test_classes_for_any_are_named_beside_the_annotation(tmp_path):
+    data, arrays = to_data([Outcome((), ())])
+    assert from_data(data, arrays, list[Any], (Outcome,)) == [Outcome((), ())]
+    with pytest.raises(ValueError):  # noqa: PT011 - whichever it is
+        from_data(data, arrays, list[Any])
 
 
 def test_the_classes_within_an_annotation_are_those_of_its_fields():

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pytest_kerasequiv.plugin.parametrize import parametrize_with_checks
     from pytest_kerasequiv.plugin.twins_factory import TwinsFactory
     from pytest_kerasequiv.plugin.twins_under_test import TwinsUnderTest
+    from pytest_kerasequiv.recording.taking import record
     from pytest_kerasequiv.statistics.equivalence import equivalence_test
     from pytest_kerasequiv.statistics.planning import required_runs
     from pytest_kerasequiv.statistics.result import EquivalenceTest
@@ -42,6 +43,7 @@ _HOME = {
     "compare": "comparison",
     "equivalence_test": "statistics.equivalence",
     "parametrize_with_checks": "plugin.parametrize",
+    "record": "recording.taking",
     "required_runs": "statistics.planning",
 }
 
@@ -63,6 +65,7 @@ __all__ = [
     "compare",
     "equivalence_test",
     "parametrize_with_checks",
+    "record",
     "required_runs",
 ]
 

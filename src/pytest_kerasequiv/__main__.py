@@ -43,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
         "3 an argument cannot be used.",
     )
     named = "a .keras or .h5 file, or package.module:builder"
-    parser.add_argument("reference", metavar="REFERENCE", help=named)
+    parser.add_argument("reference", metavar="REFERENCE", help=f"{named}, or a .kerasequiv recording")
     parser.add_argument(
         "candidate", metavar="CANDIDATE", nargs="?", help=f"{named}; without it the other-API twin is derived"
     )

@@ -14,7 +14,6 @@ from typing import Any, Literal
 
 from pytest_kerasequiv import arguments
 from pytest_kerasequiv.building.twins import Twins
-from pytest_kerasequiv.checks import witness
 from pytest_kerasequiv.checks.accepting import accepted, refuse_idle
 from pytest_kerasequiv.checks.ladder import LADDER
 from pytest_kerasequiv.checks.pair import Pair
@@ -24,6 +23,7 @@ from pytest_kerasequiv.deciding import overall
 from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.keras_access.exclusive import EXCLUSIVE, refuse_context
 from pytest_kerasequiv.keras_access.supported import versions
+from pytest_kerasequiv.recording import either
 from pytest_kerasequiv.time_limit import TimeLimit, TimeUp
 from pytest_kerasequiv.training.plan import Training
 from pytest_kerasequiv.verdict import CONTRADICTED, CheckResult, Finding, Kind, Report, Verdict
@@ -62,7 +62,7 @@ class Comparison:
     ) -> None:
         refuse_context()
         self.twins = twins
-        self.pair: Pair = Pair(twins, seed=seed, inputs=inputs, rtol=rtol, atol=atol)
+        self.pair = either.pair_of(twins, seed=seed, inputs=inputs, rtol=rtol, atol=atol)
         self.accept = arguments.accept(accept)
         self.number = next(_NUMBERS)
         self._limit = TimeLimit(arguments.timeout(timeout))
@@ -87,7 +87,8 @@ class Comparison:
             self.pair.build(traced=_needs_program(name))
             started = time.perf_counter()
             try:
-                result = LADDER[name](self.pair, **options)
+                self.pair = either.ready_for(LADDER[name], self.pair, options)
+                result = either.answer(LADDER[name], self.pair, options)
             except InputError:
                 raise
             except Exception as error:
@@ -128,7 +129,7 @@ class Comparison:
     def _advanced(self, name: str, options: Mapping[str, Any]) -> CheckResult:
         self.pair.build()
         numeric = LADDER[name].kind is Kind.NUMERIC
-        follows = LADDER[name].follows(self.pair) if numeric and self.proved else None
+        follows = either.follows(LADDER[name], self.pair) if numeric and self.proved else None
         return self.check(name, **options) if follows is None else self._keep(follows, 0.0)
 
     def _in_time(self, name: str, run: Callable[[], CheckResult]) -> CheckResult:
@@ -156,7 +157,7 @@ class Comparison:
         if not proofs or any(result.verdict is not Verdict.EQUIVALENT for result in found):
             return False
         with EXCLUSIVE:
-            doubt = witness.contradiction(self.pair)
+            doubt = either.contradiction(self.pair)
         if not doubt or not self._differ():
             return True
         for result in proofs:
@@ -385,6 +386,7 @@ def _context(pair: Pair, accept: Sequence[str]) -> dict[str, Any]:
         "candidate": pair.twins.candidate_label,
         "weights": pair.twins.weights,
         "seed": pair.seed,
+        **either.recorded_under(pair),
         **({"accept": list(accept)} if accept else {}),
         "versions": {
             "python": platform.python_version(),

@@ -1,8 +1,11 @@
-"""The comparisons that `compare` makes, for who counts what a test has compared: in any thread of it."""
+"""The comparisons that `compare` makes, for who counts what a test has compared: in any thread of it.
+
+Also what renews recordings before they are compared with.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -28,6 +31,9 @@ _OPEN: list[Counted] = []
 """What is counted now, the innermost last; a thread that a test started has no context of the test's."""
 
 _OF_CONTEXT: ContextVar[Counted | None] = ContextVar("counted", default=None)
+
+RENEW: ContextVar[Callable[..., None] | None] = ContextVar("renew", default=None)
+"""Called with twins whose reference is a recording, and the settings, before it is read."""
 
 
 @contextmanager

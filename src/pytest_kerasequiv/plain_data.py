@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import Any, Literal, TypeVar, Union
@@ -30,22 +30,26 @@ def to_data(value: Any) -> tuple[Any, Arrays]:
     return _encoded(value, arrays), arrays
 
 
-def from_data(data: Any, arrays: Mapping[str, NDArray[np.generic]], expected: Any) -> Any:
+def from_data(
+    data: Any, arrays: Mapping[str, NDArray[np.generic]], expected: Any, also: Collection[type] = ()
+) -> Any:
     """Return the value that `to_data` returned as data and arrays.
 
-    The data may be anybody's: nothing is imported, and only dataclasses and enums that the annotation
-    names are made.
+    The data may be anybody's: nothing is imported, and only what the annotations name is made: dataclasses
+    and members of enumerations.
 
     Args:
         data: JSON-able data.
         arrays: what it refers to.
         expected: annotation of the value, such as a dataclass: what the value must be, fields included.
+        also: classes that may stand where the annotations say ``Any``, or for a base class.
 
     Raises:
         ValueError: the data are no such value.
     """
     try:
-        value = _Reading(arrays, {cls.__qualname__: cls for cls in classes_within(expected)}).value(data)
+        classes = set().union(*map(classes_within, (expected, *also)))
+        value = _Reading(arrays, {cls.__qualname__: cls for cls in classes}).value(data)
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"the data are of another form: {type(error).__name__}: {error}") from None
     if not conforms(value, expected):
@@ -98,7 +102,7 @@ class _Reading:
             "frozenset": lambda content: frozenset(map(self.value, content)),
             "dict": lambda content: {self.value(key): self.value(item) for key, item in content},
             "dataclass": self._dataclass,
-            "enum": lambda content: self._classes[content[0]](content[1]),
+            "enum": self._member,
             "array": self._array,
             "texts": self._texts,
         }
@@ -113,7 +117,15 @@ class _Reading:
 
     def _dataclass(self, content: Any) -> Any:
         name, found = content
+        if not is_dataclass(self._classes[name]):
+            raise ValueError(f"{name} is no dataclass")
         return self._classes[name](**{key: self.value(item) for key, item in found.items()})
+
+    def _member(self, content: Any) -> Any:
+        name, value = content
+        if not issubclass(self._classes[name], Enum):
+            raise ValueError(f"{name} is no enumeration")  # noqa: TRY004 - of data, not of an argument
+        return self._classes[name](value)
 
     def _array(self, content: Any) -> NDArray[Any]:
         name, dtype = content
@@ -132,16 +144,16 @@ class _Reading:
 
 
 def classes_within(annotation: Any) -> set[type]:
-    """Return the dataclasses and enums that a value of an annotation may hold, at any depth."""
+    """Return the dataclasses and enumerations that a value of an annotation may hold, at any depth."""
     found: set[type] = set()
     waiting = [annotation]
     while waiting:
         one = waiting.pop()
-        if isinstance(one, type) and issubclass(one, Enum):
-            found.add(one)
         if isinstance(one, type) and is_dataclass(one) and one not in found:
             found.add(one)
             waiting += [hint for _, hint in _hints(one)]
+        if isinstance(one, type) and issubclass(one, Enum):
+            found.add(one)
         origin = typing.get_origin(one)
         waiting += [] if origin is None else [origin, *typing.get_args(one)]
     return found

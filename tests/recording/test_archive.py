@@ -114,7 +114,7 @@ def test_numpy_reads_it_as_an_npz(tmp_path):
 
 def test_a_missing_file_and_a_folder_are_told(tmp_path):
     for path in (tmp_path / "none.kerasequiv", tmp_path):
-        with pytest.raises(InputError, match="there is no such file"):
+        with pytest.raises(InputError, match="there is no recording"):
             read(path)
 
 

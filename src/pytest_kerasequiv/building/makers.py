@@ -130,6 +130,24 @@ class FromFile:
 
 
 @dataclass(frozen=True)
+class FromRecording:
+    """Stands for what was observed of a model earlier; there is no model to make."""
+
+    path: Path
+
+    def __call__(self, *, as_given: bool) -> keras.Model:  # noqa: ARG002 - there is none
+        """Refuse.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError(
+            f"reference {str(self.path)!r} is a recording: it holds what a model was observed to be and do, "
+            "not the model; pass the builder itself where a live model is needed"
+        )
+
+
+@dataclass(frozen=True)
 class FromImport:
     """Imports a builder or a model when it is first needed."""
 

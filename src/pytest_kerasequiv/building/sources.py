@@ -19,7 +19,15 @@ from pytest_kerasequiv.building.batches import Batch, hold_batch
 from pytest_kerasequiv.building.compiling import compile_fresh, compile_settings
 from pytest_kerasequiv.building.derive import derive
 from pytest_kerasequiv.building.left_behind import told
-from pytest_kerasequiv.building.makers import FromFile, FromImport, Maker, is_model, maker_of, refuse_legacy
+from pytest_kerasequiv.building.makers import (
+    FromFile,
+    FromImport,
+    FromRecording,
+    Maker,
+    is_model,
+    maker_of,
+    refuse_legacy,
+)
 from pytest_kerasequiv.building.specs import (
     Specs,
     build_from,
@@ -39,7 +47,10 @@ from pytest_kerasequiv.errors import InputError, said
 from pytest_kerasequiv.keras_access.random_state import global_seed, preserved_state, seeded
 from pytest_kerasequiv.weights.adapted import Adapted, adapt_like, adapting_layers
 
-Kind = Literal["builder", "model", "file"]
+Kind = Literal["builder", "model", "file", "recording"]
+
+RECORDING = ".kerasequiv"
+"""How the names of recordings end."""
 
 
 class MissingShapeError(InputError):
@@ -283,8 +294,20 @@ def _named(given: str | os.PathLike[str], argument: str, compile: Mapping[str, A
     if isinstance(given, str) and locate.is_import_string(given):
         return Source(argument, given, "builder", FromImport(given, argument), compile=compile)
     path = Path(given)
+    if path.suffix == RECORDING:
+        return _recording(path, argument)
     locate.check_path(path, argument)
     return Source(argument, str(path), "file", FromFile(path, argument), compile=compile)
+
+
+def _recording(path: Path, argument: str) -> Source:
+    __tracebackhide__ = True
+    if argument != "reference":
+        raise InputError(
+            f"{argument}={str(path)!r} is a recording, which can only be the reference; pass the recording "
+            "first, and the builder of the other model second"
+        )
+    return Source(argument, str(path), "recording", FromRecording(path))
 
 
 def derived_source(base: Source) -> Source:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, Literal
 
@@ -12,7 +13,7 @@ import keras
 from pytest_kerasequiv import arguments
 from pytest_kerasequiv.building.batches import check_batch
 from pytest_kerasequiv.building.compiling import check_compile
-from pytest_kerasequiv.building.makers import FromFile, FromModel
+from pytest_kerasequiv.building.makers import FromFile, FromModel, FromRecording
 from pytest_kerasequiv.building.sources import MissingShapeError, Source, derived_source, place_of, source_of
 from pytest_kerasequiv.building.specs import (
     Specs,
@@ -47,7 +48,8 @@ class Twins:
 
     Args:
         reference: a zero-argument builder, a ``keras.Model``, a path to a ``.keras`` or ``.h5`` file, or
-            ``"package.module:builder"``. A model instance is compared through a copy with its weights.
+            ``"package.module:builder"``. A model instance is compared through a copy with its weights. A path
+            to a ``.kerasequiv`` file is a recording, see `record`: what was observed of a model earlier.
         candidate: the same; ``None`` derives the other-API twin of the reference: functional from a
             Sequential, Sequential from a functional model that is one chain of layers.
         input_shape: shape of one input without the batch axis, or a list or dict of shapes; needed only where
@@ -67,6 +69,7 @@ class Twins:
         weights: ``"copy"`` or ``"own"``.
         name: name of the pair in reports.
         derived: the candidate is derived from the reference.
+        given: the candidate as it was given, and the settings of both sides.
         constants_decide: values that a builder sets belong to its model although weights are carried;
             ``weights="copy"`` said outright makes them a note.
 
@@ -87,10 +90,12 @@ class Twins:
         name: str | None = None,
     ) -> None:
         __tracebackhide__ = True
+        self.given = candidate, {"input_shape": input_shape, "compile": compile, "batch": batch}
         self._batch = check_batch(batch)
         settings = check_compile(compile)
         self._specs = parse_input_shape(input_shape)
         self._example: Specs | None = None
+        self._recorded: Specs | None = None
         self._given_reference = source_of(reference, "reference", compile=settings)
         self._given_candidate = (
             derived_source(self._given_reference)
@@ -98,6 +103,11 @@ class Twins:
             else source_of(candidate, "candidate", compile=settings)
         )
         self.derived = candidate is None
+        if self.derived and self.recording is not None:
+            raise InputError(
+                f"reference {self.reference_label!r} is a recording, of which no candidate can be derived; "
+                "pass the builder of the other model as candidate"
+            )
         _refuse_same(self._given_reference, self._given_candidate)
         self.weights = _weights(weights, {self._given_reference.kind, self._given_candidate.kind})
         self.constants_decide = weights == "auto"
@@ -112,6 +122,16 @@ class Twins:
     def tell_inputs(self, inputs: Any) -> None:
         """Take from the user's own inputs what nothing else tells of shapes and dtypes of the inputs."""
         self._example = specs_of_example(inputs)
+
+    def tell_specs(self, specs: Specs | None) -> None:
+        """Take from a recording what inputs its model took, for a candidate that does not know its own."""
+        self._recorded = specs
+
+    @property
+    def recording(self) -> Path | None:
+        """The recording that is the reference; ``None`` where that is a model."""
+        make = self._given_reference.make
+        return make.path if isinstance(make, FromRecording) else None
 
     @property
     def reference_label(self) -> str:
@@ -175,6 +195,8 @@ class Twins:
     def _sides(self) -> tuple[Side, Side]:
         """Build both sides and check that they can be compared."""
         __tracebackhide__ = True
+        if self.recording is not None:
+            return (self._given_reference, self._candidate_side[1]), self._candidate_side
         reference, candidate = self._reference_side, self._candidate_side
         sources, models = zip(reference, candidate, strict=True)
         _check_pair(models, sources)
@@ -204,7 +226,13 @@ class Twins:
     def _candidate_side(self) -> Side:
         __tracebackhide__ = True
         source, model = self._candidate_alone
-        return (source, model) if model is not None else _learned(source, self._reference_side[1])
+        if model is not None:
+            return source, model
+        if self.recording is None:
+            return _learned(source, self._reference_side[1])
+        if self._recorded is None:
+            raise source.missing_shape()
+        return source.with_specs(self._recorded).built_as_given(BUILD_SEED)
 
     @cached_property
     def _reference_alone(self) -> tuple[Source, keras.Model | None]:
@@ -226,6 +254,19 @@ class Twins:
         if self.derived:
             return self.reference_label
         return f"{self.reference_label}-vs-{self.candidate_label}"
+
+
+class OneSide(Twins):
+    """A reference alone, to be observed; arguments and exceptions are those of `Twins`."""
+
+    def __init__(self, reference: Any, **options: Any) -> None:
+        __tracebackhide__ = True
+        super().__init__(reference, **options)
+        self.name = self.reference_label
+
+    @cached_property
+    def _sides(self) -> tuple[Side, Side]:
+        return self._reference_side, self._reference_side
 
 
 def _built_or_none(source: Source) -> tuple[Source, keras.Model | None]:

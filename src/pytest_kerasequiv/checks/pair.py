@@ -120,9 +120,15 @@ class Correspondence:
 class Pair:
     """The twins, the settings of one comparison, and what has been found out about them so far.
 
+    Attributes:
+        generic: whether numeric observations are made under generic weights alone, which a recording can
+            make again.
+
     Raises:
         InputError: a setting cannot be used.
     """
+
+    generic = False
 
     def __init__(
         self,
@@ -241,10 +247,15 @@ class Pair:
         return values_of(self.reference)
 
     @cached_property
+    def common_values(self) -> list[NDArray[np.generic]]:
+        """The values under which the reference is observed, in its order of variables."""
+        return self.reference_values
+
+    @cached_property
     def candidate_values(self) -> list[NDArray[np.generic]]:
         """The values under which the candidate is observed: the reference's through the map, or its own."""
         own = values_of(self.candidate)
-        carried = self.variable_map.carry(self.reference_values, own)
+        carried = self.variable_map.carry(self.common_values, own)
         if self.twins.weights == "own":
             # Files do not hold seeds: another seed is no other weight, and both draw the same masks.
             both = zip(variables_of(self.candidate), own, carried, strict=True)

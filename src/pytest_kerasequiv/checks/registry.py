@@ -69,7 +69,7 @@ class Check:
         """Run the check on a pair of twins."""
         given = {**pair.settings, **{name: value for name, value in options.items() if value is not None}}
         between = pair.correspondence
-        plans = self.plan(pair.reference_twin, between, **_named(self.plan, given))
+        plans = self.plan(pair.reference_twin, between, **named(self.plan, given))
         seen: list[Any] = []
         reference = candidate = result = None
         for plan in plans:
@@ -77,7 +77,7 @@ class Check:
             reference = completed(reference, self.observe(pair.reference_twin, plan))
             left = self.for_candidate(plan, reference)
             candidate = completed(candidate, self.observe(pair.candidate_twin, left))
-            result = self.compare(reference, candidate, between, **_named(self.compare, given))
+            result = self.compare(reference, candidate, between, **named(self.compare, given))
             if not self.further(result, between):
                 break
         assert result is not None
@@ -119,7 +119,8 @@ def _keywords(function: Callable[..., Any]) -> list[str]:
     return [one.name for one in parameters if one.kind is one.KEYWORD_ONLY]
 
 
-def _named(function: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
+def named(function: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of the options that a function takes by keyword alone."""
     return {name: options[name] for name in _keywords(function) if name in options}
 
 

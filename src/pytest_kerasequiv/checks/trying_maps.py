@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import keras
 import numpy as np
@@ -50,8 +51,20 @@ def chosen_map(
         ours.reset_all()
         expected = ours.infer(probe.inputs).outputs
     theirs = Runner(candidate, values_of(candidate))
+    return first_agreeing(
+        maps, lambda one: agree(theirs.under(one.carry(values, theirs.values)), probe.inputs, expected)
+    )
+
+
+def first_agreeing(maps: Sequence[VariableMap], agrees: Callable[[VariableMap], bool]) -> VariableMap:
+    """Return the first map that a trial speaks for; else the likeliest, as certain as all having been tried.
+
+    Args:
+        maps: the possible maps, the likeliest first.
+        agrees: tells whether the outputs agree under a map.
+    """
     for number, one in enumerate(maps, 1):
-        if _agree(theirs.under(one.carry(values, theirs.values)), probe, expected):
+        if agrees(one):
             return replace(one, tried=number, certain=True)
     return replace(maps[0], tried=len(maps), certain=maps[0].rivals is not None)
 
@@ -66,11 +79,24 @@ def _smallest(probes: Sequence[Probe]) -> Probe:
     return next((probe for probe in probes if probe.batch_size > 1), probes[0])
 
 
-def _agree(runner: Runner, probe: Probe, expected: Arrays) -> bool:
+def agree(
+    runner: Runner,
+    inputs: Arrays,
+    expected: Arrays,
+    kept: Callable[[NDArray[Any]], NDArray[Any]] = lambda output: output,
+) -> bool:
+    """Tell whether a model gives the expected outputs, but for rounding.
+
+    Args:
+        runner: runs it.
+        inputs: the batch.
+        expected: the outputs.
+        kept: what of each output is expected.
+    """
     with runner.holding():
         runner.reset_all()
         try:
-            outputs = runner.infer(probe.inputs).outputs
+            outputs = list(map(kept, runner.infer(inputs).outputs))
         except Exception:  # a model that refuses what the other takes agrees under no map
             return False
     return len(outputs) == len(expected) and all(map(_near, expected, outputs))

@@ -54,8 +54,8 @@ def contradiction(pair: Pair) -> str:
         return f"only the candidate fails: {type(error).__name__}"
     roundoff = UNIT_ROUNDOFF[least_precise_dtype(pair.reference)]
     tensors = (*_outputs(outcome, others[0]), *_trained(pair, trained, others[1]))
-    apart = (name for name, one, other in tensors if _apart(one, other, ROUNDINGS * roundoff))
-    return next((f"{name} differ" for name in apart), "")
+    found = (name for name, one, other in tensors if apart(one, other, ROUNDINGS * roundoff))
+    return next((f"{name} differ" for name in found), "")
 
 
 def _ran(pair: Pair, runner: Runner) -> tuple[Sequence[Array], Sequence[Array], Outcome, Pass] | None:
@@ -131,7 +131,7 @@ def _trained(pair: Pair, one: Pass, other: Pass) -> Iterator[tuple[str, Array, A
             yield "gradients", one.gradients[index], other.gradients[partner]
 
 
-def _apart(one: Array, other: Array, tolerance: float) -> bool:
+def apart(one: Array, other: Array, tolerance: float) -> bool:
     """Tell whether two tensors differ by more than a share of the largest number in either."""
     if one.size != other.size or one.dtype.kind not in "fiub":
         return bool(one.size != other.size or not np.array_equal(one.ravel(), other.ravel()))

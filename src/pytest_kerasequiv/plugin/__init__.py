@@ -11,7 +11,14 @@ import pytest
 
 from pytest_kerasequiv.plugin.controller import Controller
 from pytest_kerasequiv.plugin.fixtures import keras_twins, kerasequiv_executor, kerasequiv_settings
-from pytest_kerasequiv.plugin.options import SKIP_REASON, add_options, any_given, enabled, records_plain_calls
+from pytest_kerasequiv.plugin.options import (
+    SKIP_REASON,
+    add_options,
+    any_given,
+    enabled,
+    records_plain_calls,
+    renews,
+)
 from pytest_kerasequiv.plugin.records import ENTRIES, forget
 
 __all__ = ["keras_twins", "kerasequiv_executor", "kerasequiv_settings"]
@@ -27,7 +34,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Check the options, declare the marker; what ends the session gathers the results."""
-    asked = enabled(config) or any_given(config)
+    asked = enabled(config) or any_given(config) or renews(config)
     if asked:
         from pytest_kerasequiv.plugin.settings import settings_of
 
@@ -76,6 +83,16 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         from pytest_kerasequiv.plugin.pair_checks import note_selected
 
         note_selected(session, trains=enabled(session.config))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Renew the recordings that a test compares with, where that was asked for."""
+    if not renews(item.config):
+        return (yield)
+    from pytest_kerasequiv.plugin.recordings import renewing
+
+    return (yield from renewing(item))
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

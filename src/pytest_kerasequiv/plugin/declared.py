@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_kerasequiv import arguments
 from pytest_kerasequiv.errors import InputError
+from pytest_kerasequiv.plugin.recordings import recording_beside
 
 if TYPE_CHECKING:
     from pytest_kerasequiv.building.twins import Twins
@@ -35,6 +36,7 @@ TYPES: Mapping[str, tuple[tuple[type, ...], str]] = {
     "name": ((str,), "a string"),
     "reference": ((str,), "a string: 'package.module:builder' or the path of a model file"),
     "candidate": ((str,), "a string: 'package.module:builder' or the path of a model file"),
+    "recording": ((str,), "a string: the name of a recording, which is the reference"),
     "input_shape": ((list, dict), "a list of sizes without the batch axis, or a list or table of these"),
     "compile": ((dict,), "a table of arguments for Model.compile"),
     "weights": ((str,), "'auto', 'copy' or 'own'"),
@@ -149,12 +151,15 @@ def _pair(entry: Mapping[str, Any], path: Path, line: int) -> DeclaredPair:
     _refuse_unknown(entry, tuple(TYPES), where)
     for key, value in entry.items():
         _check_type(key, value, where)
-    if "reference" not in entry:
+    _check_recording(entry, where)
+    if "reference" not in entry and "recording" not in entry:
         raise InputError(
             f"{where}: key 'reference' is missing; name a builder, for example 'package.module:builder'"
         )
     try:
         sides = {side: _side(entry[side], side, path) for side in ("reference", "candidate") if side in entry}
+        if "recording" in entry:
+            sides["reference"] = str(recording_beside(path, entry["recording"]))
         checked, make_plan = _plan(entry, path) or (None, None)
         checks = asked_checks(entry.get("checks"), checked)
         how = {name: read(entry[name]) for name, read in HOW.items() if name in entry}
@@ -162,6 +167,16 @@ def _pair(entry: Mapping[str, Any], path: Path, line: int) -> DeclaredPair:
         return DeclaredPair(entry["name"], line, twins, checks, "checks" in entry, how, make_plan)
     except InputError as error:
         raise InputError(f"{where}: {error}") from error
+
+
+def _check_recording(entry: Mapping[str, Any], where: str) -> None:
+    """Refuse a recording beside another reference, or without what is compared with it."""
+    if "recording" not in entry:
+        return
+    if "reference" in entry:
+        raise InputError(f"{where}: keys 'reference' and 'recording' both name the reference; leave one away")
+    if "candidate" not in entry:
+        raise InputError(f"{where}: key 'recording' needs key 'candidate', what is compared with it")
 
 
 def _refuse_unknown(entry: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:

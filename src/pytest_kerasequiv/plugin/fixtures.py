@@ -47,8 +47,9 @@ def keras_twins(request: pytest.FixtureRequest, kerasequiv_settings: Settings) -
     """A factory: ``keras_twins(reference, candidate, input_shape=(60, 2))`` is a pair of twins to assert on.
 
     It takes the arguments of `Twins` (or one `Twins`), and ``inputs``, ``rtol``, ``atol`` and ``seed`` as
-    `compare` does. Without a candidate the other-API twin is derived. Every result lands in the session's
-    report.
+    `compare` does. Without a candidate the other-API twin is derived. ``keras_twins(build,
+    recording="forecaster")`` compares with ``recordings/forecaster.kerasequiv`` beside the test's file. Every
+    result lands in the session's report.
     """
     from pytest_kerasequiv.plugin.twins_factory import TwinsFactory
 

@@ -44,6 +44,12 @@ def add_options(parser: pytest.Parser) -> None:
         "kerasequiv_all", "run every check even where the answer is known (--kerasequiv-all)", "bool", False
     )
     group.addoption(
+        "--kerasequiv-record",
+        action="store_true",
+        default=False,
+        help="write or renew the recordings that the selected tests compare with; none is ever deleted",
+    )
+    group.addoption(
         "--kerasequiv-no-cache",
         action="store_true",
         default=False,
@@ -59,6 +65,11 @@ def enabled(config: pytest.Config) -> bool:
 def everything(config: pytest.Config) -> bool:
     """Tell whether every check runs even where the answer is known."""
     return bool(config.option.kerasequiv_all or config.getini("kerasequiv_all"))
+
+
+def renews(config: pytest.Config) -> bool:
+    """Tell whether recordings are written or renewed."""
+    return bool(config.option.kerasequiv_record)
 
 
 def given(config: pytest.Config, name: str) -> tuple[Any, Any]:

@@ -15,6 +15,9 @@ PREFIX = "kerasequiv_"
 RECORD = "kerasequiv_record"
 """The property that carries a whole report; the controller takes it off before others read the properties."""
 
+RENEWAL = "kerasequiv-recording"
+"""The property that tells of a recording that a test has written or renewed, for the same controller."""
+
 ENTRIES = pytest.StashKey[list[Any]]()
 """What a test has looked at."""
 
@@ -27,4 +30,4 @@ def forget(item: pytest.Item) -> None:
 
 def carries_record(report: pytest.TestReport) -> bool:
     """Tell whether results travel with a report."""
-    return any(name == RECORD for name, _ in report.user_properties)
+    return any(name in {RECORD, RENEWAL} for name, _ in report.user_properties)

@@ -11,6 +11,7 @@ import pytest
 
 from pytest_kerasequiv.plugin.command_line import repeatable, without_user
 from pytest_kerasequiv.plugin.ledger import Ledger
+from pytest_kerasequiv.plugin.recordings import Renewals
 from pytest_kerasequiv.plugin.records import carries_record
 from pytest_kerasequiv.plugin.settings import Settings
 from pytest_kerasequiv.reporting.outcome import CONDONED
@@ -44,6 +45,7 @@ class SessionEnd:
         self._settings = settings
         self._ledger = Ledger()
         self._failures = Failures()
+        self._renewals = Renewals()
         self._written: list[Path] = []
 
     def begin(self, session: pytest.Session) -> None:
@@ -58,6 +60,7 @@ class SessionEnd:
 
     def absorb(self, report: pytest.TestReport) -> None:
         """Take the results off a test's report."""
+        self._renewals.absorb(report)
         self._failures.absorb(report)
         self._ledger.absorb(report)
 
@@ -75,6 +78,8 @@ class SessionEnd:
 
     def summarise(self, terminal: TerminalReporter) -> None:
         """Print the section, and where the report was written."""
+        for line in self._renewals.told(terminal.config):
+            terminal.write_line(printable_line(line))
         pairs = self._ledger.pairs() if self._settings.enabled else []
         if not pairs and not self._written:
             return

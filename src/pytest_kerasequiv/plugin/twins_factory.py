@@ -50,6 +50,8 @@ class TwinsFactory:
         }
         count = len(self._entries)
         node = self._request.node
+        if "recording" in options:
+            reference, candidate = _recorded(node, reference, candidate, options.pop("recording"))
         if not isinstance(reference, Twins):
             options.setdefault("name", f"{node.name} #{count + 1}" if count else node.name)
             reference = Twins(reference, candidate, **options)
@@ -122,6 +124,22 @@ def _cache_folder(config: pytest.Config) -> Path | None:
             stacklevel=1,
         )
         return None
+
+
+def _recorded(node: Any, build: Any, candidate: Any, recording: Any) -> tuple[Path, Any]:
+    """Return the recording as the reference, and what is compared with it as the candidate.
+
+    Raises:
+        InputError: another candidate is given as well, or the recording has no name.
+    """
+    from pytest_kerasequiv.errors import InputError
+    from pytest_kerasequiv.plugin.recordings import recording_beside
+
+    if candidate is not None:
+        raise InputError(
+            f"recording={recording!r} is the reference, so only one model is given; leave candidate away"
+        )
+    return recording_beside(node.path, recording), build
 
 
 def _twins_given_already(candidate: Any, options: dict[str, Any]) -> Exception:

@@ -17,6 +17,7 @@ import json
 import math
 import os
 import re
+import shlex
 import struct
 import tempfile
 import zipfile
@@ -31,9 +32,6 @@ from numpy.typing import NDArray
 
 from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.plain_data import Arrays
-
-SUFFIX = ".kerasequiv"
-"""How the names of recordings end."""
 
 FORMAT = 1
 """Version of the form; what is recorded otherwise, or read otherwise, needs another."""
@@ -136,7 +134,7 @@ def read(path: Path) -> Archive:
     """
     try:
         if not path.is_file():
-            raise _Unfit("there is no such file")
+            raise InputError(_missing(path))
         if path.stat().st_size > LARGEST_FILE:
             raise _Unfit(f"it has more than {LARGEST_FILE:,} bytes")
         return unpacked(path.read_bytes())
@@ -148,6 +146,14 @@ def read(path: Path) -> Archive:
         f"the recording {str(path)!r} cannot be read: {why}; fetch it anew from where it is kept, or record "
         "it again"
     )
+
+
+def _missing(path: Path) -> str:
+    """Return the message for a file that is not there, with what makes it."""
+    test = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" (")[0]  # as pytest tells every test
+    asked = " --kerasequiv" if test.startswith("pyproject.toml") or "/pyproject.toml" in test else ""
+    command = f"pytest {shlex.quote(test)}{asked} --kerasequiv-record" if test else "record(builder, path)"
+    return f"there is no recording {str(path)!r}; make it with: {command}"
 
 
 def unpacked(content: bytes) -> Archive:

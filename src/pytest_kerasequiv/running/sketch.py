@@ -35,10 +35,10 @@ def sketch(values: Any, largest: int = LARGEST_KEPT) -> NDArray[np.generic]:
         return array.copy()
     flat = array.reshape(-1)
     picked = flat[np.linspace(0, array.size - 1, SAMPLED).astype(np.int64)].astype(np.float64)
-    return np.concatenate([picked, _projected(flat)])
+    return np.concatenate([picked, projections(flat)])
 
 
-def _projected(flat: NDArray[Any]) -> NDArray[np.float64]:
+def projections(flat: NDArray[Any]) -> NDArray[np.float64]:
     """Return the projections, by column sums: no float64 copy of the whole is made."""
     whole = flat.size - flat.size % _ROW
     sums = flat[:whole].reshape(-1, _ROW).sum(axis=0, dtype=np.float64)

@@ -167,16 +167,16 @@ def views_of(pair: Pair) -> tuple[TwinView, TwinView]:
 
 def _reference(twin: Twin) -> TwinView:
     pair = twin.pair
-    own = pair.twins.weights == "own"
+    own = pair.generic or pair.twins.weights == "own"
     generic = None if own else generic_values(pair.reference, pair.reference_values, pair.seed)
-    return _view(twin, pair.reference_values, pair.twins.reference_source, generic)
+    return _view(twin, pair.common_values, pair.twins.reference_source, generic)
 
 
 def _candidate(twin: Twin) -> TwinView:
     pair = twin.pair
     for variable, value in zip(variables_of(pair.candidate), pair.candidate_values, strict=True):
         share(variable, value)  # weights that both have alike are in memory once while neither is trained
-    theirs = view_of(pair.reference_twin).generic
+    theirs = None if pair.generic else view_of(pair.reference_twin).generic
     generic = None if theirs is None else pair.variable_map.carry(theirs, pair.candidate_values)
     return _view(twin, pair.candidate_values, pair.twins.candidate_source, generic)
 

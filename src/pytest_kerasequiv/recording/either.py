@@ -1,0 +1,73 @@
+"""What a comparison does with its pair, whether its reference is live or recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pytest_kerasequiv.building.twins import Twins
+from pytest_kerasequiv.checks import witness
+from pytest_kerasequiv.checks.pair import Pair
+from pytest_kerasequiv.checks.registry import Check
+from pytest_kerasequiv.counting import RENEW
+from pytest_kerasequiv.recording import recorded_answers
+from pytest_kerasequiv.recording.archive import read
+from pytest_kerasequiv.recording.content import from_archive
+from pytest_kerasequiv.recording.recorded_pair import RecordedPair
+from pytest_kerasequiv.training.plan import Training
+from pytest_kerasequiv.verdict import CheckResult, Kind
+
+
+def pair_of(twins: Twins, training: Training | None = None, **settings: Any) -> Pair:
+    """Return the pair to look at; a recording that is the reference is read, renewed where that is asked for.
+
+    Args:
+        twins: the pair.
+        training: the plan of the runs to renew.
+        settings: as `Pair` takes them.
+
+    Raises:
+        InputError: a setting cannot be used, or the recording cannot be read.
+    """
+    if twins.recording is None:
+        return Pair(twins, **settings)
+    renew = RENEW.get()
+    if renew is not None:
+        renew(twins, training=training, **settings)
+    return RecordedPair(twins, from_archive(read(twins.recording), twins.recording), **settings)
+
+
+def ready_for(check: Check, pair: Pair, options: Mapping[str, Any]) -> Pair:
+    """Return the pair for a check: with runs of training recorded anew, where that is asked for."""
+    renews = isinstance(pair, RecordedPair) and RENEW.get() is not None
+    if not renews or check.kind is not Kind.STATISTICAL:
+        return pair
+    return pair_of(pair.twins, training=options["training"], **pair.settings)
+
+
+def answer(check: Check, pair: Pair, options: Mapping[str, Any]) -> CheckResult:
+    """Run a check on a pair.
+
+    Raises:
+        InputError: an option cannot be used.
+    """
+    if isinstance(pair, RecordedPair):
+        return recorded_answers.answer(check, pair, options)
+    return check(pair, **options)
+
+
+def follows(check: Check, pair: Pair) -> CheckResult | None:
+    """Return the result that follows for a proved pair; ``None`` where the check has to run."""
+    return recorded_answers.follows(check, pair) if isinstance(pair, RecordedPair) else check.follows(pair)
+
+
+def contradiction(pair: Pair) -> str:
+    """Return in a few words what contradicts a proof that both are one program; empty for nothing."""
+    if isinstance(pair, RecordedPair):
+        return recorded_answers.contradiction(pair)
+    return witness.contradiction(pair)
+
+
+def recorded_under(pair: Pair) -> dict[str, Any]:
+    """Return under what the reference was recorded, for reports; empty for a live one."""
+    return {"recorded": pair.content.made} if isinstance(pair, RecordedPair) else {}

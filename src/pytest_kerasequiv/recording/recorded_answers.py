@@ -1,0 +1,275 @@
+"""The answers of checks where the reference is a recording: the candidate alone is observed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pytest_kerasequiv.checks.compiled.in_force import compare_settings, settings_of
+from pytest_kerasequiv.checks.ladder import LADDER
+from pytest_kerasequiv.checks.numeric.doubts import undecided
+from pytest_kerasequiv.checks.pair import Correspondence
+from pytest_kerasequiv.checks.registry import Check, completed, named
+from pytest_kerasequiv.checks.tables.fresh_starts import explained as told_by_one_build
+from pytest_kerasequiv.checks.weights import StartObservation
+from pytest_kerasequiv.checks.witness import ROUNDINGS, apart
+from pytest_kerasequiv.correspondence.variable_map import VariableMap
+from pytest_kerasequiv.errors import InputError
+from pytest_kerasequiv.recording.called_ways import called_ways
+from pytest_kerasequiv.recording.content import Answer
+from pytest_kerasequiv.recording.culprits import LayerOutputs, explained
+from pytest_kerasequiv.recording.held_values import NotKept, digest_of
+from pytest_kerasequiv.recording.leaves import Path, leaves
+from pytest_kerasequiv.recording.plan_forms import KeptPlan, planned
+from pytest_kerasequiv.recording.recorded_pair import RecordedPair
+from pytest_kerasequiv.recording.sketching import is_of_variable, like_recorded, unfolded
+from pytest_kerasequiv.recording.training_answer import decided as decided_by_runs
+from pytest_kerasequiv.running.dtypes import UNIT_ROUNDOFF, least_precise_dtype
+from pytest_kerasequiv.surface.probes import Probe
+from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Kind, Verdict
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class AsRecorded(Correspondence):
+    """What corresponds, where the candidate's tensors have been turned to the reference's axes already."""
+
+    @property
+    def variables(self) -> VariableMap:
+        """How the variables correspond; nothing need be carried."""
+        return replace(self.pair.variable_map, carried={})
+
+
+def answer(check: Check, pair: RecordedPair, options: Mapping[str, Any]) -> CheckResult:
+    """Return what a check decides from the recording and the candidate.
+
+    Args:
+        check: the check.
+        pair: the recorded reference and the candidate.
+        options: those of the check.
+
+    Raises:
+        InputError: the recording does not go with what is asked.
+    """
+    known = pair.content.answers.get(check.name)
+    if known is None:
+        why = pair.content.structure.missing.get(check.name, "the recording holds nothing for this check")
+        return _nothing(check, f"not compared: {why}")
+    given = {**pair.settings, **{name: value for name, value in options.items() if value is not None}}
+    try:
+        if check.kind is Kind.STATISTICAL:
+            return decided_by_runs(check, pair, known.observation, given)
+        if check.kind is Kind.START:
+            return _start(check, pair, known, given)
+        result = _unless_more_is_there(check, pair, _decided(check, pair, known, given))
+        return explained(pair, result, _first_batch(pair)) if check.kind is Kind.NUMERIC else result
+    except NotKept as why:
+        return _nothing(check, f"not compared: {why}")
+
+
+def _first_batch(pair: RecordedPair) -> tuple[LayerOutputs | None, Probe | None]:
+    """Return what the layers of the reference returned for the first batch, and that batch."""
+    known = pair.content.answers.get("outputs")
+    kept = None if known is None else known.plans[0]
+    if pair.content.layers is None or not isinstance(kept, KeptPlan):
+        return None, None
+    return pair.content.layers, planned(kept, pair.draws, pair.where).probes[0]
+
+
+def follows(check: Check, pair: RecordedPair) -> CheckResult | None:
+    """Return the result that follows for a proved pair; ``None`` where the check has to run."""
+    if check.beyond_proof is None:
+        return None
+    found: tuple[Finding, ...] = ()
+    known = pair.content.answers.get("updates")
+    if check.name == "updates":
+        if known is None:
+            return None
+        steps = known.observation.steps
+        found = tuple(compare_settings(check.name, steps.settings, settings_of(pair.candidate)))
+    if any(one.severity == "difference" for one in found):
+        return None
+    return CheckResult(check.name, Verdict.EQUIVALENT, Evidence.PROVED, found, {"follows": "program"})
+
+
+def contradiction(pair: RecordedPair) -> str:
+    """Return in a few words what contradicts a proof that both are one program; empty for nothing.
+
+    The candidate is run on the first recorded batch, in inference and for one pass of training.
+    """
+    try:
+        return _contradiction(pair)
+    except (InputError, NotKept):
+        raise
+    except Exception as error:
+        return f"only the candidate fails: {type(error).__name__}"
+
+
+def _contradiction(pair: RecordedPair) -> str:
+    for name in ("outputs", "gradients"):
+        known = pair.content.answers.get(name)
+        kept = None if known is None else known.plans[0]
+        if known is None or not isinstance(kept, KeptPlan) or not kept.plan.probes:
+            continue
+        plan = replace(planned(kept, pair.draws, pair.where).first(1), why_no_oracle="one run is looked at")
+        recorded = unfolded(known.observation)
+        candidate = LADDER[name].observe(pair.candidate_twin, plan)
+        shapes = [held.shape for held in pair.content.structure.variables]
+        sides = like_recorded(candidate, recorded, known.shapes, pair.variable_map, shapes)
+        found = _first_apart(pair, *map(_of_first_run, sides))
+        if found is not None:
+            return f"{found} differ from what was recorded"
+    return ""
+
+
+def _of_first_run(observation: Any) -> dict[Path, Array]:
+    """Return the arrays of each first run as computed, by where they are."""
+    return {
+        path: array
+        for path, array in leaves(observation)
+        if "computed" in path and path[path.index("computed") + 1] == 0
+    }
+
+
+def _first_apart(
+    pair: RecordedPair, recorded: Mapping[Path, Array], candidate: Mapping[Path, Array]
+) -> str | None:
+    """Return what differs by more than rounding could make, if anything does."""
+    roundoff = UNIT_ROUNDOFF[least_precise_dtype(pair.candidate)]
+    partner = dict(pair.variable_map.pairs)
+    observed = {path[0] for path in candidate}
+    for path, array in recorded.items():
+        if path[0] not in observed:
+            continue
+        there = path
+        if is_of_variable(path):
+            other = partner.get(path[-1])
+            if other is None:
+                continue
+            there = (*path[:-1], other)
+        theirs = candidate.get(there)
+        if theirs is None or apart(array, theirs, ROUNDINGS * roundoff):
+            return str(next((part for part in reversed(path) if isinstance(part, str)), "numbers"))
+    return None
+
+
+def _nothing(check: Check, message: str) -> CheckResult:
+    finding = Finding.difference(check.name, "recording", message)
+    return CheckResult(check.name, Verdict.INCONCLUSIVE, None, (finding,))
+
+
+def _decided(check: Check, pair: RecordedPair, known: Answer, given: Mapping[str, Any]) -> CheckResult:
+    """Observe the candidate on the recorded plans, one after the other, until the answer is known."""
+    numeric = check.kind is Kind.NUMERIC
+    between = AsRecorded(pair) if numeric else pair.correspondence
+    if numeric and not between.comparable:
+        return _nothing(
+            check, "not compared: the twins cannot be given the same weights; see the weights check"
+        )
+    recorded = unfolded(known.observation) if numeric else known.observation
+    shapes = [held.shape for held in pair.content.structure.variables]
+    candidate = result = None
+    for plan in known.plans:
+        left = check.for_candidate(_plan(plan, pair, given), recorded)
+        candidate = completed(candidate, check.observe(pair.candidate_twin, left))
+        sides = recorded, candidate
+        if numeric:
+            sides = like_recorded(candidate, recorded, known.shapes, pair.variable_map, shapes)
+        result = check.compare(*sides, between, **named(check.compare, given))
+        if not check.further(result, between):
+            return result
+    assert result is not None
+    if known.left and result.verdict is Verdict.DIFFERENT:
+        return undecided(result, "recording", f"the recording does not hold {known.left}, which would decide")
+    return result
+
+
+def _unless_more_is_there(check: Check, pair: RecordedPair, result: CheckResult) -> CheckResult:
+    """Return an EQUIVALENT of ``outputs`` as undecided where only the candidate can be called in some way."""
+    if check.name != "outputs" or result.verdict is not Verdict.EQUIVALENT or pair.program_match.proved:
+        return result
+    extra = sorted(set(called_ways(pair.candidate)) - set(pair.content.structure.ways))
+    if not extra:
+        return result
+    message = f"only the candidate has {', '.join(map(repr, extra))}, so there is nothing recorded to compare"
+    return undecided(result, "recording", message)
+
+
+def _plan(plan: KeptPlan | int | None, pair: RecordedPair, given: Mapping[str, Any]) -> Any:
+    if not isinstance(plan, KeptPlan):
+        return plan
+    found = planned(plan, pair.draws, pair.where)
+    steps = given.get("steps")
+    if steps is None:
+        return found
+    if steps > len(found.probes):
+        raise InputError(
+            f"steps={steps} are asked for, and the recording {pair.where!r} holds {len(found.probes)}; ask "
+            "for no more, or leave steps away"
+        )
+    return found.first(steps)
+
+
+def _start(check: Check, pair: RecordedPair, known: Answer, given: Mapping[str, Any]) -> CheckResult:
+    """Compare what both start from; values that were not kept and are other ones are told as not known."""
+    recorded: StartObservation = known.observation
+    candidate = None
+    for plan in known.plans:
+        candidate = completed(candidate, check.observe(pair.candidate_twin, plan))
+    assert recorded.variables is not None
+    reference = StartObservation(replace(recorded.variables, values=pair.reference_values), _again(pair))
+    open_ = _not_kept(pair, recorded, candidate)
+    between = _Without(pair, frozenset(open_))
+    result = check.compare(reference, candidate, between, **named(check.compare, given))
+    if not open_ or result.verdict is not Verdict.EQUIVALENT:
+        return result
+    named_ = ", ".join(pair.content.structure.variables[index].path for index, _ in open_[:3])
+    message = (
+        f"{named_}{' and others' if open_[3:] else ''}: other code than Keras's own initialisers gives the "
+        "values, these are others than when the reference was recorded, and a recording does not hold them"
+    )
+    return undecided(result, "start", message)
+
+
+@dataclass(frozen=True)
+class _Without(Correspondence):
+    """What corresponds, but for pairs of variables about which nothing is known."""
+
+    left_out: frozenset[tuple[int, int]] = frozenset()
+
+    @property
+    def variables(self) -> VariableMap:
+        """How the variables correspond."""
+        known = self.pair.variable_map
+        return replace(known, pairs=tuple(pair for pair in known.pairs if pair not in self.left_out))
+
+
+def _again(pair: RecordedPair) -> tuple[Array, ...] | None:
+    """Return values of a second build: other ones where the recorded ones moved."""
+    moved = pair.content.structure.moved
+    if moved is None:
+        return None
+    both = zip(pair.reference_values, moved, strict=True)
+    return tuple(np.where(np.broadcast_to(moves, value.shape), value + 1, value) for value, moves in both)
+
+
+def _not_kept(pair: RecordedPair, recorded: StartObservation, candidate: Any) -> list[tuple[int, int]]:
+    """Return the pairs whose values are known to differ, but not how, where that decides."""
+    ours, theirs = recorded.variables, candidate.variables
+    assert ours is not None
+    held = pair.content.structure.variables
+    found = []
+    for index, other in pair.variable_map.pairs:
+        if held[index].whole is not None or held[index].digest == digest_of(theirs.values[other]):
+            continue
+        if ours.starts is None or theirs.starts is None:
+            continue
+        sides = (ours.starts[index], ours.facts[index]), (theirs.starts[other], theirs.facts[other])
+        if not all(told_by_one_build(*side) for side in sides):
+            found.append((index, other))
+    return found
