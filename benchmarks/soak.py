@@ -3,8 +3,9 @@
     python benchmarks/soak.py --minutes 60 --seed 0
 
 Each round draws an executor, a moment and a signal that ends the session, what is done to its cache then, and
-runs the session again to its end. The twins are equal, so nothing but EQUIVALENT or an interrupted session is
-right. What goes wrong is printed as it happens and counted as lost.
+what goes wrong beside it (see `_soak/troubles.py`), and runs the session again to its end. The twins are
+equal, so nothing but EQUIVALENT or an interrupted session is right. What goes wrong is printed as it happens
+and counted as lost.
 """
 
 from __future__ import annotations
@@ -20,9 +21,15 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+from xml.etree import ElementTree as ET
+
+sys.path[0] = str(Path(__file__).parent / "_soak")  # this folder has a statistics.py of its own
+
+from troubles import NONE, TROUBLES, Trouble  # noqa: E402
 
 EXECUTORS = {
     "in process": "return None",
+    "xdist": "return None",
     "loky": "from pytest_kerasequiv.training.executors.pools import LocalProcesses; return LocalProcesses(2)",
     "processes": "import multiprocessing, concurrent.futures as c; "
     "return c.ProcessPoolExecutor(2, mp_context=multiprocessing.get_context('spawn'))",
@@ -44,7 +51,9 @@ def kerasequiv_executor():
         (executor.close if hasattr(executor, "close") else executor.shutdown)()
 """
 TEST = """
+import os
 import random
+import sys
 import threading
 import time
 
@@ -79,9 +88,11 @@ def other():
     return model
 
 
+{bad}
+
 def test_pair(keras_twins):
     plan = Training(*DATA, seeds=10, epochs={epochs}, engine={engine!r}, margin="50%")
-    keras_twins(build, other).assert_same_training(plan)
+    keras_twins(build, other, name={name!r}).assert_same_training(plan)
 """
 SIGNALS = (None, signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
 
@@ -110,42 +121,49 @@ def main() -> None:
 
 def one_round(folder: Path, draw: random.Random, counts: Counter[str], peaks: list[int]) -> None:
     executor, number = draw.choice(list(EXECUTORS)), draw.choice(SIGNALS)
+    trouble = draw.choice(TROUBLES) if draw.random() < 0.6 else NONE
     engine, epochs = draw.choice(("fit", "auto")), draw.choice((2, 20))
     (folder / "conftest.py").write_text(CONFTEST.format(executor=EXECUTORS[executor]))
-    (folder / "test_soak.py").write_text(TEST.format(engine=engine, epochs=epochs))
-    counts["rounds"] += 1
-    counts[executor] += 1
+    test = TEST.format(engine=engine, epochs=epochs, bad=trouble.test, name=trouble.name_of_pair)
+    (folder / "test_soak.py").write_text(test)
+    trouble.prepare(folder)
+    workers = ["-n", "2"] if executor == "xdist" else []
+    counts.update(["rounds", executor, trouble.label])
+    problems: list[str] = []
+    kept = 0
     if number is not None:
-        counts[signal.Signals(number).name] += 1
-        problems = ended_early(folder, number, draw.uniform(0, 20), after_a_run=draw.random() < 0.7)
+        counts[number.name] += 1
+        running = session(folder, trouble, workers)
+        problems += ended_early(running, folder, number, draw.uniform(0, 20), after_a_run=draw.random() < 0.7)
         kept = len(entries_of(folder))
-        counts["runs kept"] += kept
         spoiled = spoil(folder, draw)
-        counts["entries spoiled"] += spoiled
-        problems += run_to_the_end(folder, kept - spoiled, peaks)
-    else:
-        problems = run_to_the_end(folder, 0, peaks)
+        counts.update({"runs kept": kept, "entries spoiled": spoiled})
+        kept -= spoiled
+    problems += run_to_the_end(folder, trouble, workers, kept, peaks)
     for problem in problems:
         counts["lost"] += 1
-        print(f"round {counts['rounds']} ({executor}, {engine}, {number}): {problem}", flush=True)
+        where = f"{executor}, {engine}, {number and number.name}, {trouble.label}"
+        print(f"round {counts['rounds']} ({where}): {problem}", flush=True)
 
 
-def session(folder: Path) -> subprocess.Popen[str]:
-    command = ["-m", "pytest", "-q", "--kerasequiv", "--kerasequiv-report=out", "-p", "no:randomly"]
+def session(folder: Path, trouble: Trouble, workers: list[str]) -> subprocess.Popen[str]:
+    options = ["-q", "--kerasequiv", "--kerasequiv-report=out", "--junitxml=junit.xml", "-p", "no:randomly"]
     return subprocess.Popen(
-        [sys.executable, *command],
+        [sys.executable, *trouble.python, "-m", "pytest", *options, *workers, *trouble.options],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        preexec_fn=trouble.in_session,  # noqa: PLW1509 - one thread starts it
         env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
     )
 
 
-def ended_early(folder: Path, number: signal.Signals, seconds: float, *, after_a_run: bool) -> list[str]:
+def ended_early(
+    running: subprocess.Popen[str], folder: Path, number: signal.Signals, seconds: float, *, after_a_run: bool
+) -> list[str]:
     """End a session by a signal, at some time or after its first run; return what was wrong about its end."""
-    running = session(folder)
     while after_a_run and not entries_of(folder) and running.poll() is None:
         time.sleep(0.05)
     time.sleep(seconds / 20 if after_a_run else seconds)
@@ -163,15 +181,12 @@ def ended_early(folder: Path, number: signal.Signals, seconds: float, *, after_a
     busy = max(os.getloadavg()[0] / (os.cpu_count() or 1), 1)
     if number == signal.SIGINT and slow > 5 * busy:
         problems.append(f"Ctrl-C took {slow:.0f} s at load {busy:.1f} a core")
-    if number == signal.SIGINT and running.returncode not in {0, 2}:
+    if number == signal.SIGINT and running.returncode not in {0, 1, 2}:
         problems.append(f"exit status {running.returncode} after Ctrl-C: {output[-500:]}")
     report = folder / "out" / "report.json"
-    if report.exists() and json.loads(report.read_text())["outcome"] not in {
-        "running",
-        "interrupted",
-        "passed",
-    }:
-        problems.append(f"the report says {json.loads(report.read_text())['outcome']}")
+    outcome = json.loads(report.read_text())["outcome"] if report.exists() else "none"
+    if outcome not in {"none", "running", "interrupted", "passed", "failed"}:
+        problems.append(f"the report says {outcome}")
     return problems
 
 
@@ -201,23 +216,46 @@ def entries_of(folder: Path) -> list[Path]:
     return sorted(folder.glob(".pytest_cache/d/kerasequiv/*/*.json"))
 
 
-def run_to_the_end(folder: Path, kept: int, peaks: list[int]) -> list[str]:
-    running = session(folder)
-    peak = 0
-    while running.poll() is None:
-        peak = max(peak, megabytes(running.pid))
-        time.sleep(0.2)
-    peaks.append(peak)
+def run_to_the_end(
+    folder: Path, trouble: Trouble, workers: list[str], kept: int, peaks: list[int]
+) -> list[str]:
+    """Run a session to its end; return what was wrong: its status, the verdict, runs that were lost."""
+    running = session(folder, trouble, workers)
+    peaks.append(peak_of(running))
     output = running.stdout.read() if running.stdout else ""
     problems = left_over(folder)
-    pair = json.loads((folder / "out" / "report.json").read_text())["pairs"]
-    if running.returncode != 0 or not pair or pair[0]["verdict"] != "EQUIVALENT":
-        return [*problems, f"exit status {running.returncode}: {output[-1500:]}"]
-    origin = pair[0]["checks"]["training"]["figures"]["origin"]
+    verdict = verdict_in(folder / "junit.xml")
+    if running.returncode != trouble.status or verdict != "EQUIVALENT":
+        return [*problems, f"exit status {running.returncode}, {verdict}: {output[-1500:]}"]
+    report = folder / "out" / "report.json"
+    if not trouble.reports:
+        return problems
+    if not report.is_file():
+        return [*problems, "no report was written"]
+    found = [pair for pair in json.loads(report.read_text())["pairs"] if "training" in pair["checks"]]
+    origin = found[0]["checks"]["training"]["figures"]["origin"]
     reused = sum(side.get("cache", 0) for side in origin.values())
     if reused < kept:
         problems.append(f"{kept} runs were kept, {reused} found again")
     return problems
+
+
+def verdict_in(junit: Path) -> str:
+    """Return the verdict of the pair that trains, as the test's properties tell it."""
+    for case in ET.parse(junit).iter("testcase"):
+        if case.get("name") == "test_pair":
+            properties = {one.get("name"): one.get("value") for one in case.iter("property")}
+            return properties.get("kerasequiv_verdict") or "no verdict"
+    return "no test"
+
+
+def peak_of(running: subprocess.Popen[str]) -> int:
+    """Return the most memory that a session took, in MB, once it has ended."""
+    peak = 0
+    while running.poll() is None:
+        peak = max(peak, megabytes(running.pid))
+        time.sleep(0.2)
+    return peak
 
 
 def megabytes(process: int) -> int:
