@@ -1,114 +1,15 @@
 """Sessions that are ended in mid-training: when they end, what they say, and what lives on."""
 
+import json
 import os
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from tests.common.sessions import CONFTEST, assert_nothing_is_left, session, training_session, wait_for
 
 from pytest_kerasequiv.training.executors import lease
-
-CONFTEST = {
-    "loky": "",
-    "processes": """
-import multiprocessing
-from concurrent.futures import ProcessPoolExecutor
-import pytest
-
-@pytest.fixture(scope="session")
-def kerasequiv_executor():
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as executor:
-        yield executor
-""",
-    "threads": """
-from concurrent.futures import ThreadPoolExecutor
-import pytest
-
-@pytest.fixture(scope="session")
-def kerasequiv_executor():
-    with ThreadPoolExecutor(2) as executor:
-        yield executor
-""",
-    "dask": """
-import distributed
-import pytest
-
-@pytest.fixture(scope="session")
-def kerasequiv_executor():
-    cluster = distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None)
-    with cluster, distributed.Client(cluster) as client:
-        yield client
-""",
-}
-
-TEST = """
-import os
-import time
-import keras
-from pytest_kerasequiv import Training
-
-def build():
-    return keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
-
-def fit(model, seed):
-    open(f"trains-{os.getpid()}", "w").close()
-    for _ in range(6000):
-        time.sleep(0.02)
-    return {"mae": 1.0}
-
-def test_training(keras_twins):
-    keras_twins(build, lambda: build()).assert_same_training(Training(fit=fit, seeds=4))
-"""
-
-
-def session(folder, kind, *options):
-    """Start a session in a folder of its own and return it when a task trains."""
-    (folder / "conftest.py").write_text(CONFTEST[kind])
-    (folder / "test_it.py").write_text(TEST)
-    workers = ["--kerasequiv-workers=2"] if kind == "loky" else []
-    started = subprocess.Popen(
-        [sys.executable, "-m", "pytest", "--kerasequiv", "-p", "no:randomly", *workers, *options],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-        env={**os.environ, "TMPDIR": str(folder)},
-    )
-    deadline = time.monotonic() + 300
-    while not list(folder.glob("trains-*")):
-        assert time.monotonic() < deadline, "no task has begun"
-        assert started.poll() is None, started.stdout.read()
-        time.sleep(0.1)
-    return started
-
-
-def processes_in(folder):
-    """Process ids of what works in a folder, zombies left out."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if (process / "cwd").readlink() == folder and "Z" not in (process / "stat").read_text().split()[
-                2
-            ]:
-                found.append(int(process.name))
-        except OSError:
-            continue
-    return found
-
-
-def assert_nothing_is_left(folder):
-    deadline = time.monotonic() + 10
-    while processes_in(folder) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    left = processes_in(folder)
-    for process in left:
-        os.kill(process, signal.SIGKILL)
-    assert left == []
 
 
 def test_a_worker_whose_session_died_before_its_first_task_ends_itself(monkeypatch):
@@ -128,7 +29,7 @@ def test_a_worker_whose_session_died_before_its_first_task_ends_itself(monkeypat
 def test_ctrl_c_ends_the_session_at_once(kind, tmp_path):
     if kind == "dask":
         pytest.importorskip("distributed")
-    running = session(tmp_path, kind, "--kerasequiv-report=out")
+    running = training_session(tmp_path, kind, "--kerasequiv-report=out")
     pressed = time.monotonic()
     os.killpg(running.pid, signal.SIGINT)  # as a terminal does: to all processes of the session
     try:
@@ -144,11 +45,77 @@ def test_ctrl_c_ends_the_session_at_once(kind, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-@pytest.mark.parametrize("kind", ["loky", "processes"])
+@pytest.mark.parametrize(
+    ("kind", "number"),
+    [
+        ("loky", signal.SIGTERM),
+        ("loky", signal.SIGKILL),
+        ("processes", signal.SIGKILL),
+        ("xdist", signal.SIGKILL),
+        ("dask", signal.SIGTERM),
+    ],
+)
 def test_no_process_outlives_a_killed_session(kind, number, tmp_path):
-    running = session(tmp_path, kind)
+    running = training_session(tmp_path, kind)
     running.send_signal(number)
     running.communicate(timeout=30)
     assert_nothing_is_left(tmp_path)
     assert list(tmp_path.glob("kerasequiv-*.lease")) == []
+
+
+TRAINS = """
+import keras
+import numpy as np
+from pytest_kerasequiv import Training
+
+X = np.random.default_rng(0).normal(size=(64, 4)).astype("float32")
+DATA = (X, X[:, :1])
+
+
+def build():
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(4), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    return model
+
+
+def other():
+    x = keras.Input((4,))
+    model = keras.Model(x, keras.layers.Dense(1)(keras.layers.Dense(4)(x)))
+    model.compile("sgd", "mse")
+    return model
+
+
+def test_training(keras_twins):
+    plan = Training(DATA, DATA, seeds=6, epochs=20, batch_size=4, engine="fit", margin="50%")
+    keras_twins(build, other).assert_same_training(plan)
+"""
+RUNS = ".pytest_cache/d/kerasequiv/*/"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kind", "number"),
+    [
+        ("in process", signal.SIGKILL),
+        ("loky", signal.SIGTERM),
+        ("dask", signal.SIGINT),
+        ("xdist", signal.SIGKILL),
+        ("xdist", signal.SIGINT),
+    ],
+)
+def test_the_next_session_takes_every_run_that_was_finished(kind, number, tmp_path):
+    running = session(tmp_path, kind, test=TRAINS)
+    wait_for(running, tmp_path, f"{RUNS}/*.json")
+    (os.killpg if number is signal.SIGINT else os.kill)(running.pid, number)
+    running.communicate(timeout=120)
+    assert_nothing_is_left(tmp_path)
+    kept = len(list(tmp_path.glob(f"{RUNS}/*.json")))
+    again = session(tmp_path, kind, "--kerasequiv-report=out", test=TRAINS)
+    output, _ = again.communicate(timeout=300)
+    assert again.returncode == 0, output
+    figures = json.loads((tmp_path / "out" / "report.json").read_text())["pairs"][0]["checks"]["training"][
+        "figures"
+    ]
+    assert sum(side.get("cache", 0) for side in figures["origin"].values()) == kept > 0
+    assert f"{kept} runs of an earlier session were found" in figures["reason"] or kept == 12
+    assert list(tmp_path.glob(f"{RUNS}/.*.part")) == []
