@@ -13,6 +13,7 @@ import tensorflow as tf
 from pytest_kerasequiv.building.sources import Source
 from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.keras_access.private_modules import global_state
+from pytest_kerasequiv.training.engines.own_arrays import OwnArrays
 from pytest_kerasequiv.training.fitting import check_fits
 from pytest_kerasequiv.training.plan import Training
 from pytest_kerasequiv.training.runs import Run, failure_of, predicts_a_constant
@@ -49,6 +50,7 @@ class FitEngine:
         self._must_check = False
         self._fresh_because = ""
         self.reason = ""
+        self._own_is_checked = plan.fit is None
         if plan.fit is not None:
             self._stay_fresh("it trains with your own fit")
 
@@ -63,6 +65,9 @@ class FitEngine:
 
     def run(self, seed: int) -> Run:
         """Train under one seed: bit for bit what a user's build, compile, fit and evaluate give."""
+        if not self._own_is_checked:
+            self._own_is_checked = True
+            return self._first_of_own_fit(seed)
         if self._fresh_because:
             return train_fresh(self._source, self._plan, seed, self._side)
         if self._model is None:
@@ -72,6 +77,25 @@ class FitEngine:
         except CannotReuse as why:
             return self._give_up(str(why), train_fresh(self._source, self._plan, seed, self._side))
         return self._checked(run) if self._must_check else run
+
+    def _first_of_own_fit(self, seed: int) -> Run:
+        """Train by the user's own loop; where that changes an array, see that the next run is none the worse.
+
+        Raises:
+            InputError: it is: what a run gives depends on how many were before.
+        """
+        arrays = OwnArrays(self._plan.fit)
+        run = train_fresh(self._source, self._plan, seed, self._side)
+        changed = arrays.changed()
+        if changed and run.missing is None:
+            again = train_fresh(self._source, self._plan, seed, self._side)
+            if (again.metrics, again.failure) != (run.metrics, run.failure):
+                raise InputError(
+                    f"fit changes the array {changed[0]!r} in place, and gave another result when it was "
+                    f"called again under seed {seed}: later runs would train on other data than earlier "
+                    "ones. Let it work on a copy, and draw only from generators that follow the seed"
+                )
+        return run
 
     def _first(self, seed: int) -> Run:
         started = time.perf_counter()
