@@ -4,6 +4,7 @@ import html.parser
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,18 @@ def test_the_page_holds_all_there_is_to_know(page: str) -> None:
     assert len(images) == 3, "both graphs, the decision, the luck of a single run"
     assert "you saw 3.9 against 4.1" in text
     assert all(source.startswith("data:image/svg+xml;base64,") for source in images)
+
+
+def test_of_many_pairs_those_are_drawn_that_are_not_equivalent(
+    equivalent: Report, different: Report, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "MOST_DRAWN", 2)
+    many = [replace(equivalent, name=f"good {number}") for number in range(3)]
+    drawn = [replace(different, name=f"bad {number}") for number in range(2)]
+    page = pages.render_session(SessionReport((*many, *drawn)))
+    alone = pages.render_session(SessionReport(tuple(drawn)))
+    assert page.count("<img") == alone.count("<img") > 0
+    assert read(page).text.count("those first that are not EQUIVALENT") == 3
 
 
 def test_the_outcome_and_what_was_expected_are_told(equivalent: Report, different: Report) -> None:

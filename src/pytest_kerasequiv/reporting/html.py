@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,12 @@ from pytest_kerasequiv.reporting.text import MEANING, metric_rows, metrics, next
 from pytest_kerasequiv.verdict import Report, Verdict
 
 FOLDER = Path(__file__).parent
+MOST_DRAWN = 40
+"""Most pairs with pictures on a page: hundreds of them would take minutes and ten times the bytes."""
+LEFT_OUT = {
+    "error": f"a page has pictures of at most {MOST_DRAWN} pairs, those first that are not EQUIVALENT; "
+    "the pair's own page, report.save('pair.html'), has them"
+}
 
 
 def render(report: Report) -> str:
@@ -44,19 +50,29 @@ def render_session(session: SessionReport) -> str:
     environment.filters |= {"number": number, "shapes": _shapes}
     template = environment.get_template("report.html.jinja")
     whole = ended(session)
+    drawn = _drawn(session.pairs)
     return template.render(
         session=session,
         counts=session.counts(),
         outcome=whole.ending,
-        pairs=[_view(report) | {"not_failed": report in whole.not_failed} for report in session.pairs],
+        pairs=[
+            _view(report, drawn=id(report) in drawn) | {"not_failed": report in whole.not_failed}
+            for report in session.pairs
+        ],
         not_failed=CONDONED,
         meaning=MEANING,
         style=(FOLDER / "report.css").read_text(encoding="utf-8"),
     )
 
 
-def _view(report: Report) -> dict[str, Any]:
-    """Return what the template shows of one pair."""
+def _drawn(pairs: Collection[Report]) -> set[int]:
+    """Return the ids of the pairs with pictures: of many those first that are not EQUIVALENT."""
+    ordered = sorted(pairs, key=lambda report: report.verdict is Verdict.EQUIVALENT)
+    return {id(report) for report in ordered[:MOST_DRAWN]}
+
+
+def _view(report: Report, *, drawn: bool) -> dict[str, Any]:
+    """Return what the template shows of one pair, with pictures or without."""
     figures = {name: result.to_dict()["figures"] for name, result in report.checks.items()}
     return {
         "report": report,
@@ -65,32 +81,32 @@ def _view(report: Report) -> dict[str, Any]:
         "next_step": next_step(report),
         "proved_for": proved_for(report),
         "inconclusive": report.verdict is Verdict.INCONCLUSIVE,
-        "graph": _graph(figures.get("graph", {})),
+        "graph": _graph(figures.get("graph", {}), drawn=drawn),
         "summary": _summary(figures.get("summary", {})),
         "divergence": {
             name: divergence_rows(figures[name]["layers"]) for name in figures if figures[name].get("layers")
         },
         "metric_rows": metric_rows(metrics(report)),
-        "decisions": [_decision(name, metric) for name, metric in metrics(report).items()],
+        "decisions": [_decision(name, metric, drawn=drawn) for name, metric in metrics(report).items()],
         "training": figures.get("training", {}),
     }
 
 
-def _graph(figures: Mapping[str, Any]) -> dict[str, str] | None:
+def _graph(figures: Mapping[str, Any], *, drawn: bool) -> dict[str, str] | None:
     """Return the picture of both graphs, or why there is none."""
     if "reference" not in figures or "candidate" not in figures:
         return None
-    return _picture(lambda path: draw_from_figures(figures, path))
+    return _picture(lambda path: draw_from_figures(figures, path)) if drawn else LEFT_OUT
 
 
-def _decision(name: str, metric: Mapping[str, Any]) -> dict[str, Any]:
+def _decision(name: str, metric: Mapping[str, Any], *, drawn: bool) -> dict[str, Any]:
     luck = metric.get("luck")
     return {
         "name": name,
         "metric": {key: value for key, value in metric.items() if key != "luck"},
-        "picture": _picture(lambda path: draw(metric, path, title=name)),
+        "picture": _picture(lambda path: draw(metric, path, title=name)) if drawn else LEFT_OUT,
         "luck": luck_sentences(luck) if luck else [],
-        "luck_picture": _picture(lambda path: draw_luck(luck, path, title=name)) if luck else {},
+        "luck_picture": _picture(lambda path: draw_luck(luck, path, title=name)) if luck and drawn else {},
     }
 
 
