@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -54,22 +56,21 @@ OPTIONS = [
     ["--import-mode=importlib"],
     ["--capture=no"],
     ["--deselect=test_it.py::test_bad", "--deselect=test_it.py::test_plain"],
+    ["-p", "randomly", "-p", "no:cacheprovider"],
+    ["--stepwise"],
+    ["--ff"],
     ["-n", "2"],
     ["-n", "1", "-x"],
 ]
 
 
-@pytest.mark.parametrize("options", OPTIONS, ids=" ".join)
-def test_all_places_tell_the_same(scripted: pytest.Pytester, options: list[str]) -> None:
-    if "--reruns=1" in options:
-        pytest.importorskip("pytest_rerunfailures")
-    scripted.makepyfile(test_it=TESTS)
-    scripted.makeini("[pytest]\nmarkers = bad: fails")
-    result = scripted.runpytest(
-        "--kerasequiv", "--kerasequiv-report=out", "--junitxml=out/junit.xml", *options
-    )
+WRITTEN = ["--kerasequiv", "--kerasequiv-report=out", "--junitxml=out/junit.xml"]
+
+
+def assert_one_story(folder: Path, result: pytest.RunResult, options: Sequence[str] = ()) -> None:
+    """Read exit status, terminal, JUnit, report.json and summary.md, and compare what they tell."""
     page, summary, junit = (
-        (scripted.path / "out" / name).read_text() for name in ("report.json", "summary.md", "junit.xml")
+        (folder / "out" / name).read_text() for name in ("report.json", "summary.md", "junit.xml")
     )
     session = json.loads(page)
     suite = ET.fromstring(junit).find("testsuite")
@@ -93,6 +94,36 @@ def test_all_places_tell_the_same(scripted: pytest.Pytester, options: list[str])
     assert (int(counted[1]) if counted else 0) == failed
 
 
+@pytest.mark.parametrize("options", OPTIONS, ids=" ".join)
+def test_all_places_tell_the_same(
+    scripted: pytest.Pytester, options: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if "--reruns=1" in options:
+        pytest.importorskip("pytest_rerunfailures")
+    if "randomly" in options:
+        pytest.importorskip("pytest_randomly")
+        monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest")
+    scripted.makepyfile(test_it=TESTS)
+    scripted.makeini("[pytest]\nmarkers = bad: fails")
+    result = scripted.runpytest(*WRITTEN, *options)
+    assert_one_story(scripted.path, result, options)
+
+
+def test_nested_folders_under_another_root_tell_the_same(scripted: pytest.Pytester) -> None:
+    """Each folder has a conftest of its own; the session's root is elsewhere, and so is its ini file."""
+    for name in ("one", "one/two"):
+        folder = scripted.mkdir(name)
+        (folder / "conftest.py").write_text("def pytest_runtest_setup(item): item.add_marker('bad')")
+        (folder / f"test_{folder.name}.py").write_text(
+            "from scripted_checks import compare, script\n" + TESTS
+        )
+    root = scripted.mkdir("root")
+    (root / "other.ini").write_text("[pytest]\nmarkers = bad: fails")
+    result = scripted.runpytest(*WRITTEN, "-c", "root/other.ini", "--rootdir=root", "one")
+    assert_one_story(scripted.path, result)
+    assert json.loads((scripted.path / "out" / "report.json").read_text())["counts"]["DIFFERENT"] == 4
+
+
 def test_collecting_only_tells_nothing(scripted: pytest.Pytester) -> None:
     scripted.makepyfile(test_it=TESTS)
     assert scripted.runpytest("--kerasequiv", "--kerasequiv-report=out", "--collect-only").ret == 0
@@ -102,19 +133,34 @@ def test_collecting_only_tells_nothing(scripted: pytest.Pytester) -> None:
 def test_last_failed_repeats_the_failed_ones_and_tells_of_these(scripted: pytest.Pytester) -> None:
     scripted.makepyfile(test_it=TESTS)
     scripted.runpytest("--kerasequiv")
-    result = scripted.runpytest("--kerasequiv", "--kerasequiv-report=out", "--lf")
+    result = scripted.runpytest(*WRITTEN, "--lf")
     result.assert_outcomes(failed=2)
+    assert_one_story(scripted.path, result)
     session = json.loads((scripted.path / "out" / "report.json").read_text())
     assert [pair["name"] for pair in session["pairs"]] == ["bad"]
 
 
-@pytest.mark.parametrize("flags", [["-OO"], ["-W", "error"]], ids=" ".join)
-def test_python_told_otherwise(scripted: pytest.Pytester, flags: list[str]) -> None:
-    """An AssertionError is raised, not asserted: ``-OO`` takes no check away."""
+PYTHON = {
+    "-O": (["-O"], {}),
+    "-OO": (["-OO"], {}),
+    "-W error": (["-W", "error"], {}),
+    "-X dev": (["-X", "dev"], {}),
+    "PYTHONWARNINGS": ([], {"PYTHONWARNINGS": "error"}),
+    "PYTHONOPTIMIZE": ([], {"PYTHONOPTIMIZE": "2"}),
+}
+
+
+@pytest.mark.parametrize("told", PYTHON)
+def test_python_told_otherwise(scripted: pytest.Pytester, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An AssertionError is raised, not asserted: ``-O`` takes no check away."""
+    flags, variables = PYTHON[told]
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
     scripted.makepyfile(test_it=TESTS)
     scripted.makeini("[pytest]\nmarkers = bad: fails")
-    command = [sys.executable, *flags, "-m", "pytest"]
-    result = scripted.run(*command, "--kerasequiv", "--kerasequiv-report=out", "-k", "bad")
+    options = ["-k", "(bad or good) and not expected"]
+    result = scripted.run(sys.executable, *flags, "-m", "pytest", *WRITTEN, *options)
     assert result.ret == 1
+    assert_one_story(scripted.path, result)
     session = json.loads((scripted.path / "out" / "report.json").read_text())
     assert (session["outcome"], session["counts"]["DIFFERENT"]) == ("failed", 1)
