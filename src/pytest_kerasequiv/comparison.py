@@ -66,6 +66,7 @@ class Comparison:
         self.accept = arguments.accept(accept)
         self.number = next(_NUMBERS)
         self._limit = TimeLimit(arguments.timeout(timeout))
+        self._traced = True
         self.results: dict[str, CheckResult] = {}
         self.not_run: dict[str, str] = {}
 
@@ -84,7 +85,7 @@ class Comparison:
     def _checked(self, name: str, options: Mapping[str, Any]) -> CheckResult:
         with EXCLUSIVE:
             # Outside the guard and the clock: what goes wrong in a builder is the user's to see.
-            self.pair.build(traced=_needs_program(name))
+            self.pair.build(traced=self._traced or _needs_program(name))
             started = time.perf_counter()
             try:
                 self.pair = either.ready_for(LADDER[name], self.pair, options)
@@ -96,7 +97,13 @@ class Comparison:
             return self._keep(result, time.perf_counter() - started)
 
     def build(self, *, traced: bool) -> None:
-        """Build both sides, for checks that look at what they compute; a check says where the time is up."""
+        """Build both sides; a check says where the time is up.
+
+        Args:
+            traced: whether some check to come looks at what they compute; where it is not known which come,
+                the reference is traced before the candidate's builder runs all the same.
+        """
+        self._traced = traced
         with EXCLUSIVE, contextlib.suppress(TimeUp), self._limit:
             self.pair.build(traced=traced)
 
@@ -108,6 +115,8 @@ class Comparison:
         """
         try:
             with EXCLUSIVE, self._limit:
+                if side == "candidate":
+                    self.pair.build(traced=self._traced)
                 return getattr(self.twins, side)
         except TimeUp:
             raise TimeoutError(took_too_long(self._limit)) from None

@@ -39,8 +39,9 @@ from pytest_kerasequiv.weights.variables import peek, variables_of
 
 Array = NDArray[np.generic]
 
-ROWS = 4
-"""Samples in the batch that an entry is run on."""
+ROWS, MANY_ROWS, MOST_NUMBERS = 4, 128, 100_000
+"""Samples in the batch that an entry is run on: many, where the twins part over a constant, so that what some
+outputs alone reach is seen."""
 
 LARGEST_KEPT = 4_096
 """Most elements of a variable that is kept whole."""
@@ -179,6 +180,11 @@ def _settled(shapes: Any, found: Survey) -> Any:
     return keras.tree.pack_sequence_as(shapes, flat)
 
 
+def _rows(found: Survey) -> int:
+    numbers = sum(math.prod(size or 1 for size in spec.shape[1:]) for spec in found.layout.specs)
+    return max(ROWS, min(MANY_ROWS, MOST_NUMBERS // max(numbers, 1))) if found.near else ROWS
+
+
 def _given(runner: Runner, entry: Entry, shapes: Any, found: Survey, seed: int) -> dict[str, Array] | None:
     """Draw the inputs of an entry; ``None`` where the reference takes no such shapes."""
     paths = ["/".join(map(str, path)) or "0" for path, _ in keras.tree.flatten_with_path(shapes)]
@@ -190,13 +196,13 @@ def _given(runner: Runner, entry: Entry, shapes: Any, found: Survey, seed: int) 
         known if spec is None else spec for spec, known in zip(specs, found.layout.specs, strict=True)
     )
     sized = replace(found, layout=replace(found.layout, specs=full))
-    drawn = training_batch(sized, seed, size=ROWS).inputs
+    drawn = training_batch(sized, seed, size=_rows(sized)).inputs
     given = {
         f"Input {path}": array
         for path, spec, array in zip(paths, specs, drawn, strict=True)
         if spec is not None
     }
-    other = training_batch(sized, seed + 1, size=ROWS).inputs[0]
+    other = training_batch(sized, seed + 1, size=len(drawn[0])).inputs[0]
     given |= {f"Argument {name} 0": other for name, _ in entry.arguments}
     if None in specs:
         return given
