@@ -126,6 +126,37 @@ def test_of_maps_that_exchange_equal_branches_one_is_enough() -> None:
     assert found.certain
 
 
+class Branches(keras.Model):
+    """Adds two branches, of which one drops in training."""
+
+    def __init__(self, *, first_drops: bool, twice: bool) -> None:
+        super().__init__()
+        self.branches = [L.Dense(3, activation="relu"), L.Dense(3, activation="relu")]
+        self.drop, self.out = L.Dropout(0.5), L.Dense(2)
+        self.first_drops, self.twice = first_drops, twice
+
+    def call(self, x: Any, training: bool | None = None) -> Any:
+        first, second = (branch(x) for branch in self.branches)
+        if self.first_drops:
+            first = self.drop(first, training=training)
+        else:
+            second = self.drop(second, training=training)
+        total = first + second
+        return self.out(total + total if self.twice else 2.0 * total)
+
+
+@pytest.mark.parametrize(("reference", "candidate"), [(True, False), (False, True), (True, True)])
+def test_branches_that_training_alone_tells_apart_are_told_by_it(reference: bool, candidate: bool) -> None:
+    def build(first_drops: bool, twice: bool) -> keras.Model:
+        model = Branches(first_drops=first_drops, twice=twice)
+        model(keras.ops.zeros((1, 4)))
+        return model
+
+    (found, *_), _, _ = maps_of(lambda: build(reference, False), lambda: build(candidate, True))
+    other = [0, 1, 2, 3] if reference == candidate else [2, 3, 0, 1]
+    assert [j for i, j in sorted(found.pairs) if i < 4] == other
+
+
 def test_cells_in_one_loop_against_layers_in_a_row() -> None:
     cells = around((5, 3), lambda: L.RNN([L.LSTMCell(4), L.LSTMCell(4)]))
     rows = building((5, 3), lambda i: L.LSTM(4)(L.LSTM(4, return_sequences=True)(i)))

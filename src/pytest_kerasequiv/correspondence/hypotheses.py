@@ -54,8 +54,8 @@ def hypotheses(
     """Return the one-to-one maps of the open variables, if these can be mapped at all.
 
     Variables are taken for the same by what their layers' class calls them, shape and order of use, then by
-    shape and order, at last by shape alone. Within one way, what was used at the same place in the order
-    comes first, and values that are equal at the start.
+    shape and order, at last by shape alone. Within one way, the map comes first whose pairs together are most
+    alike: used with and for the same, in training as well, at the same place in the order.
 
     Args:
         reference: the reference's open variables.
@@ -71,7 +71,8 @@ def hypotheses(
         for order in orders:
             search = _Search(reference, candidate, choices, order, owners=roles)
             before = len(found)
-            for one in islice(search.maps(), MOST_MAPS - len(found)):
+            several = sorted(islice(search.maps(), MOST_MAPS - len(found)), key=lambda one: one[0])
+            for _, one in several:
                 found.setdefault(frozenset((pair, str(carry)) for pair, carry in one.items()), one)
             exhausted = search.exhausted
             if before == 0 and len(found) == 1:
@@ -134,7 +135,8 @@ def _place(side: Side, index: int) -> float:
 def _otherwise_used(ours: Uses, index: int, theirs: Uses, other: int) -> float:
     """Return in how many ways two variables are used otherwise: what with, what for, how at first."""
     used = ((ours.past, theirs.past), (ours.future, theirs.future), (ours.near, theirs.near))
-    return 1.0 * sum(left[index] != right[other] for left, right in used)
+    trained = ours.trained[index] != theirs.trained[other]
+    return 1.0 * sum(left[index] != right[other] for left, right in used) + 2.0 * trained
 
 
 def _unlikeness(mine: Known, its: Known) -> float:
@@ -172,8 +174,8 @@ class _Search:
         self._before = [side.uses.before[np.ix_(list(side.open), list(side.open))] for side in both]
         self._owners = [np.array([side.variables[i].owner for i in side.open], int) for side in both]
 
-    def maps(self) -> Iterator[dict[tuple[int, int], Carry]]:
-        """Yield each map once: with no departure from the cheapest choice, with one, with two, and so on."""
+    def maps(self) -> Iterator[tuple[float, dict[tuple[int, int], Carry]]]:
+        """Yield costs and map, each map once: no departure from the cheapest choice, then one, and so on."""
         start = self._start()
         if len(self._sides[0].open) != len(self._sides[1].open) or not self._possible(start):
             self.exhausted = True
@@ -198,11 +200,11 @@ class _Search:
 
     def _extend(
         self, possible: NDArray[np.bool_], chosen: list[int], classes: Classes, departures: int
-    ) -> Iterator[dict[tuple[int, int], Carry]]:
+    ) -> Iterator[tuple[float, dict[tuple[int, int], Carry]]]:
         """Choose for one variable more; at the end all ``departures`` must be used up."""
         if len(chosen) == len(self._sides[0].open):
             if departures == 0:
-                yield self._as_map(chosen)
+                yield float(self._choices.cost[chosen].sum()), self._as_map(chosen)
             return
         feasible = 0
         for option in self._options(possible, chosen, classes):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_kerasequiv.program.node_colours import digest, own_colours, symmetric
-from pytest_kerasequiv.program.nodes import Node, Program, Ref
+from pytest_kerasequiv.program.nodes import RESULT, Node, Program, Ref
 
 _NOTHING = Node("", (), ())
 
@@ -19,6 +19,9 @@ ASSOCIATIVE = frozenset({"Add", "AddV2", "Mul", "Maximum", "Minimum"})
 
 NEAR = 6
 """How many operations on are near."""
+
+TRAINED = f"{RESULT}training output"
+"""Begins the results of the call that ``fit`` makes."""
 
 UNUSED = 1 << 30
 """The rank of a variable that the program does not use."""
@@ -35,6 +38,7 @@ class Uses:
         past: colour of what each is used with, its own kind among it.
         future: colour of all that is computed from it.
         near: colour of the next few operations on it, by their names alone.
+        trained: the same in training, where a Dropout shows, of what inference does not tell apart.
         alike: number of the class of variables that may change places with it.
     """
 
@@ -43,14 +47,15 @@ class Uses:
     past: tuple[bytes, ...]
     future: tuple[bytes, ...]
     near: tuple[bytes, ...]
+    trained: tuple[bytes, ...]
     alike: tuple[int, ...]
 
 
 def uses_of(program: Program, count: int) -> Uses:
     """Return how a program uses the first ``count`` variables of its model.
 
-    Only the first traced call is looked at, inference where that could be traced: what training adds,
-    gradients above all, uses every variable again.
+    The first traced call is looked at, inference where that could be traced: what training adds, gradients
+    above all, uses every variable again. Of training, the next few operations on each variable are.
     """
     nodes = _first_part(program)
     meetings, upstream = _meetings(nodes, len(program.variables))
@@ -62,14 +67,15 @@ def uses_of(program: Program, count: int) -> Uses:
     order = sorted(range(count), key=lambda index: (meetings[index][:1] or [(UNUSED, "")], index))
     rank = {index: place for place, index in enumerate(order)}
     past, future = _colours(nodes, program, meetings)
-    near = _near(nodes)
+    near, trained = _near(nodes), _near(_forward_pass(program))
     return Uses(
         rank=tuple(rank[i] for i in range(count)),
         before=before,
         past=tuple(past[:count]),
         future=tuple(future[:count]),
         near=tuple(near[:count]),
-        alike=_alike(nodes, program)[:count],
+        trained=tuple(trained[:count]),
+        alike=_alike(nodes, program, trained)[:count],
     )
 
 
@@ -92,10 +98,22 @@ def _first_part(program: Program) -> list[Node]:
     """Return the nodes of the part that is traced first, at their places, sums of sums as one sum."""
     leaves = len(program.variables)
     part = next((node.part for node in program.nodes[leaves:] if node.part and node.inputs), "")
-    kept: list[Node] = []
-    for place, node in enumerate(program.nodes):
-        own = place < leaves or node.part == part or not node.inputs
-        kept.append(node if own else _NOTHING)
+    return _kept(program, [node.part == part or not node.inputs for node in program.nodes])
+
+
+def _forward_pass(program: Program) -> list[Node]:
+    """Return what the outputs in training are made of, likewise; not what their gradients are."""
+    needed = [node.op.startswith(TRAINED) for node in program.nodes]
+    for place in range(len(needed) - 1, -1, -1):
+        for source, _ in program.nodes[place].inputs if needed[place] else ():
+            needed[source] = True
+    return _kept(program, needed)
+
+
+def _kept(program: Program, own: Sequence[bool]) -> list[Node]:
+    both = zip(program.nodes, own, strict=True)
+    leaves = len(program.variables)
+    kept = [node if keep or place < leaves else _NOTHING for place, (node, keep) in enumerate(both)]
     return _flattened(kept)
 
 
@@ -188,10 +206,12 @@ def _near(nodes: Sequence[Node]) -> list[bytes]:
     return colours
 
 
-def _alike(nodes: Sequence[Node], program: Program) -> tuple[int, ...]:
-    """Number the classes of variables that nothing in the program tells apart."""
+def _alike(nodes: Sequence[Node], program: Program, trained: Sequence[bytes]) -> tuple[int, ...]:
+    """Number the classes of variables that neither the program nor the first steps of training tell apart."""
     own = own_colours(nodes)
-    colours = [digest(repr(v.kind).encode()) for v in program.variables]
+    colours = [
+        digest(repr(v.kind).encode(), seen) for v, seen in zip(program.variables, trained, strict=False)
+    ]
     classes = 0
     while len(set(colours)) > classes:
         classes = len(set(colours))
