@@ -7,8 +7,8 @@
 For each random recipe (`tests/common/random_models.py`) these must hold (`tests/common/trials.py`):
 
 - it equals its rebuild, its other forms (functional, Sequential, nested, subclassed, attributes in reverse),
-  its derived twin and its saved copy: EQUIVALENT, or INCONCLUSIVE, which is counted; never DIFFERENT (a
-  false alarm);
+  its derived twin, its saved copy and itself with one layer rewritten (`tests/common/benign.py`): EQUIVALENT,
+  or INCONCLUSIVE, which is counted; never DIFFERENT (a false alarm);
 - a recipe that is another model by one value is never EQUIVALENT where float64 under the same weights shows
   that it is another (a miss), and never PROVED where anything differs (a wrong proof);
 - a verdict does not depend on which twin is called the reference (asymmetric), and is the same again under

@@ -145,6 +145,21 @@ def test_code_that_needs_real_arrays_is_built_on_zeros():
     assert twins.reference.dense.built
 
 
+def test_code_that_takes_texts_is_built_on_texts():
+    class Reading(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.look_up = layers.TextVectorization(vocabulary=["a", "b"], output_sequence_length=3)
+            self.embed = layers.Embedding(9, 2)
+
+        def call(self, x):
+            return self.embed(self.look_up(x))
+
+    model = Reading()
+    build_from(model, Spec((None, 1)))
+    assert input_specs(model) == Spec((None, 1), "string")
+
+
 def test_a_sequential_cannot_be_built_from_several_shapes():
     def sequential():
         return keras.Sequential([layers.Dense(1)])

@@ -143,7 +143,7 @@ def with_own_code(
     for name in own.keys() & COMPILED.keys():
         argument, make = COMPILED[name]
         compiled[argument] = make(own[name])
-    trained = [variable for layer in made for variable in layer.trainable_variables]
+    trained = [variable for layer in made for variable in getattr(layer, "trainable_variables", ())]
     if own.get("start") is not None and trained:
         trained[-1].assign(np.full(trained[-1].shape, own["start"]))
     features = {name: value for name, value in own.items() if name in MIXINS}

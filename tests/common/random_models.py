@@ -103,14 +103,16 @@ class Stacked(keras.Model):
         return x
 
 
-def builder(recipe: Recipe, form: str = "functional") -> Callable[[], keras.Model]:
-    """Return a builder of the compiled model of a recipe, written in one of `FORMS`."""
+def builder(
+    recipe: Recipe, form: str = "functional", make: Callable[[Recipe], list[Any]] = make_layers
+) -> Callable[[], keras.Model]:
+    """Return a builder of the compiled model of a recipe, in one of `FORMS`, of what ``make`` makes."""
 
     def build() -> keras.Model:
         own = dict(recipe.own)
         shape, dtype = INPUTS[recipe.kind]
         shape = (None, *shape[1:]) if "free_length" in own else shape
-        made = make_layers(recipe)
+        made = make(recipe)
         model = _FORMS[form](made, shape, dtype)
         inputs = keras.Input(shape, dtype=dtype)
         model, compiled = with_own_code(model, made, own, recipe.loss, inputs)

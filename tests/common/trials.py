@@ -11,6 +11,7 @@ from typing import Any
 
 import keras
 from tests.common import random_models as rm
+from tests.common.benign import rewrites
 from tests.common.ground_truth import apart, differ
 from tests.common.own_code import needs_own_model
 from tests.common.random_layers import PARTS
@@ -42,7 +43,7 @@ class Trial:
 
 
 def trials(recipe: rm.Recipe, rng: random.Random, changed: int = 2) -> Iterator[Trial]:
-    """Yield a recipe against its other forms, its derived twin, its saved copy, and other models."""
+    """Yield a recipe against its other forms, derived twin, saved copy, a rewrite, and other models."""
     reference, forms = rm.builder(recipe), rm.forms(recipe)
     form = rng.choice(forms)
     yield Trial("another form", f"as {form}: {recipe}", (reference, rm.builder(recipe, form)), recipe)
@@ -53,6 +54,10 @@ def trials(recipe: rm.Recipe, rng: random.Random, changed: int = 2) -> Iterator[
             sides = rm.builder(recipe, linear), None
             yield Trial("derived", f"derived from {linear}: {recipe}", sides, recipe)
         yield from _saved(recipe)
+    rewritten = list(rewrites(recipe))
+    if rewritten:
+        name, candidate = rng.choice(rewritten)
+        yield Trial("benign rewrite", f"{name} rewritten: {recipe}", (reference, candidate), recipe)
     every = list(rm.changes(recipe))
     for change in rng.sample(every, min(changed, len(every))):
         if rm.builds(change.recipe):

@@ -236,8 +236,19 @@ def build_from(model: keras.Model, specs: Specs) -> None:
     except (TypeError, NotImplementedError, AttributeError):
         done = False
     if not done:
-        outputs = model(_map(_zeros, specs))
+        specs, outputs = _called(model, specs)
     setattr(model, _STASH, _Stash(specs, len(keras.tree.flatten(outputs))))
+
+
+def _called(model: keras.Model, specs: Specs) -> tuple[Specs, Any]:
+    """Call a model with zeros, or with texts where it takes no numbers; return also what its inputs are."""
+    try:
+        return specs, model(_map(_zeros, specs))
+    except tf.errors.UnimplementedError:  # of a cast between numbers and texts
+        texts = _map(lambda spec: spec if spec.dtype else replace(spec, dtype="string"), specs)
+        if texts == specs:
+            raise
+        return texts, model(_map(_zeros, texts))
 
 
 def is_built(model: keras.Model) -> bool:

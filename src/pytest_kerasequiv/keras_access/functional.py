@@ -83,6 +83,16 @@ def carry_mask(tensor: Any, mask: Any) -> None:
     tensor._keras_mask = mask
 
 
+def carries_logits(tensor: Any) -> bool:
+    """Tell whether Keras hands the logits on with the probabilities that it made of them."""
+    return hasattr(tensor, "_keras_logits")
+
+
+def carry_logits(tensor: Any, logits: Any) -> None:
+    """Hand logits on with probabilities."""
+    tensor._keras_logits = logits
+
+
 def outputs_structure(model: Any) -> Any:
     """Return the symbolic outputs of a `Sequential` or functional model in their structure, else ``None``."""
     return getattr(core_of(model), "_outputs_struct", None)

@@ -12,6 +12,7 @@ import tensorflow as tf
 from pytest_kerasequiv.keras_access.functional import mask_beside
 from pytest_kerasequiv.layers.fixed_training import phase
 from pytest_kerasequiv.program.assembling import Traced
+from pytest_kerasequiv.program.logits import keep_lasts, last_operation
 from pytest_kerasequiv.program.tracing_functions import Results, traced
 from pytest_kerasequiv.surface.entries import Entry, Given
 
@@ -20,10 +21,17 @@ MODES = {None: "plain", False: "inference", True: "training"}
 
 @dataclass(frozen=True)
 class Outputs:
-    """What a model returns: the structure of ``tf.TensorSpec``, and the spec of each flattened mask."""
+    """What a model returns: the structure of ``tf.TensorSpec``, and of each flattened output more.
+
+    Attributes:
+        specs: the structure.
+        masks: the specs of the masks.
+        lasts: what makes it, see `last_operation`.
+    """
 
     specs: Any
     masks: tuple[Any, ...]
+    lasts: tuple[str, ...]
 
     @property
     def weights(self) -> Any:
@@ -52,7 +60,9 @@ def trace_inference(model: keras.Model, signature: Any) -> tuple[Traced, Outputs
         seen.append(_described(outputs))
         _note(results, "inference", model, outputs)
 
-    return traced(body, {"Input": signature}), seen[-1]
+    function = traced(body, {"Input": signature})
+    keep_lasts(model, seen[-1].lasts)
+    return function, seen[-1]
 
 
 def trace_calls(model: keras.Model, entry: Entry, signature: Any) -> Traced:
@@ -81,10 +91,12 @@ def _note(results: Results, what: str, model: keras.Model, outputs: Any) -> None
 
 
 def _described(outputs: Any) -> Outputs:
-    masks = [mask_beside(tensor) for tensor in keras.tree.flatten(outputs)]
+    flat = keras.tree.flatten(outputs)
+    masks = map(mask_beside, flat)
     return Outputs(
         keras.tree.map_structure(_spec, outputs),
         tuple(None if mask is None else _spec(mask) for mask in masks),
+        tuple(map(last_operation, flat)),
     )
 
 

@@ -18,6 +18,7 @@ from pytest_kerasequiv.keras_access.layers import collected_losses
 from pytest_kerasequiv.keras_access.random_state import preserved_state
 from pytest_kerasequiv.program.assembling import Assembly, Traced
 from pytest_kerasequiv.program.kept_calls import keep_calls
+from pytest_kerasequiv.program.logits import kept_lasts
 from pytest_kerasequiv.program.nodes import Program, Unprovable
 from pytest_kerasequiv.program.own_steps import trace_own_step
 from pytest_kerasequiv.program.traced_calls import Outputs, trace_calls, trace_inference
@@ -129,6 +130,25 @@ def trace_entry(model: keras.Model, entry: Entry, shapes: Any) -> Traced:
         return trace_calls(model, entry, signature)
     function, outputs = trace_inference(model, signature)
     return function if entry.kind is Kind.INFERENCE else _trace_further(model, entry, signature, outputs)
+
+
+def lasts_of(model: keras.Model, count: int) -> tuple[str, ...]:
+    """Return what makes each output of a model, see `logits.last_operation`; traces it where it must.
+
+    Args:
+        model: a built model.
+        count: how many outputs it has.
+    """
+    inference, *_ = entries_of(model)
+    for shapes in inference.shapes if kept_lasts(model) is None else ():
+        try:
+            with preserved_state(), collected_losses(model):
+                trace_entry(model, inference, shapes)
+            break
+        except Exception:  # what is not traced is taken for no activation
+            continue
+    found = kept_lasts(model) or ()
+    return found if len(found) == count else ("",) * count
 
 
 def _trace_further(model: keras.Model, entry: Entry, signature: Any, outputs: Outputs) -> Traced:

@@ -13,9 +13,9 @@ from pytest_kerasequiv.building.compiling import fresh_metrics
 from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.keras_access.functional import carry_mask
 from pytest_kerasequiv.layers.fixed_training import phase
-from pytest_kerasequiv.layers.last_activations import activated, last_activations
 from pytest_kerasequiv.program.assembling import Assembly, Traced
 from pytest_kerasequiv.program.kept_calls import ADDED
+from pytest_kerasequiv.program.logits import with_logits
 from pytest_kerasequiv.program.nodes import Unprovable
 from pytest_kerasequiv.program.objectives import Objective, objective, symbolic, total_loss
 from pytest_kerasequiv.program.traced_calls import Outputs
@@ -62,16 +62,15 @@ def trace_loss_and_metrics(model: keras.Model, outputs: Outputs) -> Traced:
     """Trace the compiled loss and metrics on symbolic outputs, without sample weights and with them.
 
     With inference and training this is all of ``train_step`` and ``test_step`` but the optimizer. Outputs
-    that a softmax or sigmoid makes come from one here too, since losses undo it. Metrics are reset first, as
-    ``fit`` does, and see two batches. Masks reach both where the outputs carry some.
+    that a softmax or sigmoid makes carry their logits here too, from which losses compute. Metrics are reset
+    first, as ``fit`` does, and see two batches. Masks reach both where the outputs carry some.
     """
     goal = objective(model, outputs.specs)
     metrics = _metrics(model, goal, outputs)
-    activations = last_activations(model, len(outputs.masks))
 
     def body(results: Results, given: Mapping[str, Any]) -> None:
         def outputs_of_model() -> Any:
-            return _masked(activated(activations, given["Output"]), given["Mask"])
+            return _masked(with_logits(outputs.lasts, given["Output"]), given["Mask"])
 
         predicted = outputs_of_model()
         if metrics is not None:

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from pytest_kerasequiv.checks.compiled.built import METRICS, Built
 from pytest_kerasequiv.keras_access.compile_state import leave_out_means
 from pytest_kerasequiv.keras_access.random_state import preserved_state
-from pytest_kerasequiv.layers.last_activations import Activation, activated
 from pytest_kerasequiv.program.assembling import Assembly, Traced
+from pytest_kerasequiv.program.logits import logits_of, with_logits
 from pytest_kerasequiv.program.nodes import Node, Program
 
 Array = NDArray[Any]
@@ -37,12 +37,12 @@ LARGEST = 1e5
 RTOL = 2e-5
 
 
-def effects_of(built: Built, activations: list[Activation]) -> dict[str, Any]:
+def effects_of(built: Built, lasts: Sequence[str]) -> dict[str, Any]:
     """Trace losses and metrics; ``None`` stands for what cannot be traced.
 
     Args:
         built: losses and metrics.
-        activations: for each output, what the model applies last: a loss may undo it.
+        lasts: for each output, what the model applies last: a loss may undo it.
 
     Returns:
         ``"loss"``: the `Effect` of the whole loss, without and with sample weights; ``"metrics"`` and
@@ -51,10 +51,10 @@ def effects_of(built: Built, activations: list[Activation]) -> dict[str, Any]:
     found: dict[str, Any] = {"loss": None}
     with preserved_state():
         if built.loss is not None:
-            found["loss"] = _effect(_loss_run(built, activations), _specs(built))
+            found["loss"] = _effect(_loss_run(built, lasts), _specs(built))
         for name in METRICS:
             found[name] = [
-                [_metric_effect(metric, built, place, activations[place], name) for metric in several]
+                [_metric_effect(metric, built, place, lasts[place], name) for metric in several]
                 for place, several in enumerate(getattr(built, name))
             ]
     return found
@@ -113,36 +113,36 @@ def _spec(one: Any) -> Any:
     return tf.TensorSpec(one.shape, one.dtype)
 
 
-def _loss_run(built: Built, activations: list[Activation]) -> Run:
+def _loss_run(built: Built, lasts: Sequence[str]) -> Run:
     # The means that Keras shows of several losses are variables, and no part of what they compute.
     leave_out_means(built.loss)
 
     def run(y: Any, p: Any, w: Any) -> list[Any]:
-        given = activated(activations, p)
+        given = with_logits(lasts, p)
         return [built.loss(y, given), built.loss(y, given, w)]
 
     return run
 
 
-def _metric_effect(metric: Any, built: Built, place: int, last: Activation, name: str) -> Effect | None:
+def _metric_effect(metric: Any, built: Built, place: int, last: str, name: str) -> Effect | None:
     """Return the effect of two batches on a metric, from its start to its result."""
     if not built.fresh:
         return None
     one = {group: [keras.tree.flatten(structure)[place]] for group, structure in _specs(built).items()}
 
     def run(given_y: Any, given_p: Any, given_w: Any) -> list[Any]:
-        y, p, w = given_y[0], last(given_p[0]), given_w[0]
+        y, p, w = given_y[0], given_p[0], given_w[0]
         weights = [w] if name == METRICS[1] else []
         state = list(map(tf.convert_to_tensor, start))
         for part in (slice(None, None, 2), slice(1, None, 2)):
-            batch = [y[part], p[part], *(w[part] for w in weights)]
+            batch = [y[part], logits_of(last, p[part]), *(w[part] for w in weights)]
             state = metric.stateless_update_state(state, *batch)
         return list(keras.tree.flatten(metric.stateless_result(state)))
 
     drawn = _drawn(one, np.random.default_rng(0), _probability)
     y, p = (tf.constant(drawn[group][0]) for group in ("y", "p"))
     try:
-        metric.update_state(y, last(p))  # some make their variables at the first batch
+        metric.update_state(y, logits_of(last, p))  # some make their variables at the first batch
         metric.reset_state()
         start = [variable.numpy() for variable in metric.variables]
     except Exception:  # a user's code may raise anything

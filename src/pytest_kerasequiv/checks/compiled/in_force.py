@@ -26,9 +26,9 @@ from pytest_kerasequiv.checks.compiled.optimizers import (
     without_effect,
 )
 from pytest_kerasequiv.layers.configs import canonical
-from pytest_kerasequiv.layers.last_activations import last_activations
 from pytest_kerasequiv.layers.own_code import OWN, differences_in_words, is_opaque
 from pytest_kerasequiv.layers.plain_values import is_plain, shown
+from pytest_kerasequiv.program.tracing import lasts_of
 from pytest_kerasequiv.verdict import Finding
 
 ONLY_SPEED = ("run_eagerly", "steps_per_execution", "jit_compile", "auto_scale_loss")
@@ -106,7 +106,7 @@ def _built_fields(model: keras.Model, raw: Settings) -> dict[str, Any]:
         metrics = getattr(built, name)
         found[name] = _for_outputs(metrics, described_metric)
         found[f"{name}{NAMES}"] = _for_outputs(metrics, logged_name)
-    found[EFFECTS] = effects_of(built, last_activations(model, len(built.losses)))
+    found[EFFECTS] = effects_of(built, lasts_of(model, len(built.losses)))
     return found
 
 
