@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -59,6 +60,26 @@ def test_everything_runs_where_asked_and_the_report_is_written(
     assert capsys.readouterr().out.endswith("written: out.json\n")
     report = json.loads((folder / "out.json").read_text())
     assert report["checks"]["outputs"]["figures"]["probes"]
+
+
+def test_a_builder_is_compared_with_what_it_was_at_a_revision(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{name}_NAME", "A")
+        monkeypatch.setenv(f"GIT_{name}_EMAIL", "a@b.c")
+    for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "1"]):
+        subprocess.run(["git", *command], cwd=folder, check=True)
+    (folder / "shell_models.py").write_text(MODELS.replace("rate=0.2", "rate=0.4"))
+    assert main(["shell_models:build", "--against", "HEAD"]) == 1
+    printed = capsys.readouterr().out
+    assert printed.startswith(
+        "shell_models:build of the working tree with changes that are not committed against"
+    )
+    assert "rate is 0.2 in the reference and 0.4 in the candidate" in printed
+    assert main(["shell_models:other", "--against", "HEAD"]) == 0
+    assert main(["shell_models:build", "--against", "lost"]) == 3
+    assert "'lost' is no commit" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

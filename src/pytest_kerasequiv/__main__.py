@@ -6,10 +6,13 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from pytest_kerasequiv.comparison import compare
 from pytest_kerasequiv.errors import InputError
-from pytest_kerasequiv.verdict import Verdict
+from pytest_kerasequiv.revision.against import Against, Then
+from pytest_kerasequiv.revision.repository import Repository
+from pytest_kerasequiv.verdict import Report, Verdict
 
 STATUS = {Verdict.EQUIVALENT: 0, Verdict.DIFFERENT: 1, Verdict.INCONCLUSIVE: 2}
 BAD_INPUT = 3
@@ -51,6 +54,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--all", action="store_true", help="run every check, even where the answer is known before"
     )
+    parser.add_argument(
+        "--against",
+        metavar="REV",
+        help="take REFERENCE from that git revision (origin/main, origin/main..., a tag, a hash); without "
+        "CANDIDATE it is compared with itself in the working tree",
+    )
     return parser
 
 
@@ -59,7 +68,11 @@ def _compare(asked: argparse.Namespace) -> int:
     report_file: Path | None = asked.report
     if report_file is not None and report_file.suffix not in {".json", ".html"}:
         raise InputError(f"--report {report_file}: a report is written as .json or .html, by suffix")
-    report = compare(asked.reference, asked.candidate, checks="all" if asked.all else None)
+    checks: Literal["all"] | None = "all" if asked.all else None
+    if asked.against is None:
+        report = compare(asked.reference, asked.candidate, checks=checks)
+    else:
+        report = _against(asked, checks)
     print(report)  # noqa: T201
     if report_file is not None:
         try:
@@ -68,6 +81,20 @@ def _compare(asked: argparse.Namespace) -> int:
             raise InputError(f"--report {report_file}: the report cannot be written: {error}") from error
         print(f"written: {report_file}")  # noqa: T201
     return STATUS[report.verdict]
+
+
+def _against(asked: argparse.Namespace, checks: Literal["all"] | None) -> Report:
+    """Compare a builder with what REFERENCE was at a git revision."""
+    repository = Repository.around(Path.cwd())
+    against = Against(repository, repository.commit(asked.against), cache=None)
+    candidate = asked.candidate or asked.reference
+    try:
+        twins = against.twins(Then(asked.reference), candidate, {"name": candidate})
+        changes = " with changes that are not committed" if against.has_changes else ""
+        print(f"{candidate} of the working tree{changes} against {twins.reference_label}")  # noqa: T201
+        return compare(twins, checks=checks)
+    finally:
+        against.close()
 
 
 if __name__ == "__main__":

@@ -46,6 +46,7 @@ class Comparison:
     Attributes:
         results: check name -> result, as the check found it.
         not_run: check name -> why it was not run.
+        context: more of what is needed to read the report.
         number: no other comparison of the process has it.
     """
 
@@ -69,6 +70,7 @@ class Comparison:
         self._traced = True
         self.results: dict[str, CheckResult] = {}
         self.not_run: dict[str, str] = {}
+        self.context: Mapping[str, Any] = {}
 
     def check(self, name: str, **options: Any) -> CheckResult:
         """Run one check in full and keep its result.
@@ -202,7 +204,7 @@ class Comparison:
             verdict=verdict,
             evidence=evidence,
             checks={result.name: result for result in checks},
-            context=_context(self.pair, self.accept),
+            context={**_context(self.pair, self.accept), **self.context},
             not_run={name: left[name] for name in LADDER.names if name in left},
         )
 

@@ -61,7 +61,8 @@ def test_bad_values_are_usage_errors(scripted: pytest.Pytester, option: str, val
 
 @pytest.mark.parametrize("value", ["", " "], ids=["empty", "blank"])
 @pytest.mark.parametrize(
-    "option", ["seeds", "margin", "alpha", "engine", "inconclusive", "timeout", "report", "workers"]
+    "option",
+    ["seeds", "margin", "alpha", "engine", "inconclusive", "timeout", "report", "workers", "against"],
 )
 def test_an_empty_value_does_not_undo_the_ini_file(
     scripted: pytest.Pytester, option: str, value: str

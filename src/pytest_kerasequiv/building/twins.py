@@ -127,6 +127,10 @@ class Twins:
         """Take from a recording what inputs its model took, for a candidate that does not know its own."""
         self._recorded = specs
 
+    def know_reference_as(self, label: str) -> None:
+        """Let a reader know the reference by another name than its recording's."""
+        self._given_reference = replace(self._given_reference, label=label)
+
     @property
     def recording(self) -> Path | None:
         """The recording that is the reference; ``None`` where that is a model."""

@@ -41,9 +41,10 @@ def pytest_configure(config: pytest.Config) -> None:
         settings_of(config)  # a bad value ends the session before it begins
     config.addinivalue_line("markers", f"kerasequiv: {SKIP_REASON}")
     if enabled(config):
-        from pytest_kerasequiv.plugin.declared_items import add_declaring_file
+        from pytest_kerasequiv.plugin.declared_items import add_declaring_file, look_for_revision
 
         add_declaring_file(config)
+        look_for_revision(config)
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(Controller(config, needed=asked), "kerasequiv-controller")
 
@@ -52,10 +53,11 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     """Say in one line what was asked for, and in another what declared twins were not."""
     if not enabled(config):
         return []
-    from pytest_kerasequiv.plugin.declared_items import left_out
+    from pytest_kerasequiv.plugin.declared_items import left_out, told_of_revision
     from pytest_kerasequiv.plugin.settings import settings_of
 
-    return [line for line in (settings_of(config).header, left_out(config)) if line is not None]
+    lines = (settings_of(config).header, told_of_revision(config), left_out(config))
+    return [line for line in lines if line is not None]
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:

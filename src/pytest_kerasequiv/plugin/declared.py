@@ -40,6 +40,7 @@ TYPES: Mapping[str, tuple[tuple[type, ...], str]] = {
     "input_shape": ((list, dict), "a list of sizes without the batch axis, or a list or table of these"),
     "compile": ((dict,), "a table of arguments for Model.compile"),
     "weights": ((str,), "'auto', 'copy' or 'own'"),
+    "was": ((str, dict), "the builder's name at another revision, or a table of these per side"),
     "checks": ((list, str), 'a list of names of checks, or "all"'),
     "timeout": ((int, float), "seconds"),
     "accept": ((list,), "a list of patterns of differences that are meant, such as 'clip.*'"),
@@ -72,20 +73,24 @@ class DeclaredPair:
     Attributes:
         name: name of the pair.
         line: line of the declaration in its file, from 0.
-        twins: the pair, not built yet.
+        twins: the pair, not built yet: `Twins`, or a builder and what it was.
         checks: names of the checks to run, cheap to dear.
         full: whether they run even where the answer is known: the declaration names them.
         how: arguments of the pair's `Comparison`: what is accepted, its limit of time.
         plan: makes the plan of its repeated training, loading its data; ``None`` where there is none.
+        entry: the table.
+        places: side -> its builder, or the path of its file.
     """
 
     name: str
     line: int
-    twins: Twins
+    twins: Any
     checks: tuple[str, ...]
     full: bool
     how: Mapping[str, Any]
     plan: Callable[[], Training] | None
+    entry: Mapping[str, Any]
+    places: Mapping[str, str]
 
 
 def declares_twins(path: Path) -> bool:
@@ -164,7 +169,8 @@ def _pair(entry: Mapping[str, Any], path: Path, line: int) -> DeclaredPair:
         checks = asked_checks(entry.get("checks"), checked)
         how = {name: read(entry[name]) for name, read in HOW.items() if name in entry}
         twins = _twins(entry, sides)
-        return DeclaredPair(entry["name"], line, twins, checks, "checks" in entry, how, make_plan)
+        full = "checks" in entry
+        return DeclaredPair(entry["name"], line, twins, checks, full, how, make_plan, entry, sides)
     except InputError as error:
         raise InputError(f"{where}: {error}") from error
 
@@ -245,6 +251,7 @@ def _plan(entry: Mapping[str, Any], path: Path) -> tuple[Training, Callable[[], 
     import numpy as np
 
     from pytest_kerasequiv.building.locate import resolve
+    from pytest_kerasequiv.training.data import both_splits
     from pytest_kerasequiv.training.plan import Training
 
     load = resolve(entry["data"], "data")
@@ -253,13 +260,4 @@ def _plan(entry: Mapping[str, Any], path: Path) -> tuple[Training, Callable[[], 
         raise InputError(f"data={entry['data']!r} names {load!r:.60}; name a function that returns the data")
     stand_in = np.zeros((1, 1))
     checked = Training((stand_in, stand_in), (stand_in, stand_in), **settings)
-    return checked, lambda: Training(*_loaded(load, entry["data"]), **settings)
-
-
-def _loaded(load: Callable[[], Any], text: str) -> tuple[Any, Any]:
-    data = load()
-    if not isinstance(data, tuple | list) or len(data) != 2:
-        raise InputError(
-            f"data={text!r} returned {data!r:.60}; it must return ((x_train, y_train), (x_test, y_test))"
-        )
-    return data[0], data[1]
+    return checked, lambda: Training(*both_splits(load(), entry["data"]), **settings)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,7 +12,9 @@ import pytest
 
 from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.plugin.declared import DeclaredPair, declares_twins, read_pairs
+from pytest_kerasequiv.plugin.declared_against import pairs_against
 from pytest_kerasequiv.plugin.pair_checks import PairCheck, pair_check, run_pair_check
+from pytest_kerasequiv.plugin.then_and_now import revision_of
 from pytest_kerasequiv.plugin.twins_factory import TwinsFactory
 
 
@@ -28,6 +30,19 @@ def add_declaring_file(config: pytest.Config) -> None:
     path = config.rootpath / "pyproject.toml"
     if config.args_source is pytest.Config.ArgsSource.TESTPATHS and declares_twins(path):
         config.args.append(str(path))
+
+
+def look_for_revision(config: pytest.Config) -> None:
+    """Look for the revision to compare with; one that git does not know ends the session before it begins."""
+    revision = revision_of(config)
+    if revision is not None and not hasattr(config, "workerinput"):
+        revision.warn()
+
+
+def told_of_revision(config: pytest.Config) -> str | None:
+    """Return the line that says with which revision is compared."""
+    revision = revision_of(config)
+    return None if revision is None else f"kerasequiv: {revision.told()}"
 
 
 def left_out(config: pytest.Config) -> str | None:
@@ -47,7 +62,7 @@ class DeclaredFile(pytest.Module):
 
     def collect(self) -> Iterator[DeclaredItem]:
         """Yield one test per pair and check; the cheap checks of all pairs come first."""
-        cases = [(pair, name) for pair in read_pairs(self.path) for name in pair.checks]
+        cases = [(pair, name) for pair in self._pairs() for name in pair.checks]
         checks = [
             (pair, pair_check(pair.name, name, pair.plan, full=pair.full, **pair.how)) for pair, name in cases
         ]
@@ -58,6 +73,10 @@ class DeclaredFile(pytest.Module):
             if check.plan is not None:
                 item.add_marker(pytest.mark.kerasequiv)
             yield item
+
+    def _pairs(self) -> Iterable[DeclaredPair]:
+        pairs, revision = read_pairs(self.path), revision_of(self.config)
+        return pairs if revision is None else pairs_against(revision, self.path, pairs)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """Show what is wrong with the declaration without the plugin's traceback."""

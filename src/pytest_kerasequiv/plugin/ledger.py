@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_kerasequiv.deciding import overall
-from pytest_kerasequiv.plugin.records import ENTRIES, PREFIX, RECORD
+from pytest_kerasequiv.plugin.records import ENTRIES, NEW, PREFIX, RECORD
 from pytest_kerasequiv.reporting.text import metrics
 from pytest_kerasequiv.verdict import CheckResult, Report, Verdict
 
@@ -136,6 +136,7 @@ class Ledger:
     def __init__(self) -> None:
         self._by_test: dict[str, list[Record]] = {}
         self._failed: set[str] = set()
+        self._new: dict[str, str] = {}
 
     def absorb(self, report: pytest.TestReport) -> None:
         """Take the record off a test's report and keep it; the last run of a test counts."""
@@ -144,6 +145,8 @@ class Ledger:
             self._failed.discard(report.nodeid)
         if report.failed:
             self._failed.add(report.nodeid)
+        told = [json.loads(str(value)) for name, value in report.user_properties if name == NEW]
+        self._new |= {one["name"]: one["why"] for one in told}
         texts = [value for name, value in report.user_properties if name == RECORD]
         if not texts:
             return
@@ -164,6 +167,11 @@ class Ledger:
         groups = self._groups()
         reports = [merged(groups[key]) for key in sorted(groups) if key not in failed]
         return [report for report in reports if report.verdict is not Verdict.EQUIVALENT]
+
+    @property
+    def new(self) -> list[dict[str, str]]:
+        """Name and reason of each builder that the revision compared with does not have."""
+        return [{"name": name, "why": why} for name, why in self._new.items()]
 
     @property
     def executed(self) -> int:

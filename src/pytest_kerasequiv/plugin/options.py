@@ -17,6 +17,7 @@ OPTIONS = {
     "timeout": ("S", "seconds that building, checking and training one pair may take (default: no limit)"),
     "report": ("DIR", "write report.html, report.json and summary.md there"),
     "workers": ("N|tcp://", "train in N processes, or on that Dask scheduler"),
+    "against": ("REV", "compare builders with the same builders at that git revision; implies --kerasequiv"),
 }
 """Name behind ``--kerasequiv-`` and ``kerasequiv_`` -> what stands for its value, and its help."""
 
@@ -58,8 +59,8 @@ def add_options(parser: pytest.Parser) -> None:
 
 
 def enabled(config: pytest.Config) -> bool:
-    """Tell whether ``--kerasequiv`` was given."""
-    return bool(config.option.kerasequiv)
+    """Tell whether ``--kerasequiv`` was given, alone or with a revision to compare with."""
+    return bool(config.option.kerasequiv or config.option.kerasequiv_against)
 
 
 def everything(config: pytest.Config) -> bool:

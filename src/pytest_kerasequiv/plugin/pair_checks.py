@@ -12,6 +12,7 @@ from pytest_kerasequiv.verdict import Kind, Verdict
 
 if TYPE_CHECKING:
     from pytest_kerasequiv.building.twins import Twins
+    from pytest_kerasequiv.plugin.then_and_now import ThenAndNow
     from pytest_kerasequiv.plugin.twins_factory import TwinsFactory
     from pytest_kerasequiv.training.plan import Training
 
@@ -105,7 +106,9 @@ def _expect_failure(reason: str) -> None:
     pytest.xfail(reason)
 
 
-def run_pair_check(item: pytest.Item, factory: TwinsFactory, check: PairCheck, twins: Twins) -> None:
+def run_pair_check(
+    item: pytest.Item, factory: TwinsFactory, check: PairCheck, twins: Twins | ThenAndNow
+) -> None:
     """Run a check in its test. A difference that only informs makes the test an expected failure."""
     __tracebackhide__ = True
     under_test = factory.shared(key_of(item, check), twins, **check.how)

@@ -18,6 +18,9 @@ RECORD = "kerasequiv_record"
 RENEWAL = "kerasequiv-recording"
 """The property that tells of a recording that a test has written or renewed, for the same controller."""
 
+NEW = "kerasequiv-new"
+"""The property that tells of a builder that the revision compared with does not have."""
+
 ENTRIES = pytest.StashKey[list[Any]]()
 """What a test has looked at."""
 
@@ -30,4 +33,4 @@ def forget(item: pytest.Item) -> None:
 
 def carries_record(report: pytest.TestReport) -> bool:
     """Tell whether results travel with a report."""
-    return any(name in {RECORD, RENEWAL} for name, _ in report.user_properties)
+    return any(name in {RECORD, RENEWAL, NEW} for name, _ in report.user_properties)

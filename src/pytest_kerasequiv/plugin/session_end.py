@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,8 +14,10 @@ from pytest_kerasequiv.plugin.ledger import Ledger
 from pytest_kerasequiv.plugin.recordings import Renewals
 from pytest_kerasequiv.plugin.records import carries_record
 from pytest_kerasequiv.plugin.settings import Settings
+from pytest_kerasequiv.plugin.then_and_now import revision_of
 from pytest_kerasequiv.reporting.outcome import CONDONED
 from pytest_kerasequiv.reporting.printable import printable, printable_line
+from pytest_kerasequiv.reporting.revisions import against_revision, revision_lines
 from pytest_kerasequiv.reporting.text import luck_lines, metric_table, metrics
 from pytest_kerasequiv.verdict import Report, Verdict
 
@@ -30,6 +32,10 @@ NOTHING_RAN = (
     "What a test or one of its fixtures compares counts, not what a module compares when it is imported.\n"
     "Use the keras_twins fixture, assert_equivalent, parametrize_with_checks or [[tool.kerasequiv.twins]],\n"
     "select the tests that do, or drop --kerasequiv."
+)
+NOTHING_AGAINST = (
+    "no builder was compared with that revision, so nothing was shown.\n"
+    "Declared twins are, and keras_twins(build) with one builder; select these, or drop the option."
 )
 NOTHING_DECIDED = (
     "differences that summary, graph or program found were left to numeric checks, but none of these ran:\n"
@@ -81,19 +87,29 @@ class SessionEnd:
         for line in self._renewals.told(terminal.config):
             terminal.write_line(printable_line(line))
         pairs = self._ledger.pairs() if self._settings.enabled else []
-        if not pairs and not self._written:
+        against = list(revision_lines(self._against(terminal.config)))
+        if not pairs and not against and not self._written:
             return
         terminal.write_sep("=", "equivalence of Keras models")
         for line in section(pairs, not_failed=self._ledger.not_failed()):
             terminal.write_line(line)
+        for line in against:
+            terminal.write_line(printable_line(line))
         for path in self._written:
             terminal.write_line(f"written: {path}")
 
     def _why_shut(self) -> str:
-        if self._settings.enabled and not self._ledger.executed:
+        if self._settings.enabled and not self._ledger.executed and not self._ledger.new:
             return NOTHING_RAN
+        if self._settings.enabled and self._settings.against and not self._against():
+            return f"--kerasequiv-against {self._settings.against}: {NOTHING_AGAINST}"
         unsettled = self._ledger.unsettled()
         return NOTHING_DECIDED + "\n".join(str(report) for report in unsettled) if unsettled else ""
+
+    def _against(self, config: pytest.Config | None = None) -> dict[str, Any]:
+        revision = None if config is None else revision_of(config)
+        told = "" if revision is None else revision.told()
+        return against_revision(self._ledger.pairs(), self._ledger.new, told)
 
     def _write(self, session: pytest.Session, folder: Path, why: str) -> None:
         from pytest_kerasequiv.reporting.files import append_summary, write_session
@@ -133,6 +149,7 @@ class SessionEnd:
             },
             ending=ending,
             not_failed=tuple(self._ledger.not_failed()),
+            against=self._against(session.config),
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -33,6 +34,7 @@ class Settings:
         workers: where trainings run: a number of processes or the address of a Dask scheduler.
         cache: whether finished runs are kept for the next session.
         all: whether every check is run even where the answer is known.
+        against: the git revision to compare builders with, ``None`` for none.
         rtol: relative tolerance of the numeric checks; ``None`` derives it from the model.
         atol: absolute tolerance, likewise.
         timeout: seconds that building, checking and training one pair may take; ``None`` sets no limit.
@@ -49,6 +51,7 @@ class Settings:
     workers: int | str | None = None
     cache: bool = True
     all: bool = False
+    against: str | None = None
     rtol: float | None = None
     atol: float | None = None
     timeout: float | None = None
@@ -81,7 +84,8 @@ class Settings:
     def shown(self) -> dict[str, Any]:
         """What a report tells of the settings."""
         of_training = ("seeds", "margin", "alpha", "engine")
-        names = ("enabled", *of_training, "inconclusive", "workers", "cache", "all", "timeout")
+        others = ("inconclusive", "workers", "cache", "all", "timeout", "against")
+        names = ("enabled", *of_training, *others)
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
     @property
@@ -160,6 +164,7 @@ READERS: Mapping[str, Callable[[str], Any]] = {
     "timeout": read_timeout,
     "report": Path,
     "workers": read_workers,
+    "against": str.strip,
 }
 """How the text of each option is read."""
 
@@ -210,3 +215,20 @@ def settings_of(config: pytest.Config) -> Settings:
     if SETTINGS not in config.stash:
         config.stash[SETTINGS] = read_settings(config)
     return config.stash[SETTINGS]
+
+
+def cache_folder(config: pytest.Config) -> Path | None:
+    """Return the folder for finished runs in pytest's cache; one that cannot be made costs time only."""
+    cache = config.cache if hasattr(config, "cache") else None
+    if cache is None:
+        return None
+    try:
+        return cache.mkdir("kerasequiv")
+    except OSError as error:
+        warnings.warn(
+            f"finished runs are not kept for the next session: the cache folder cannot be made: {error}; "
+            "set cache_dir, or give --kerasequiv-no-cache",
+            pytest.PytestCacheWarning,
+            stacklevel=1,
+        )
+        return None

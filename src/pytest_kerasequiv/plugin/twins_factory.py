@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,8 @@ import pytest
 from pytest_kerasequiv.plugin.ledger import Entry
 from pytest_kerasequiv.plugin.progress import progress_of
 from pytest_kerasequiv.plugin.records import ENTRIES
+from pytest_kerasequiv.plugin.settings import cache_folder
+from pytest_kerasequiv.plugin.then_and_now import ThenAndNow, revision_of, then_and_now
 
 if TYPE_CHECKING:
     from pytest_kerasequiv.building.twins import Twins
@@ -50,6 +51,16 @@ class TwinsFactory:
         }
         count = len(self._entries)
         node = self._request.node
+        revision, was = revision_of(self._request.config), options.pop("was", None)
+        if (
+            revision is not None
+            and candidate is None
+            and _is_builder(reference)
+            and "recording" not in options
+        ):
+            options.setdefault("name", f"{node.name} #{count + 1}" if count else node.name)
+            both = then_and_now(revision, reference, options, was)
+            return self._under_test(f"{node.nodeid} #{count}", self._comparison(both, **how))
         if "recording" in options:
             reference, candidate = _recorded(node, reference, candidate, options.pop("recording"))
         if not isinstance(reference, Twins):
@@ -59,14 +70,15 @@ class TwinsFactory:
             raise _twins_given_already(candidate, options)
         return self._under_test(f"{node.nodeid} #{count}", self._comparison(reference, **how))
 
-    def shared(self, key: str, twins: Twins, **how: Any) -> TwinsUnderTest:
+    def shared(self, key: str, twins: Twins | ThenAndNow, **how: Any) -> TwinsUnderTest:
         """Return a pair that several tests look at; its models and what was found out about them are kept.
 
         Other twins under the same key, as a test makes them that does not pass on its own, are compared anew.
         """
         shared = self._request.session.stash.setdefault(SHARED, {})
         known = shared.pop(key, None)
-        if known is None or known.twins is not twins:
+        made = twins.twins if isinstance(twins, ThenAndNow) else twins
+        if known is None or known.twins is not made:
             known = self._comparison(twins, **how)
         shared[key] = known
         while len(shared) > KEPT:
@@ -78,10 +90,12 @@ class TwinsFactory:
         entries: list[Entry] = self._request.node.stash.setdefault(ENTRIES, [])
         return entries
 
-    def _comparison(self, twins: Twins, **how: Any) -> Comparison:
+    def _comparison(self, twins: Twins | ThenAndNow, **how: Any) -> Comparison:
         from pytest_kerasequiv.comparison import Comparison
 
         defaults = {name: getattr(self._settings, name) for name in ("rtol", "atol", "timeout")}
+        if isinstance(twins, ThenAndNow):
+            return twins.comparison(self._request.node, **(defaults | how))
         return Comparison(twins, **(defaults | how))
 
     def _under_test(self, key: str, comparison: Comparison) -> TwinsUnderTest:
@@ -105,25 +119,16 @@ class TwinsFactory:
         if RUNS not in stash:
             from pytest_kerasequiv.training.cache import RunCache
 
-            stash[RUNS] = RunCache(_cache_folder(self._request.config))
+            stash[RUNS] = RunCache(cache_folder(self._request.config))
         return stash[RUNS]
 
 
-def _cache_folder(config: pytest.Config) -> Path | None:
-    """Return the folder for finished runs in pytest's cache; one that cannot be made costs time only."""
-    cache = config.cache if hasattr(config, "cache") else None
-    if cache is None:
-        return None
-    try:
-        return cache.mkdir("kerasequiv")
-    except OSError as error:
-        warnings.warn(
-            f"finished runs are not kept for the next session: the cache folder cannot be made: {error}; "
-            "set cache_dir, or give --kerasequiv-no-cache",
-            pytest.PytestCacheWarning,
-            stacklevel=1,
-        )
-        return None
+def _is_builder(given: Any) -> bool:
+    """Tell whether a side can be looked for at another revision: no live model, no pair of twins."""
+    from pytest_kerasequiv.building.makers import is_model
+    from pytest_kerasequiv.building.twins import Twins
+
+    return not is_model(given) and not isinstance(given, Twins)
 
 
 def _recorded(node: Any, build: Any, candidate: Any, recording: Any) -> tuple[Path, Any]:

@@ -28,6 +28,7 @@ from pytest_kerasequiv.recording.plan_forms import KeptPlan, planned
 from pytest_kerasequiv.recording.recorded_pair import RecordedPair
 from pytest_kerasequiv.recording.sketching import is_of_variable, like_recorded, unfolded
 from pytest_kerasequiv.recording.training_answer import decided as decided_by_runs
+from pytest_kerasequiv.recording.training_answer import recorded_arm
 from pytest_kerasequiv.running.dtypes import UNIT_ROUNDOFF, least_precise_dtype
 from pytest_kerasequiv.surface.probes import Probe
 from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Kind, Verdict
@@ -57,13 +58,18 @@ def answer(check: Check, pair: RecordedPair, options: Mapping[str, Any]) -> Chec
         InputError: the recording does not go with what is asked.
     """
     known = pair.content.answers.get(check.name)
+    if check.kind is Kind.STATISTICAL and pair.trains_reference is not None:
+        return decided_by_runs(
+            check, pair, pair.trains_reference(options["training"]), {**pair.settings, **options}
+        )
     if known is None:
         why = pair.content.structure.missing.get(check.name, "the recording holds nothing for this check")
         return _nothing(check, f"not compared: {why}")
     given = {**pair.settings, **{name: value for name, value in options.items() if value is not None}}
     try:
         if check.kind is Kind.STATISTICAL:
-            return decided_by_runs(check, pair, known.observation, given)
+            arm = recorded_arm(pair, known.observation, given["training"])
+            return decided_by_runs(check, pair, arm, given)
         if check.kind is Kind.START:
             return _start(check, pair, known, given)
         result = _unless_more_is_there(check, pair, _decided(check, pair, known, given))

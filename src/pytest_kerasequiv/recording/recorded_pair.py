@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -25,6 +26,8 @@ from pytest_kerasequiv.recording.provenance import other_versions
 from pytest_kerasequiv.recording.sketching import sketched
 from pytest_kerasequiv.running.input_layout import checked_inputs, input_layout
 from pytest_kerasequiv.running.running import Runner
+from pytest_kerasequiv.training.arms import Arm
+from pytest_kerasequiv.training.plan import Training
 from pytest_kerasequiv.weights.variables import values_of
 
 Array = NDArray[Any]
@@ -39,15 +42,15 @@ class RecordedPair(Pair):
         options: as `Pair` takes them.
 
     Attributes:
-        other_data: whether recorded runs count that were trained on other data or otherwise: where a change
-            of these is what is asked about.
+        trains_reference: makes what trains the reference under a plan, where its own code is at hand;
+            ``None`` where the recorded runs are all there is.
 
     Raises:
         InputError: a setting cannot be used, or is another than the recording was made with.
     """
 
     generic = True
-    other_data = False
+    trains_reference: Callable[[Training], Arm] | None = None
 
     def __init__(self, twins: Twins, content: Content, **options: Any) -> None:
         super().__init__(twins, **options)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,28 +11,49 @@ from pytest_kerasequiv.checks.training import Portion, looks_of
 from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.recording.recorded_pair import RecordedPair
 from pytest_kerasequiv.recording.training_runs import facts_of_plan
-from pytest_kerasequiv.training.arms import Arms
+from pytest_kerasequiv.training.arms import Arm, Arms
 from pytest_kerasequiv.training.plan import Training
-from pytest_kerasequiv.training.runs import Runs
+from pytest_kerasequiv.training.runs import Run, Runs
 from pytest_kerasequiv.training.setup import make_arms
 from pytest_kerasequiv.verdict import CheckResult, Finding
 
 STARTS = Finding.note(
     "training",
     "start",
-    "the runs of one seed start from other initial weights than the recorded ones did, so that the pairs "
-    "have less in common; the decision takes that into account",
+    "the runs of one seed start from other initial weights than those of the reference did, so that the "
+    "pairs have less in common; the decision takes that into account",
 )
 
 
-def decided(check: Check, pair: RecordedPair, known: Runs, given: Mapping[str, Any]) -> CheckResult:
-    """Train the candidate, as far as the decision needs, and compare its runs with the recorded ones.
+class RecordedArm:
+    """Gives the recorded runs of the reference instead of training it.
+
+    Args:
+        known: the runs.
+    """
+
+    def __init__(self, known: Runs) -> None:
+        self._known = {run.seed: run for run in known.runs}
+        self.reason = known.reason
+
+    def train(self, seeds: Sequence[int]) -> Iterator[Run]:
+        """Yield the recorded run of each seed, in this order."""
+        yield from (self._known[seed] for seed in seeds)
+
+
+def recorded_arm(pair: RecordedPair, known: Runs, training: Training) -> Arm:
+    """Return what gives the recorded runs.
 
     Raises:
         InputError: the runs were recorded with other data, seeds or settings.
     """
-    training: Training = given["training"]
     _check_plan(pair, training)
+    return RecordedArm(known)
+
+
+def decided(check: Check, pair: RecordedPair, reference: Arm, given: Mapping[str, Any]) -> CheckResult:
+    """Train the candidate, as far as the decision needs, and compare its runs with those of the reference."""
+    training: Training = given["training"]
     progress = given.get("progress")
     made = make_arms(
         pair.twins,
@@ -42,25 +63,25 @@ def decided(check: Check, pair: RecordedPair, known: Runs, given: Mapping[str, A
         cache=given.get("cache"),
         say=None if progress is None else lambda text: arms.say(text),  # noqa: PLW0108 - arms are made below
     )
-    arms = Arms(made, training, progress)
+    arms = Arms({"reference": reference, **made}, training, progress)
     result = None
     for look in looks_of(training):
-        candidate = check.observe(pair.candidate_twin, Portion(training, look.n, arms))
-        recorded = replace(known, runs=known.runs[: look.n])
-        result = check.compare(recorded, candidate, pair.correspondence, **named(check.compare, given))
+        both = [
+            check.observe(twin, Portion(training, look.n, arms))
+            for twin in (pair.reference_twin, pair.candidate_twin)
+        ]
+        result = check.compare(*both, pair.correspondence, **named(check.compare, given))
         if not check.further(result, pair.correspondence):
             break
         arms.message = f"undecided after {look.n} runs each, "
     assert result is not None
-    alike = all(one.start == other.start for one, other in zip(known.runs, candidate.runs, strict=False))
+    alike = all(one.start == other.start for one, other in zip(*(side.runs for side in both), strict=True))
     return result if alike else replace(result, findings=(*result.findings, STARTS))
 
 
 def _check_plan(pair: RecordedPair, training: Training) -> None:
     recorded, now = pair.content.structure.data, facts_of_plan(training)
     apart = [name for name, value in now.items() if recorded.get(name) != value]
-    if pair.other_data:
-        apart = [name for name in apart if name == "seeds"]
     if not apart:
         return
     words = {"train": "other training data", "test": "other test data", "fit": "another fit="}

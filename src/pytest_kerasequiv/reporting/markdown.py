@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from pytest_kerasequiv.reporting.causes import culprit
 from pytest_kerasequiv.reporting.outcome import CONDONED, Outcome, ended
@@ -20,6 +21,7 @@ def render(session: SessionReport) -> str:
     """
     whole = ended(session)
     lines = ["## Equivalence of Keras models", "", *_outcome(whole.ending)]
+    lines += _against(session.against)
     if not session.pairs:
         nothing = [] if whole.ending.how == "running" else ["No equivalence check ran.", ""]
         return printable("\n".join([*lines, *nothing]))
@@ -48,6 +50,17 @@ def _outcome(outcome: Outcome) -> Iterator[str]:
         yield ""
         yield from (f"- {escaped(test)}" for test in tests)
         yield ""
+
+
+def _against(against: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the table of builders against a revision."""
+    if not against:
+        return
+    yield f"Builders: {escaped(against['compared'])}"
+    yield from ("", "| builder | against the revision | cause |", "|---|---|---|")
+    for row in against["builders"]:
+        yield f"| {escaped(row['name'])} | {escaped(row['state'])} | {escaped(row['cause'])} |"
+    yield ""
 
 
 def _pair_row(pair: Report) -> str:

@@ -84,7 +84,12 @@ def ended(session: SessionReport) -> EndedSession:
     if isinstance(session, EndedSession):
         return session
     return EndedSession(
-        session.pairs, session.command, session.outcome, session.settings, Outcome(session.outcome)
+        session.pairs,
+        session.command,
+        session.outcome,
+        session.settings,
+        session.against,
+        Outcome(session.outcome),
     )
 
 

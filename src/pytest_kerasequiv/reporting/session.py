@@ -24,12 +24,14 @@ class SessionReport:
         outcome: what the session came to: ``"passed"``, ``"failed"`` or ``"interrupted"``; ``"running"``
             where it has only begun or was killed, ``""`` where that is not known.
         settings: the settings of the session, name -> value.
+        against: what became of each builder against a git revision; empty where none was compared with one.
     """
 
     pairs: tuple[Report, ...]
     command: str = ""
     outcome: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
+    against: Mapping[str, Any] = field(default_factory=dict)
 
     def counts(self) -> dict[str, int]:
         """Return how many pairs have each verdict."""
@@ -44,6 +46,7 @@ class SessionReport:
             "command": self.command,
             "settings": dict(self.settings),
             "counts": self.counts(),
+            **({"against": dict(self.against)} if self.against else {}),
             "pairs": [pair.to_dict() for pair in self.pairs],
         }
         return json.dumps(data, indent=2, allow_nan=False) + "\n"
@@ -62,7 +65,7 @@ class SessionReport:
                 f"schema {found[0]!r}, version {found[1]!r}: this version reads {SCHEMA!r} {VERSION}"
             )
         pairs = tuple(Report.from_dict(pair) for pair in data["pairs"])
-        return cls(pairs, data["command"], data["outcome"], data["settings"])
+        return cls(pairs, data["command"], data["outcome"], data["settings"], data.get("against", {}))
 
 
 def of_reports(reports: Iterable[Report]) -> SessionReport:

@@ -93,6 +93,10 @@ class Repository:
         """Whether the history is cut off."""
         return self.git("rev-parse", "--is-shallow-repository").strip() == "true"
 
+    def tracked(self, names: Sequence[str]) -> list[str]:
+        """Return those of some paths, relative to the working tree, that git tracks."""
+        return list(filter(None, self.git("ls-files", "-z", "--", *names).split("\0")))
+
     def git(self, *command: str, **variables: str) -> str:
         """Return what a git command prints.
 

@@ -26,8 +26,8 @@ def begin(descriptor: int) -> None:
         told: dict[str, Any] = json.loads(connection.recv_bytes())
         place = Place(**told["place"])
         read = hold(place, told["path"])
-        answering: Any = importlib.import_module("pytest_kerasequiv.revision.answering")
-        answering.Answering(connection, place, read).run(told["conftests"])
+        serving: Any = importlib.import_module("pytest_kerasequiv.revision.serving")
+        serving.Serving(connection, place, read).run(told["conftests"])
 
 
 def plugin_folder() -> str:

@@ -113,3 +113,16 @@ def _kind(value: Any) -> str:
     if isinstance(value, np.ndarray):
         return f"an array of dtype {value.dtype} and shape {value.shape}"
     return f"a {type(value).__name__}" if value is not None else "None"
+
+
+def both_splits(data: Any, text: str) -> tuple[Any, Any]:
+    """Return training and test data from what a loader returned.
+
+    Raises:
+        InputError: it is no pair.
+    """
+    if not isinstance(data, tuple | list) or len(data) != 2:
+        raise InputError(
+            f"data={text!r} returned {data!r:.60}; it must return ((x_train, y_train), (x_test, y_test))"
+        )
+    return data[0], data[1]

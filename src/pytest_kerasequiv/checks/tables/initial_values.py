@@ -108,6 +108,9 @@ def _config_of(owner: Any) -> Mapping[str, Any]:
     return {} if not known else {**fields, **named_functions(owner, fields)}
 
 
+DRAWN = frozenset({"drawn", "seeded"})
+"""Where the values of a freshly built model come from that an initialiser has drawn."""
+
 WITHOUT_DRAWS = frozenset({"Zeros", "Ones", "Constant"})
 """Initialisers that give the same value each time."""
 
@@ -162,7 +165,18 @@ class InitialValues:
         yield from (self._not_known(pair) for pair in unexplained if not self.same_maker(pair))
         same = [pair for pair in unexplained if self.same_maker(pair)]
         if same:
-            yield self.drawn_otherwise(same, "as given")
+            yield self.drawn_otherwise(same, f"as given{self._fresh_side(same)}")
+
+    def _fresh_side(self, pairs: Sequence[MappedPair]) -> str:
+        """Name the side that a builder has just initialised, beside one that a file or a model brought."""
+        places = {"reference": [ours for ours, _ in pairs], "candidate": [theirs for _, theirs in pairs]}
+        starts = {"reference": self._reference.starts, "candidate": self._candidate.starts}
+        fresh = [
+            side
+            for side, known in starts.items()
+            if known is not None and all(known[place].origin in DRAWN for place in places[side])
+        ]
+        return f", since the {fresh[0]}'s are freshly initialised" if len(fresh) == 1 else ""
 
     @property
     def unknown(self) -> bool:

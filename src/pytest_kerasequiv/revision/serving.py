@@ -15,12 +15,16 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from pytest_kerasequiv.building.twins import OneSide
 from pytest_kerasequiv.errors import InputError
-from pytest_kerasequiv.revision import observing
+from pytest_kerasequiv.program import trace
+from pytest_kerasequiv.recording.taking import record
 from pytest_kerasequiv.revision.guard import Place, ReadFiles, Strangers
 from pytest_kerasequiv.revision.named import Named
 from pytest_kerasequiv.training.arms import Arm
+from pytest_kerasequiv.training.data import both_splits
 from pytest_kerasequiv.training.plan import Training
+from pytest_kerasequiv.training.setup import make_arms
 
 Answer = Mapping[str, Any]
 
@@ -37,7 +41,7 @@ ENDS: Mapping[type[Exception], str] = {Missing: "missing", Strange: "strange", I
 """How an answer ends that the user's code did not break."""
 
 
-class Answering:
+class Serving:
     """Answers the questions of a session.
 
     Args:
@@ -63,10 +67,14 @@ class Answering:
     def _answers(self, question: bytes) -> Iterator[Answer]:
         asked: dict[str, Any] = pickle.loads(question)
         builder = self._found(asked["builder"])
-        name, options = asked["arm"], asked["options"]
+        options = asked["options"]
+        if asked["what"] == "record":
+            record(builder, asked["path"], **options)
+            return
+        name = asked["arm"]
         if name not in self._arms:
             plan = self._plan(asked["plan"])
-            self._arms[name] = observing.arm(builder, plan, options, asked["cache"])
+            self._arms[name] = _arm(builder, plan, options, asked["cache"])
         arm = self._arms[name]
         yield from ({"run": run.to_dict()} for run in arm.train(asked["seeds"]))
         yield {"reason": arm.reason}
@@ -140,10 +148,17 @@ class Answering:
         return known or any(str(path).endswith(ends) for path in tree.rglob("*.py"))
 
     def _plan(self, told: Any) -> Training:
+        """Return the plan: that of the session, or one with the data that this code loads."""
         if isinstance(told, Training):
             return told
-        load = self._found(Named(told["data"], told["file"]))
-        return Training(*observing.split_data(load(), told["data"]), **told["settings"])
+        try:
+            load = self._found(Named(told["data"]))
+        except Missing:
+            if told["otherwise"] is None:
+                raise
+            otherwise: Training = told["otherwise"]
+            return otherwise
+        return Training(*both_splits(load(), told["data"]), **told["settings"])
 
 
 def _import_file(file: str) -> None:
@@ -153,3 +168,14 @@ def _import_file(file: str) -> None:
         raise InputError(f"{file} cannot be imported")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+
+
+def _arm(builder: Any, plan: Training, options: Mapping[str, Any], cache: str | None) -> Arm:
+    """Return what trains the models of a builder; finished runs are kept in a folder.
+
+    Raises:
+        InputError: the models cannot be trained as planned.
+    """
+    twins = OneSide(builder, **options)
+    programs = {"reference": lambda: trace(twins.reference)}
+    return make_arms(twins, plan, programs=programs, cache=cache)["reference"]

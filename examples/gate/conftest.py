@@ -1,0 +1,3 @@
+"""The project is tested in the clones that `test_gate.py` makes of it, not where it lies."""
+
+collect_ignore = ["project", "branches"]

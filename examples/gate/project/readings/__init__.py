@@ -1,0 +1,1 @@
+"""Predicting a value from the readings of six sensors."""
