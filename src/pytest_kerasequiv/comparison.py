@@ -139,9 +139,21 @@ class Comparison:
 
     def _advanced(self, name: str, options: Mapping[str, Any]) -> CheckResult:
         self.pair.build()
-        numeric = LADDER[name].kind is Kind.NUMERIC
-        follows = either.follows(LADDER[name], self.pair) if numeric and self.proved else None
+        follows = either.follows(LADDER[name], self.pair) if self._proved_for(name) else None
         return self.check(name, **options) if follows is None else self._keep(follows, 0.0)
+
+    def _proved_for(self, name: str) -> bool:
+        """Whether a numeric check follows: from the program as a whole, or the entries that it rests on."""
+        check = LADDER[name]
+        if check.kind is not Kind.NUMERIC or self.proved:
+            return check.kind is Kind.NUMERIC
+        with EXCLUSIVE:
+            return self._same_start and either.proved_in_part(check, self.pair)
+
+    @property
+    def _same_start(self) -> bool:
+        starts = [result for result in self.results.values() if result.kind is Kind.START]
+        return bool(starts) and all(result.verdict is Verdict.EQUIVALENT for result in starts)
 
     def _in_time(self, name: str, run: Callable[[], CheckResult]) -> CheckResult:
         """Return the result of a check, INCONCLUSIVE where the pair's limit of time is reached before."""

@@ -13,6 +13,7 @@ from pytest_kerasequiv.checks.blame.wording import explaining, only_adds
 from pytest_kerasequiv.checks.compiled.in_force import compare_settings
 from pytest_kerasequiv.checks.numeric import laws, training_pass
 from pytest_kerasequiv.checks.numeric.doubts import doubted
+from pytest_kerasequiv.checks.numeric.glance import ONE_BATCH, glances
 from pytest_kerasequiv.checks.numeric.laws import (
     DrawsObservation,
     DrawsPlan,
@@ -266,7 +267,7 @@ def explain(pair: Pair, result: CheckResult, plans: Sequence[Plan]) -> CheckResu
         return result
     known, effects = _split(result)
     probe = plans[0].probes[result.figures["worst"] or 0]
-    traced = blame(pair, NAME, probe, training=True)
+    traced = blame(pair, NAME, probe, training=True, exact=plans[0].why_no_oracle != ONE_BATCH)
     layers = [] if known[:1] and known[0].field == "training" else list(traced.findings)
     backward = [] if traced.findings else blame_backward(pair, NAME, probe)
     causes = [*known, *backward, *layers, *explaining(traced.settings, result.findings)]
@@ -281,8 +282,10 @@ CHECK = Check(
     observe=observe,
     for_candidate=for_candidate,
     compare=compare,
+    glances=glances,
     further=draws_may_tell,
     explain=explain,
     beyond_proof=lambda _: (),
+    rests_on=lambda entry: entry == "training",
     next_step="compare what acts only in training at the layer named: dropout, regularisers, trainable.",
 )

@@ -10,6 +10,7 @@ from pytest_kerasequiv.checks.blame.forward import blame, layer_table
 from pytest_kerasequiv.checks.blame.wording import only_adds
 from pytest_kerasequiv.checks.compiled.in_force import compare_settings, settings_of
 from pytest_kerasequiv.checks.numeric import inference, laws, surface_runs
+from pytest_kerasequiv.checks.numeric.glance import ONE_BATCH, glances
 from pytest_kerasequiv.checks.numeric.inference import InferenceObservation
 from pytest_kerasequiv.checks.numeric.inference_differences import NAME, compare_inference
 from pytest_kerasequiv.checks.numeric.laws import (
@@ -147,7 +148,7 @@ def explain(pair: Pair, result: CheckResult, plans: Sequence[Plan]) -> CheckResu
     followed = result.figures.get("followed")
     if len(plans) == 1 and followed is None:
         return result
-    traced = blame(pair, NAME, plans[0].probes[followed or 0])
+    traced = blame(pair, NAME, plans[0].probes[followed or 0], exact=plans[0].why_no_oracle != ONE_BATCH)
     if len(plans) == 1:
         figures = {**result.figures, "layers": layer_table(traced)}
         return replace(result, findings=(*traced.findings, *result.findings), figures=figures)
@@ -164,8 +165,10 @@ CHECK = Check(
     observe=observe,
     for_candidate=for_candidate,
     compare=compare,
+    glances=glances,
     further=further,
     explain=explain,
     beyond_proof=lambda _: (),
+    rests_on=lambda entry: entry != "training",
     next_step="compare the settings of the layer named; if the deviation is acceptable, pass rtol/atol.",
 )

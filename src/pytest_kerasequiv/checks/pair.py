@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -22,6 +23,7 @@ from pytest_kerasequiv.layers.graph_reading import layer_graph
 from pytest_kerasequiv.layers.layer_graph import LayerGraph, NoLayerGraph
 from pytest_kerasequiv.layers.matching import Match, match
 from pytest_kerasequiv.program import Program, ProgramMatch, match_programs, trace
+from pytest_kerasequiv.program.proof import same_entries
 from pytest_kerasequiv.program.skeleton import Alignment, align
 from pytest_kerasequiv.weights.variables import is_seed, values_of, variables_of
 
@@ -218,6 +220,21 @@ class Pair:
     def program_match(self) -> ProgramMatch:
         """Whether the traced programs are the same, and how their variables correspond."""
         return match_programs(self.reference_program, self.candidate_program)
+
+    def same_in(self, wanted: Callable[[str], bool]) -> bool:
+        """Whether both programs are proved the same in all entries that are wanted, under the map."""
+        parts = {
+            program.nodes[index].part
+            for program in (self.reference_program, self.candidate_program)
+            for index in program.results
+        }
+        return set(filter(wanted, parts)) <= self._same_entries
+
+    @cached_property
+    def _same_entries(self) -> frozenset[str]:
+        if self.variable_map.carried:
+            return frozenset()
+        return same_entries(self.reference_program, self.candidate_program, self.variable_map.pairs)
 
     @cached_property
     def alignment(self) -> Alignment:

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass, replace
+from itertools import chain
 from typing import Any
 
 from pytest_kerasequiv.checks.pair import Correspondence, Pair, Twin
@@ -13,6 +14,7 @@ from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Kind, Verdict
 
 Explain = Callable[[Pair, CheckResult, Sequence[Any]], CheckResult]
+Settles = Callable[[CheckResult], bool]
 
 
 def _nothing_to_plan(_: Twin, __: Correspondence | None) -> Iterator[None]:
@@ -21,6 +23,10 @@ def _nothing_to_plan(_: Twin, __: Correspondence | None) -> Iterator[None]:
 
 def _as_planned(plan: Any, _: Any) -> Any:
     return plan
+
+
+def _none(_: Any, __: Correspondence) -> Iterable[tuple[Any, Settles]]:
+    return ()
 
 
 def _always(_: CheckResult, __: Correspondence) -> bool:
@@ -45,10 +51,14 @@ class Check:
             candidate is known too, what corresponds aims the plan at the pair. By default one plan, ``None``.
         for_candidate: returns what is left of a plan for the candidate once the reference has been observed
             on it.
+        glances: yields plans that look at less than the first one, each with what tells whether their result
+            settles it; where one does, no plan is observed. By default there are none.
         further: tells whether a result leaves open what the next plan would tell. By default every plan is
             observed.
         beyond_proof: given by a check whose answer for proved twins follows from the program: finds what no
             program tells, such as compile settings; a difference there makes the check run all the same.
+        rests_on: given by a check that follows from some entries of the surface alone: tells of the name of
+            one whether it does. Where these are proved the same, though not the whole, the check follows.
         next_step: what a reader does about a difference.
         picture: ``"package.module:function"`` that draws the figures of a result into a file.
     """
@@ -60,8 +70,10 @@ class Check:
     explain: Explain | None = None
     plan: Callable[..., Iterator[Any]] = _nothing_to_plan
     for_candidate: Callable[[Any, Any], Any] = _as_planned
+    glances: Callable[[Any, Correspondence], Iterable[tuple[Any, Settles]]] = _none
     further: Callable[[CheckResult, Correspondence], bool] = _always
     beyond_proof: Callable[[Pair], Sequence[Finding]] | None = None
+    rests_on: Callable[[str], bool] | None = None
     next_step: str = ""
     picture: str = ""
 
@@ -70,6 +82,21 @@ class Check:
         given = {**pair.settings, **{name: value for name, value in options.items() if value is not None}}
         between = pair.correspondence
         plans = self.plan(pair.reference_twin, between, **named(self.plan, given))
+        first = next(plans)
+        for glance, settles in self.glances(first, between):
+            result, _ = self._run(pair, [glance], given)
+            if settles(result) and not self.further(result, between):
+                seen = [glance]
+                break
+        else:
+            result, seen = self._run(pair, chain([first], plans), given)
+        return result if self.explain is None else self.explain(pair, result, seen)
+
+    def _run(
+        self, pair: Pair, plans: Iterable[Any], given: Mapping[str, Any]
+    ) -> tuple[CheckResult, list[Any]]:
+        """Observe plan by plan until the rest can tell no more; returns the result and the plans it took."""
+        between = pair.correspondence
         seen: list[Any] = []
         reference = candidate = result = None
         for plan in plans:
@@ -81,7 +108,7 @@ class Check:
             if not self.further(result, between):
                 break
         assert result is not None
-        return result if self.explain is None else self.explain(pair, result, seen)
+        return result, seen
 
     def follows(self, pair: Pair) -> CheckResult | None:
         """Return the result that follows for a proved pair; ``None`` where the check has to run."""

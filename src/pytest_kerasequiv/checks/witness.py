@@ -8,6 +8,7 @@ and where it is not sure the numeric checks are run in full and decide.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,8 +34,20 @@ ROWS = 32
 """Most rows of the user's inputs that are run."""
 
 
-def contradiction(pair: Pair) -> str:
+@dataclass(frozen=True)
+class _Run:
+    """What one model gave: in inference, and in a pass of training where that is looked at."""
+
+    outcome: Outcome
+    trained: Pass | None
+
+
+def contradiction(pair: Pair, *, training: bool = True) -> str:
     """Return in a few words what contradicts a proof that the twins are one program; empty for nothing.
+
+    Args:
+        pair: the twins.
+        training: whether the proof covers training.
 
     Raises:
         InputError: the user's inputs do not fit the reference.
@@ -43,22 +56,24 @@ def contradiction(pair: Pair) -> str:
     candidate = Runner(pair.candidate, pair.candidate_values)
     for runner in (reference, candidate):
         runner.uses_loss = ready(pair.reference, "pass", compiled=True) is not None
-    ran = _ran(pair, reference)
+    ran = _first_run(pair, reference, training=training)
     if ran is None:
         return ""
-    inputs, targets, outcome, trained = ran
+    inputs, targets, ours = ran
     try:
         with candidate.holding():
-            others = _forward(candidate, inputs), _train(candidate, inputs, targets)
+            theirs = _run(candidate, inputs, targets if training else None)
     except Exception as error:
         return f"only the candidate fails: {type(error).__name__}"
     roundoff = UNIT_ROUNDOFF[least_precise_dtype(pair.reference)]
-    tensors = (*_outputs(outcome, others[0]), *_trained(pair, trained, others[1]))
+    tensors = (*_outputs(ours.outcome, theirs.outcome), *_trained(pair, ours.trained, theirs.trained))
     found = (name for name, one, other in tensors if apart(one, other, ROUNDINGS * roundoff))
     return next((f"{name} differ" for name in found), "")
 
 
-def _ran(pair: Pair, runner: Runner) -> tuple[Sequence[Array], Sequence[Array], Outcome, Pass] | None:
+def _first_run(
+    pair: Pair, runner: Runner, *, training: bool
+) -> tuple[Sequence[Array], Sequence[Array], _Run] | None:
     """Run the reference on the first batch that it takes; returns inputs, targets, and what came of them.
 
     ``None`` where it takes none: what the reference refuses contradicts nothing.
@@ -70,9 +85,9 @@ def _ran(pair: Pair, runner: Runner) -> tuple[Sequence[Array], Sequence[Array], 
         try:
             inputs = batch(pair, runner)
             with runner.holding():
-                outcome = _forward(runner, inputs)
+                outcome = _run(runner, inputs, None).outcome
                 targets = _targets(pair, runner, outcome)
-                return inputs, targets, outcome, _train(runner, inputs, targets)
+                return inputs, targets, _Run(outcome, _train(runner, inputs, targets) if training else None)
         except InputError:
             raise
         except Exception:  # the next batch may do
@@ -102,9 +117,10 @@ def _surveyed_batch(pair: Pair, runner: Runner) -> tuple[Array, ...]:
     return training_batch(found, pair.seed).inputs
 
 
-def _forward(runner: Runner, inputs: Sequence[Array]) -> Outcome:
+def _run(runner: Runner, inputs: Sequence[Array], targets: Sequence[Array] | None) -> _Run:
     runner.reset_all()
-    return runner.infer(inputs)
+    outcome = runner.infer(inputs)
+    return _Run(outcome, None if targets is None else _train(runner, inputs, targets))
 
 
 def _train(runner: Runner, inputs: Sequence[Array], targets: Sequence[Array]) -> Pass:
@@ -123,7 +139,9 @@ def _outputs(one: Outcome, other: Outcome) -> Iterator[tuple[str, Array, Array]]
     yield from (("outputs", *arrays) for arrays in zip(one.outputs, other.outputs, strict=True))
 
 
-def _trained(pair: Pair, one: Pass, other: Pass) -> Iterator[tuple[str, Array, Array]]:
+def _trained(pair: Pair, one: Pass | None, other: Pass | None) -> Iterator[tuple[str, Array, Array]]:
+    if one is None or other is None:
+        return
     yield from (("outputs in training", *arrays) for arrays in zip(one.outputs, other.outputs, strict=True))
     yield "losses", one.loss, other.loss
     for index, partner in pair.variable_map.pairs:

@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from keras.src.initializers.random_initializers import RandomInitializer
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +50,23 @@ def initialisations() -> Iterator[dict[int, Initialised]]:
         yield found
     finally:
         kind._initialize, kind._initialize_with_initializer = by_value, by_initializer
+
+
+@contextmanager
+def nothing_drawn() -> Iterator[None]:
+    """Make variables meanwhile whose random initialisers are not run: all zeros, to be assigned later."""
+    kind: Any = keras.Variable
+    by_initializer = kind._initialize_with_initializer
+
+    def initialised(variable: Any, initializer: Any) -> None:
+        random = isinstance(initializer, RandomInitializer)
+        by_initializer(variable, keras.initializers.Zeros() if random else initializer)
+
+    kind._initialize_with_initializer = initialised
+    try:
+        yield
+    finally:
+        kind._initialize_with_initializer = by_initializer
 
 
 def _value_of(variable: Any) -> Any:

@@ -45,18 +45,58 @@ def verified(reference: Program, candidate: Program, pairs: Pairs) -> bool:
     Both are numbered in one table: two values get one number exactly if the same op with the same attributes
     makes them from values with the same numbers. The programs are equal if the numbers of their results are.
     """
+    if not _fits(reference, candidate, pairs):
+        return False
+    ours, theirs = _shared(reference, candidate, pairs)
+    return Counter(ours) == Counter(theirs)
+
+
+def _fits(reference: Program, candidate: Program, pairs: Pairs) -> bool:
+    """Whether a map takes each variable once, to one of its kind."""
     count = len(reference.variables)
     if len(pairs) != count or count != len(candidate.variables):
         return False
     if {r for r, _ in pairs} != set(range(count)) or {c for _, c in pairs} != set(range(count)):
         return False
-    if any(reference.variables[r].kind != candidate.variables[c].kind for r, c in pairs):
-        return False
+    return all(reference.variables[r].kind == candidate.variables[c].kind for r, c in pairs)
+
+
+def _shared(reference: Program, candidate: Program, pairs: Pairs) -> tuple[list[int], list[int]]:
+    """Number the results of both in one table."""
+    count = len(reference.variables)
     table: dict[Any, int] = {}
     counterpart = {c: r for r, c in pairs}
     ours = _numbers(reference, list(range(count)), table)
-    theirs = _numbers(candidate, [counterpart[index] for index in range(count)], table)
-    return Counter(ours) == Counter(theirs)
+    return ours, _numbers(candidate, [counterpart[index] for index in range(count)], table)
+
+
+def same_entries(reference: Program, candidate: Program, pairs: Pairs) -> frozenset[str]:
+    """Return the entries in which two programs, as a whole not proved, are the same under a map of variables.
+
+    Everything that an entry comes to is compared as `verified` compares a whole program. Nothing is said
+    where either can prove nothing, has states that Keras does not list, or other settings or entries.
+
+    Args:
+        reference: the reference's program.
+        candidate: the candidate's.
+        pairs: (reference index, candidate index) of each variable.
+    """
+    if _reasons(reference, candidate) or reference.settings != candidate.settings:
+        return frozenset()
+    if _unequal_entries(reference, candidate) or not _fits(reference, candidate, pairs):
+        return frozenset()
+    ours, theirs = (
+        _by_entry(program, numbers)
+        for program, numbers in zip((reference, candidate), _shared(reference, candidate, pairs), strict=True)
+    )
+    return frozenset(name for name in ours.keys() | theirs.keys() if ours.get(name) == theirs.get(name))
+
+
+def _by_entry(program: Program, numbers: Sequence[int]) -> dict[str, Counter[int]]:
+    found: dict[str, Counter[int]] = {}
+    for index, value in zip(program.results, numbers, strict=True):
+        found.setdefault(program.nodes[index].part, Counter())[value] += 1
+    return found
 
 
 def _numbers(program: Program, leaves: Sequence[int], table: dict[Any, int]) -> list[int]:

@@ -61,6 +61,14 @@ def follows(check: Check, pair: Pair) -> CheckResult | None:
     return recorded_answers.follows(check, pair) if isinstance(pair, RecordedPair) else check.follows(pair)
 
 
+def proved_in_part(check: Check, pair: Pair) -> bool:
+    """Whether a check rests on entries that are proved the same, and a batch does not contradict that."""
+    if isinstance(pair, RecordedPair) or check.rests_on is None or pair.twins.weights != "copy":
+        return False
+    same = pair.same_in(check.rests_on)
+    return same and not witness.contradiction(pair, training=check.rests_on("training"))
+
+
 def contradiction(pair: Pair) -> str:
     """Return in a few words what contradicts a proof that both are one program; empty for nothing."""
     if isinstance(pair, RecordedPair):

@@ -16,6 +16,7 @@ from pytest_kerasequiv.building.rebuild import live_config, rebuild_lambda, rema
 from pytest_kerasequiv.building.sources import Source
 from pytest_kerasequiv.building.specs import Spec, build_from, input_specs
 from pytest_kerasequiv.errors import InputError
+from pytest_kerasequiv.keras_access.initialising import nothing_drawn
 from pytest_kerasequiv.keras_access.layers import layers_within
 from pytest_kerasequiv.keras_access.private_modules import random
 from pytest_kerasequiv.keras_access.random_state import preserved_state
@@ -62,7 +63,7 @@ def build_float64(source: Source, seed: int, *, like: keras.Model | None = None)
         model = _built_again(source, seed)
         if model is not None and _why_unlike(original, model) is None:
             return model
-    with float64_mode():
+    with float64_mode(), nothing_drawn():
         model = _from_config(original)
     reason = _why_unlike(original, model)
     if reason is not None:
@@ -94,7 +95,7 @@ def _refuse_quantised(model: keras.Model) -> None:
 
 def _built_again(source: Source, seed: int) -> keras.Model | None:
     try:
-        with float64_mode():
+        with float64_mode(), nothing_drawn():  # the values are the original's
             return source.build(seed)
     except Exception:  # a builder that insists on its own dtypes; its config is tried next
         return None

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pytest_kerasequiv.keras_access.constants import constants_changed
 from pytest_kerasequiv.keras_access.functional import mask_beside
 from pytest_kerasequiv.keras_access.layers import layers_within
+from pytest_kerasequiv.keras_access.origin import is_keras
 from pytest_kerasequiv.keras_access.random_state import preserved_state
 from pytest_kerasequiv.keras_access.unoptimised import graphs_as_written
 from pytest_kerasequiv.layers.fixed_training import phase
@@ -91,11 +92,18 @@ class Runner:
     def _world(self) -> AbstractContextManager[None]:
         return float64_mode(self.drawn_in) if self.wide else preserved_state()
 
-    def reset(self) -> None:
-        """Write back the state that calls may change: seed states, statistics, states between batches."""
+    def reset(self, layer: Any = None) -> None:
+        """Write back the state that calls may change: seed states, statistics, states between batches.
+
+        Args:
+            layer: what is to be called, if no more than that; what it may change is known of Keras's own.
+        """
+        held = None if layer is None else _state_of(layer)
+        if held == set():
+            return
         clear_carried_states(self.model)
         for variable, value in zip(variables_of(self.model), self.values, strict=True):
-            if not variable.trainable:
+            if not variable.trainable and (held is None or id(variable) in held):
                 write(variable, value)
 
     def pack(self, inputs: Sequence[Array]) -> Any:
@@ -269,6 +277,18 @@ class Runner:
         if self._graph is None:
             self._graph = loops_long(self.model) and not getattr(self.model, "run_eagerly", False)
         return self._graph or self.change is not None
+
+
+def _state_of(layer: Any) -> set[int] | None:
+    """Return the identities of what a layer may change; ``None`` where code of the user's may change more."""
+    if not isinstance(layer, keras.layers.Layer):
+        return set() if is_keras(type(layer)) else None
+    layers = layers_within(layer, itself=True)
+    if any(
+        isinstance(one, keras.layers.Lambda | keras.layers.RNN) or not is_keras(type(one)) for one in layers
+    ):
+        return None
+    return {id(variable) for variable in layer.variables if not variable.trainable}
 
 
 def _shapes(arrays: Sequence[Array]) -> tuple[tuple[int, ...], ...]:

@@ -71,7 +71,15 @@ def layer_table(traced: Traced) -> list[dict[str, Any]]:
     ]
 
 
-def blame(pair: Pair, check: str, probe: Probe, *, blaming: bool = True, training: bool = False) -> Traced:
+def blame(
+    pair: Pair,
+    check: str,
+    probe: Probe,
+    *,
+    blaming: bool = True,
+    training: bool = False,
+    exact: bool = True,
+) -> Traced:
     """Follow one probe through both models layer by layer.
 
     Args:
@@ -81,9 +89,10 @@ def blame(pair: Pair, check: str, probe: Probe, *, blaming: bool = True, trainin
         blaming: whether to look for culprits, in float64 where both sides have a float64 twin; else only
             the table is made, in the model's own dtype.
         training: the phase.
+        exact: whether the culprits may not show in the model's own dtype.
     """
     views = views_of(pair)
-    if blaming:
+    if blaming and exact:
         try:
             with views[0].exact_runner() as reference, views[1].exact_runner() as candidate:
                 return _follow(pair, check, probe, (reference, candidate), "float64", training=training)
@@ -315,7 +324,7 @@ class Suspects:
         return [Given(v, m) for v, m in zip(call.outputs, call.output_masks, strict=True) if v is not None]
 
     def _run(self, index: int, tensors: Sequence[Given]) -> tuple[Given, ...]:
-        self.runners[1].reset()
+        self.runners[1].reset(self.candidate.layers[index])
         try:
             return replay(self.candidate.layers[index], self.candidate.calls[index], tensors)
         except Exception:  # the reference's tensors do not fit this layer
@@ -323,7 +332,7 @@ class Suspects:
 
     def _directly(self, pair: CallPair) -> tuple[Given, ...] | None:
         """Run the candidate's layer on the very arguments of the reference's layer."""
-        self.runners[1].reset()
+        self.runners[1].reset(self.candidate.layers[pair.candidate])
         try:
             return replay(self.candidate.layers[pair.candidate], self.reference.calls[pair.reference])
         except Exception:  # it does not take what the reference's layer takes

@@ -77,7 +77,7 @@ def observe(view: TwinView, plan: Plan) -> InferenceObservation:
     labelled = [f"{probe.name!r} (batch of {probe.batch_size})" for probe in plan.probes]
     return InferenceObservation(
         **{**found, "probes": tuple(labelled)},
-        repeatable=_repeats(view, plan, found["computed"]),
+        repeatable=view.once(f"repeats {labelled[:1]}", lambda: _repeats(view, plan, found["computed"])),
         names=() if runner.sample is None else output_names(view.model, runner.sample),
         inputs=layout.structure if layout.known else None,
         outputs=_structure(runner.sample),
