@@ -239,6 +239,8 @@ class Pair:
     @cached_property
     def alignment(self) -> Alignment:
         """Whether the traced programs have one skeleton, and over which constants they part."""
+        if self.program_match.proved:
+            return Alignment(True)
         return align(self.reference_program, self.candidate_program)
 
     @cached_property
