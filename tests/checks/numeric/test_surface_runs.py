@@ -17,6 +17,24 @@ def test_what_parts_in_one_entry_is_different(name, build):
     assert result.verdict is Verdict.DIFFERENT, result.findings
 
 
+class Deciding(keras.Model):
+    """Returns what is above a threshold, which few of its outputs lie close to."""
+
+    def predict_step(self, data):
+        return ops.cast(super().predict_step(data) > self.threshold, "int32")
+
+
+def test_among_many_samples_some_lie_between_two_thresholds():
+    def build(threshold):
+        inputs = keras.Input((4,))
+        model = Deciding(inputs, layers.Dense(1)(inputs))
+        model.threshold = threshold
+        return model
+
+    result = outputs.CHECK(Pair(Twins(lambda: build(0.5), lambda: build(0.6))))
+    assert result.verdict is Verdict.DIFFERENT, result.findings
+
+
 @pytest.mark.parametrize("shape", [(4,), (5, 4), (5, 5, 4)])
 def test_sample_weights_have_the_axes_that_the_loss_of_the_outputs_has(shape):
     def build(power):
