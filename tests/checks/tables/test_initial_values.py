@@ -100,6 +100,14 @@ def test_trained_values_are_a_note_and_initialisers_decide() -> None:
     assert (finding.reference_layer, finding.field) == ("m/dense", "kernel_initializer")
 
 
+def test_beside_what_a_file_holds_a_builders_weights_are_said_to_be_freshly_initialised() -> None:
+    trained, made = fresh(model()), built(model())
+    assign(trained, [v + 1 if v.dtype.kind == "f" else v for v in values_of(trained)])
+    assert "since the candidate's are freshly initialised" in compared(trained, made).notes[0].message
+    assert "since the reference's are freshly initialised" in compared(made, trained).notes[0].message
+    assert "since" not in compared(trained, fresh(model())).notes[0].message
+
+
 def test_equal_values_of_given_models_do_not_hide_other_initialisers() -> None:
     ours, theirs = fresh(model()), fresh(model(kernel_initializer="zeros"))
     assign(theirs, values_of(ours))

@@ -108,9 +108,6 @@ def _config_of(owner: Any) -> Mapping[str, Any]:
     return {} if not known else {**fields, **named_functions(owner, fields)}
 
 
-DRAWN = frozenset({"drawn", "seeded"})
-"""Where the values of a freshly built model come from that an initialiser has drawn."""
-
 WITHOUT_DRAWS = frozenset({"Zeros", "Ones", "Constant"})
 """Initialisers that give the same value each time."""
 
@@ -174,7 +171,7 @@ class InitialValues:
         fresh = [
             side
             for side, known in starts.items()
-            if known is not None and all(known[place].origin in DRAWN for place in places[side])
+            if known is not None and all(known[place].untouched for place in places[side])
         ]
         return f", since the {fresh[0]}'s are freshly initialised" if len(fresh) == 1 else ""
 
