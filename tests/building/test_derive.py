@@ -63,6 +63,14 @@ def test_nothing_is_shared(builder):
     assert not {id(v) for v in again.variables} & {id(v) for v in twins.candidate.variables}
 
 
+def test_an_argument_at_its_default_says_nothing():
+    def build():
+        inputs = keras.Input((8, 8, 3))
+        return keras.Model(inputs, layers.Conv2D(2, 3)(layers.RandomContrast(0.2)(inputs)))
+
+    assert [type(layer) for layer in Twins(build).candidate.layers] == [layers.RandomContrast, layers.Conv2D]
+
+
 @pytest.mark.parametrize("builder", [sequential, chain])
 def test_training_is_bitwise_equal(builder):
     import tensorflow as tf

@@ -214,9 +214,13 @@ def _snake(name: str) -> str:
 
 def builds(recipe: Recipe) -> bool:
     """Whether Keras takes a recipe at all."""
+    return runs(builder(recipe), recipe)
+
+
+def runs(build: Callable[[], keras.Model], recipe: Recipe) -> bool:
+    """Whether what a builder of a recipe makes takes a batch; some layers do in some forms only."""
     try:
-        model = builder(recipe)()
-        return bool(keras.ops.size(model(batch(recipe.kind, 0))) > 0)
+        return bool(keras.ops.size(build()(batch(recipe.kind, 0))) > 0)
     except Exception:  # whatever Keras says to a random stack of layers
         return False
     finally:

@@ -44,8 +44,7 @@ class Trial:
 
 def trials(recipe: rm.Recipe, rng: random.Random, changed: int = 2) -> Iterator[Trial]:
     """Yield a recipe against its other forms, derived twin, saved copy, a rewrite, and other models."""
-    reference, forms = rm.builder(recipe), rm.forms(recipe)
-    form = rng.choice(forms)
+    reference, form = rm.builder(recipe), _form(recipe, rng)
     yield Trial("another form", f"as {form}: {recipe}", (reference, rm.builder(recipe, form)), recipe)
     if rng.random() < 0.3:
         yield Trial("rebuilt", f"rebuilt: {recipe}", (reference, rm.builder(recipe)), recipe)
@@ -61,9 +60,15 @@ def trials(recipe: rm.Recipe, rng: random.Random, changed: int = 2) -> Iterator[
     every = list(rm.changes(recipe))
     for change in rng.sample(every, min(changed, len(every))):
         if rm.builds(change.recipe):
-            form = rng.choice(forms)
+            form = _form(change.recipe, rng)
             pair = reference, rm.builder(change.recipe, form)
             yield Trial(CHANGED, f"{change.what} as {form}: {recipe}", pair, recipe, change)
+
+
+def _form(recipe: rm.Recipe, rng: random.Random) -> str:
+    """Choose a form in which Keras runs a recipe."""
+    form = rng.choice(rm.forms(recipe))
+    return form if rm.runs(rm.builder(recipe, form), recipe) else rm.FORMS[0]
 
 
 def _saved(recipe: rm.Recipe) -> Iterator[Trial]:

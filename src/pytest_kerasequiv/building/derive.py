@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import keras
@@ -143,13 +144,14 @@ def _refuse_branch(node: Any, used: list[Any]) -> None:
 
 
 def _extra_arguments(node: Any) -> str:
-    """Return the arguments after the input tensor; Keras itself adds masks and ``training=False``."""
+    """Return the arguments after the input tensor; Keras itself adds masks, ``training`` and defaults."""
     own = {id(tensor) for tensor in node.input_tensors} - {id(tensor) for tensor in _inputs_of(node)}
     args = [value for value in node.arguments.args[1:] if value is not None and id(value) not in own]
+    defaults = {name: one.default for name, one in inspect.signature(node.operation.call).parameters.items()}
     kwargs = {
         k: v
         for k, v in node.arguments.kwargs.items()
-        if v is not None and v is not False and id(v) not in own
+        if v is not None and v is not False and v is not defaults.get(k) and id(v) not in own
     }
     return ", ".join(
         [*(repr(value) for value in args), *(f"{name}={value!r}" for name, value in kwargs.items())]
