@@ -1,5 +1,7 @@
 """Recordings of tests: named, missing, written, renewed, never deleted."""
 
+import sys
+
 import pytest
 
 MODELS = """
@@ -26,6 +28,7 @@ TESTS = """
 def folder(pytester, monkeypatch):
     """A folder with a builder and a test that compares it with a recording."""
     monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:randomly -p no:hypothesispytest -p no:cacheprovider")
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # the builder changes within a second
     pytester.syspathinsert()
     pytester.makepyfile(models=MODELS, test_net=TESTS)
     return pytester
@@ -69,11 +72,11 @@ def test_recordings_are_written_kept_and_renewed(folder):
     assert files(folder) == first
 
     change(folder, activation="tanh")
-    result = folder.runpytest_subprocess()
+    result = folder.runpytest()
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*graph: *activation is 'relu' in the reference and 'tanh' in*"])
     assert files(folder) == first
-    result = folder.runpytest_subprocess("--kerasequiv-record")
+    result = folder.runpytest("--kerasequiv-record")
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["recording renewed: recordings/net.kerasequiv (DIFFERENT: *activation*"])
     assert files(folder) != first

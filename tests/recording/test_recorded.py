@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import json
+import platform
 
 import keras
 import numpy as np
@@ -81,14 +82,16 @@ def test_a_recording_is_a_reference_wherever_one_is_taken(recording, capsys):
 
 
 def test_the_report_says_under_what_it_was_recorded(recording):
-    context = json.loads(json.dumps(compare(recording, made).to_dict()))["context"]
+    report = compare(recording, made)
+    context = json.loads(json.dumps(report.to_dict()))["context"]
     assert context["recorded"]["versions"]["keras"] == keras.__version__
+    assert f"recorded under python {platform.python_version()}" in " ".join(str(report).split())
 
 
-def under_other_versions(recording, path):
-    """The same recording, as if another Keras had made it."""
+def under_other_versions(recording, path, **others):
+    """The same recording, as if another Keras, or another library or Python, had made it."""
     known = read(recording)
-    versions = {**known.made["versions"], "keras": "3.9.0"}
+    versions = {**known.made["versions"], **(others or {"keras": "3.9.0"})}
     write(path, Archive({**known.made, "versions": versions}, known.parts))
     return path
 
@@ -97,6 +100,54 @@ def test_another_version_of_keras_leaves_measuring(recording, tmp_path):
     report = compare(under_other_versions(recording, tmp_path / "old.kerasequiv"), functional)
     assert (report.verdict, report.evidence) == (Verdict.EQUIVALENT, Evidence.MEASURED), str(report)
     assert "keras 3.9.0 (here" in str(report["program"].findings)
+
+
+def with_layer(call):
+    """A model of one layer of the user's own, which computes with a function."""
+
+    class Own(keras.layers.Layer):
+        pass
+
+    Own.call = call
+    return keras.Sequential([keras.Input((4,)), Own(name="own")])
+
+
+def test_code_that_another_python_compiled_decides_nothing(tmp_path):
+    path = record(lambda: with_layer(lambda self, x: x + x), tmp_path / "x.kerasequiv")
+
+    def candidate():
+        return with_layer(lambda self, x: 2.0 * x)
+
+    assert compare(path, candidate, checks=["graph"]).verdict is Verdict.DIFFERENT
+    older = under_other_versions(path, tmp_path / "old.kerasequiv", python="3.9.1")
+    report = compare(older, candidate, checks=["graph"])
+    assert report.verdict is Verdict.INCONCLUSIVE, str(report)
+    assert "recorded under another Python" in report.findings[0].message
+
+
+def test_what_only_the_candidate_can_be_asked_is_not_passed(tmp_path):
+    """A keyword of its own, of which nothing was recorded, in a model whose outputs agree."""
+
+    class Own(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = LAYERS.Dense(2)
+
+        def call(self, x, flip=False):
+            return -self.dense(x) if flip else self.dense(x)
+
+    def plain():
+        return keras.Sequential([keras.Input((3,)), LAYERS.Dense(2)])
+
+    def own():
+        model = Own()
+        model(keras.Input((3,)))
+        return model
+
+    report = compare(record(plain, tmp_path / "x.kerasequiv"), own)
+    assert report["outputs"].verdict is Verdict.INCONCLUSIVE, str(report)
+    assert "only the candidate has 'call with flip=True'" in report["outputs"].findings[0].message
+    assert report.verdict is not Verdict.EQUIVALENT
 
 
 def test_there_is_no_live_reference(recording):

@@ -25,6 +25,7 @@ from pytest_kerasequiv.recording.culprits import LayerOutputs, explained
 from pytest_kerasequiv.recording.held_values import NotKept, digest_of
 from pytest_kerasequiv.recording.leaves import Path, leaves
 from pytest_kerasequiv.recording.plan_forms import KeptPlan, planned
+from pytest_kerasequiv.recording.provenance import in_words, same_python
 from pytest_kerasequiv.recording.recorded_pair import RecordedPair
 from pytest_kerasequiv.recording.sketching import is_of_variable, like_recorded, unfolded
 from pytest_kerasequiv.recording.training_answer import decided as decided_by_runs
@@ -67,15 +68,45 @@ def answer(check: Check, pair: RecordedPair, options: Mapping[str, Any]) -> Chec
         return _nothing(check, f"not compared: {why}")
     given = {**pair.settings, **{name: value for name, value in options.items() if value is not None}}
     try:
-        if check.kind is Kind.STATISTICAL:
-            arm = recorded_arm(pair, known.observation, given["training"])
-            return decided_by_runs(check, pair, arm, given)
-        if check.kind is Kind.START:
-            return _start(check, pair, known, given)
-        result = _unless_more_is_there(check, pair, _decided(check, pair, known, given))
-        return explained(pair, result, _first_batch(pair)) if check.kind is Kind.NUMERIC else result
+        result = _unless_of_another_python(pair, _answer(check, pair, known, given))
     except NotKept as why:
         return _nothing(check, f"not compared: {why}")
+    told = (_recorded_under(check, pair),) if check.kind is Kind.PROVING else ()
+    return replace(result, findings=(*result.findings, *told))
+
+
+def _answer(check: Check, pair: RecordedPair, known: Answer, given: Mapping[str, Any]) -> CheckResult:
+    if check.kind is Kind.STATISTICAL:
+        arm = recorded_arm(pair, known.observation, given["training"])
+        return decided_by_runs(check, pair, arm, given)
+    if check.kind is Kind.START:
+        return _start(check, pair, known, given)
+    result = _unless_more_is_there(check, pair, _decided(check, pair, known, given))
+    return explained(pair, result, _first_batch(pair)) if check.kind is Kind.NUMERIC else result
+
+
+def _recorded_under(check: Check, pair: RecordedPair) -> Finding:
+    return Finding.note(
+        check.name, "recording", f"the reference was recorded under {in_words(pair.content.made)}"
+    )
+
+
+def _unless_of_another_python(pair: RecordedPair, result: CheckResult) -> CheckResult:
+    """Return a DIFFERENT that rests on the user's code alone as undecided if another Python compiled it."""
+    if result.verdict is not Verdict.DIFFERENT or same_python(pair.content.made):
+        return result
+    if not all(_of_code(finding) for finding in result.differences):
+        return result
+    message = (
+        "the reference was recorded under another Python, whose compiled code cannot be told from yours, and "
+        "nothing but code of your own differs; record it again under this Python"
+    )
+    return undecided(result, "recording", message)
+
+
+def _of_code(finding: Finding) -> bool:
+    told = finding.field.split(".") + [repr(value) for value in (finding.reference, finding.candidate)]
+    return "code" in told or any("'code'" in text for text in told)
 
 
 def _first_batch(pair: RecordedPair) -> tuple[LayerOutputs | None, Probe | None]:
