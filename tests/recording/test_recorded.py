@@ -150,6 +150,19 @@ def test_what_only_the_candidate_can_be_asked_is_not_passed(tmp_path):
     assert report.verdict is not Verdict.EQUIVALENT
 
 
+def test_a_candidate_that_is_not_compiled_is_no_other_model(recording):
+    """Its loss cannot be compared; that is said, and is no difference."""
+
+    def plain():
+        layers = [LAYERS.Dense(30, "relu"), LAYERS.Dropout(0.3), LAYERS.BatchNormalization(), LAYERS.Dense(3)]
+        return keras.Sequential([keras.Input((4,)), *layers])
+
+    report = compare(recording, plain)
+    assert report["outputs"].verdict is Verdict.EQUIVALENT, str(report)
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert "compile the candidate too" in str(report["gradients"].findings)
+
+
 def test_there_is_no_live_reference(recording):
     """No builder of it is at hand; what would make one refuses."""
     with pytest.raises(InputError, match="is a recording: it holds what a model was observed"):

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pytest_kerasequiv.building.workbench import loss_settings
 from pytest_kerasequiv.checks.compiled.in_force import compare_settings, settings_of
 from pytest_kerasequiv.checks.ladder import LADDER
 from pytest_kerasequiv.checks.numeric.doubts import undecided
+from pytest_kerasequiv.checks.numeric.plans import Plan
 from pytest_kerasequiv.checks.pair import Correspondence
 from pytest_kerasequiv.checks.registry import Check, completed, named
 from pytest_kerasequiv.checks.tables.fresh_starts import explained as told_by_one_build
@@ -19,7 +21,7 @@ from pytest_kerasequiv.checks.weights import StartObservation
 from pytest_kerasequiv.checks.witness import ROUNDINGS, apart
 from pytest_kerasequiv.correspondence.variable_map import VariableMap
 from pytest_kerasequiv.errors import InputError
-from pytest_kerasequiv.recording.called_ways import called_ways
+from pytest_kerasequiv.recording.called_ways import called_ways, compiled_alone, without_entries
 from pytest_kerasequiv.recording.content import Answer
 from pytest_kerasequiv.recording.culprits import LayerOutputs, explained
 from pytest_kerasequiv.recording.held_values import NotKept, digest_of
@@ -35,6 +37,11 @@ from pytest_kerasequiv.surface.probes import Probe
 from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Kind, Verdict
 
 Array = NDArray[Any]
+
+NO_LOSS = (
+    "not compared: only the reference was compiled with a loss, which a recording cannot lend; compile the "
+    "candidate too"
+)
 
 
 @dataclass(frozen=True)
@@ -213,10 +220,13 @@ def _decided(check: Check, pair: RecordedPair, known: Answer, given: Mapping[str
     candidate = result = None
     for plan in known.plans:
         left = check.for_candidate(_plan(plan, pair, given), recorded)
+        if isinstance(left, Plan) and left.has_loss and loss_settings(pair.candidate) is None:
+            return _nothing(check, NO_LOSS)
         candidate = completed(candidate, check.observe(pair.candidate_twin, left))
         sides = recorded, candidate
         if numeric:
             sides = like_recorded(candidate, recorded, known.shapes, pair.variable_map, shapes)
+            sides = without_entries(*sides, compiled_alone(known.plans, pair))
         result = check.compare(*sides, between, **named(check.compare, given))
         if not check.further(result, between):
             return result
