@@ -88,3 +88,15 @@ def test_a_model_that_is_run_eagerly_or_does_not_repeat_keeps_nothing():
     with runner.holding():
         runner.infer([np.zeros((2, 3), "float32")])
     assert len(calls) == 1
+
+
+def test_training_without_a_loss_is_traced_anew():
+    model = recurrent(compiled=False)
+    model.compile("sgd")
+    trace(model)
+    runner = Runner(model, values_of(model))
+    calls = counted(runner)
+    with runner.holding():
+        found = differentiate(runner, INPUTS, TARGETS)
+    assert len(calls) == 1
+    assert float(found.loss) > float(found.extra)

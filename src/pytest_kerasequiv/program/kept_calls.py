@@ -35,9 +35,15 @@ def keep_calls(
     if loops_long(model) and outputs is not None:
         if inference is not None:
             calls["call"] = _inference(inference, outputs)
-        if training is not None and type(model).compute_loss is keras.Model.compute_loss:
+        if training is not None and _loss_is_known(model):
             calls["pass"] = _training(model, training, outputs)
     keep_ready(model, calls)
+
+
+def _loss_is_known(model: keras.Model) -> bool:
+    """Whether training minimises the compiled loss or, uncompiled, the mean square, and nothing else."""
+    own = type(model).compute_loss is not keras.Model.compute_loss
+    return not own and (not model.compiled or model._compile_loss is not None)
 
 
 def _inference(traced: Traced, outputs: Outputs) -> ReadyCall:
