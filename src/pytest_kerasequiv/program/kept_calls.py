@@ -43,7 +43,7 @@ def keep_calls(
 def _loss_is_known(model: keras.Model) -> bool:
     """Whether training minimises the compiled loss or, uncompiled, the mean square, and nothing else."""
     own = type(model).compute_loss is not keras.Model.compute_loss
-    return not own and (not model.compiled or model._compile_loss is not None)
+    return not own and (not model.compiled or loss_in_force(model) is not None)
 
 
 def _inference(traced: Traced, outputs: Outputs) -> ReadyCall:
