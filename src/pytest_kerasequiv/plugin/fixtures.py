@@ -48,8 +48,10 @@ def keras_twins(request: pytest.FixtureRequest, kerasequiv_settings: Settings) -
 
     It takes the arguments of `Twins` (or one `Twins`), and ``inputs``, ``rtol``, ``atol`` and ``seed`` as
     `compare` does. Without a candidate the other-API twin is derived. ``keras_twins(build,
-    recording="forecaster")`` compares with ``recordings/forecaster.kerasequiv`` beside the test's file. Every
-    result lands in the session's report.
+    recording="forecaster")`` compares with ``recordings/forecaster.kerasequiv`` beside the test's file. With
+    ``--kerasequiv-against REV``, ``keras_twins(build)`` compares with the same builder at that git revision,
+    where ``was="package.module:name"`` names it if it had another name. Every result lands in the session's
+    report.
     """
     from pytest_kerasequiv.plugin.twins_factory import TwinsFactory
 
