@@ -25,6 +25,11 @@ def hangs():
 def load():
     return ARRAYS, ARRAYS
 
+def load_anew():
+    with open("loaded", "a") as file:
+        file.write("x")
+    return ARRAYS, ARRAYS
+
 def load_one():
     return "everything"
 """
@@ -376,6 +381,24 @@ def test_a_limit_of_time_can_be_declared(project: pytest.Pytester) -> None:
     project.runpytest("--kerasequiv").stdout.fnmatch_lines(
         ["*pyproject.toml: pair 'hangs': timeout=-1 is no limit of time; give seconds, for example 600"]
     )
+
+
+def test_a_loader_is_called_once_for_both_twins(project: pytest.Pytester) -> None:
+    """One that returns other data each time gives both the same."""
+    project.makepyprojecttoml(PAIR + 'data = "my_models:load_anew"')
+    project.runpytest("--kerasequiv").stdout.fnmatch_lines(["*forecaster*8 checks,*"])
+    assert (project.path / "loaded").read_text() == "x"
+
+
+def test_300_pairs_are_collected_at_once(project: pytest.Pytester) -> None:
+    project.makepyprojecttoml("".join(PAIR.replace("forecaster", f"pair{n}") for n in range(300)))
+    started = time.process_time()
+    result = project.runpytest("--kerasequiv", "--collect-only", "-q")
+    assert time.process_time() - started < 5
+    result.stdout.fnmatch_lines(["2100 tests collected*"])
+    started = time.process_time()
+    assert project.runpytest("--collect-only", "-q").ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    assert time.process_time() - started < 0.5
 
 
 def test_all_checks_can_be_declared(project: pytest.Pytester) -> None:
