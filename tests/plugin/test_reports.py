@@ -334,6 +334,20 @@ def test_secrets_of_the_command_line_are_in_no_report(
     assert "--api-token '***' -o 'api_token=***'" in command
 
 
+def test_the_home_folder_is_in_no_report(scripted: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(scripted.path))
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(scripted.path / "step.md"))
+    scripted.makepyfile(
+        "def test_it():\n"
+        "    compare(script({'outputs': OSError(f'no such file: {__file__}')}), name=__file__, checks='all')"
+    )
+    scripted.runpytest("--kerasequiv", "--kerasequiv-report=out")
+    for name in (*(f"out/{name}" for name in NAMES), "step.md"):
+        text = (scripted.path / name).read_text()
+        assert f"{scripted.path}/" not in text
+        assert "~/" in text.replace("\\", "")
+
+
 def test_subtests_are_counted_as_the_terminal_counts_them(scripted: pytest.Pytester) -> None:
     scripted.makepyfile(
         """

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import socket
+import stat
 import threading
 import time
 import tracemalloc
@@ -239,6 +240,16 @@ def test_a_folder_that_takes_nothing_is_told(tmp_path):
     arm = CachedArm(Echo(), Keys(), RunCache(tmp_path / "file"))
     list(arm.train([1]))
     assert "not kept for the next session: [Errno" in arm.reason
+
+
+def test_entries_are_written_under_the_users_umask(tmp_path):
+    before = os.umask(0o027)
+    try:
+        RunCache(tmp_path).put("ab12", Run(1, {"mae": 1.0}))
+    finally:
+        os.umask(before)
+    (entry,) = tmp_path.rglob("*.json")
+    assert stat.S_IMODE(entry.stat().st_mode) == 0o640
 
 
 def test_many_writers_of_one_entry_leave_one_whole_file(tmp_path):

@@ -5,10 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 from pytest_kerasequiv.reporting import html, markdown
 from pytest_kerasequiv.reporting.session import SessionReport
+from pytest_kerasequiv.verdict import Report
+
+Session = TypeVar("Session", bound=SessionReport)
 
 NAMES = ("report.html", "report.json", "summary.md")
 
@@ -22,6 +27,7 @@ def write_session(session: SessionReport, folder: Path) -> list[Path]:
         OSError: the folder cannot be made or written to; what was in place stays there.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    session = _without_home(session)
     texts = (html.render_session(session), session.to_json(), markdown.render(session))
     return _replace({folder / name: text for name, text in zip(NAMES, texts, strict=True)})
 
@@ -39,7 +45,28 @@ def announce_session(session: SessionReport, folder: Path) -> None:
 def append_summary(session: SessionReport, path: Path) -> None:
     """Append the summary to a file, such as the one that GitHub shows on the page of a job."""
     with path.open("a", encoding="utf-8") as file:
-        file.write(markdown.render(session) + "\n")
+        file.write(markdown.render(_without_home(session)) + "\n")
+
+
+def _without_home(session: Session) -> Session:
+    """Return a session with the user's home folder, which names the user, written as ``~``."""
+    home = str(Path.home())
+    if len(home) == 1:
+        return session
+
+    def told(value: Any) -> Any:
+        if isinstance(value, str):
+            return value.replace(f"{home}/", "~/")
+        if isinstance(value, Mapping):
+            return {told(key): told(one) for key, one in value.items()}
+        return [told(one) for one in value] if isinstance(value, list) else value
+
+    whole: dict[str, Any] = {"command": told(session.command)}
+    for name in ("pairs", "not_failed"):
+        reports = getattr(session, name, None)
+        if reports is not None:
+            whole[name] = tuple(Report.from_dict(told(report.to_dict())) for report in reports)
+    return replace(session, **whole)
 
 
 def _replace(texts: Mapping[Path, str]) -> list[Path]:
