@@ -16,6 +16,7 @@ from pytest_kerasequiv.building.starts import starts_of
 from pytest_kerasequiv.building.twins import BUILD_SEED, OTHER_SEED
 from pytest_kerasequiv.checks.pair import Correspondence, Twin
 from pytest_kerasequiv.checks.registry import Check
+from pytest_kerasequiv.checks.tables.constraints import alike
 from pytest_kerasequiv.checks.tables.fresh_starts import FreshStarts, Severity, Side, explained
 from pytest_kerasequiv.checks.tables.initial_values import (
     InitialValues,
@@ -327,6 +328,20 @@ class _Setup:
         yield from self._by_layer("trainable", lambda facts: facts.trainable, "difference")
         yield from self._by_layer("dtype", lambda facts: facts.dtype, "difference")
         yield from self._by_layer("shape", lambda facts: facts.shape, "note")
+        yield from self._constraints()
+
+    def _constraints(self) -> Iterator[Finding]:
+        """Constraints that make other values of some, perhaps of none that a short training reaches."""
+        for index, other in self.weights:
+            ours, theirs = self.reference.facts[index], self.candidate.facts[other]
+            if not alike(ours.constrained, theirs.constrained, (ours.shape, theirs.shape)):
+                values = ours.constraint, theirs.constraint
+                message = (
+                    f"{ours.name} of {where(ours, theirs)}: its constraint ({values[0]} in the reference, "
+                    f"{values[1]} in the candidate) makes other values of weights of some sizes"
+                )
+                layers = ours.layer, theirs.layer
+                yield Finding.difference(NAME, "constraint", message, layers=layers, values=values)
 
     def _name(self, side: str, index: int) -> str:
         facts = (self.reference if side == "reference" else self.candidate).facts[index]

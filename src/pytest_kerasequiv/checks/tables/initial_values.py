@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_kerasequiv.building.starts import Start
+from pytest_kerasequiv.checks.tables.constraints import constrained
 from pytest_kerasequiv.checks.tables.drawing_laws import laws_in_words, same_law
 from pytest_kerasequiv.keras_access.layers import held_layers, own_variables
 from pytest_kerasequiv.keras_access.origin import is_keras
@@ -46,6 +47,8 @@ class VariableFacts:
             does not tell. Of the user's own initialisers a digest of the code is among them.
         maker: class of the owner, with its code and attributes if it is the user's: they decide what the
             config does not tell.
+        constraint: class of its weight constraint, ``"None"`` without one.
+        constrained: what that makes of values of every size, see `constraints.constrained`.
     """
 
     layer: str
@@ -56,6 +59,8 @@ class VariableFacts:
     seed: bool
     initialisers: Mapping[str, Any]
     maker: str
+    constraint: str = "None"
+    constrained: tuple[float, ...] | None = None
 
 
 def facts_of(model: keras.Model) -> tuple[VariableFacts, ...]:
@@ -89,6 +94,8 @@ def _facts(variable: Any, path: str, maker: str, config: Mapping[str, Any]) -> V
         seed=is_seed(variable),
         initialisers={name: config[name] for name in fields if name in config},
         maker=maker,
+        constraint=type(getattr(variable, "constraint", None)).__name__.replace("NoneType", "None"),
+        constrained=constrained(variable),
     )
 
 
