@@ -39,7 +39,8 @@ repository = Repository.around(Path(sys.argv[1]))
 process = RevisionProcess(repository, repository.commit("HEAD"))
 builder = named(models.build).relative_to(repository.top)
 plan = Training(fit=models.fit, seeds=2)
-question = {"builder": builder, "arm": "", "options": {}, "plan": plan, "seeds": [0], "cache": None}
+question = {"what": "train", "builder": builder, "arm": "", "options": {}, "cache": None}
+question |= {"plan": plan, "seeds": [0]}
 print(next(process.ask(question))["run"]["metrics"])
 process.close()
 """

@@ -100,6 +100,7 @@ def ask(process, project, builder, **more):
     fit = importlib.import_module("oldpkg.models").fit
     question = {
         "builder": (builder if isinstance(builder, Named) else named(builder)).relative_to(project),
+        "what": "train",
         "arm": str(builder),
         "options": {},
         "plan": Training(fit=fit, seeds=2),
@@ -203,6 +204,7 @@ def test_modules_that_no_path_leads_to_and_conftests_are_the_old_ones(checkout):
     module = sys.modules["test_hidden"]
     question = {
         "builder": named(module.build).relative_to(checkout.folder),
+        "what": "train",
         "arm": "",
         "options": {},
         "plan": Training(fit=module.fit, seeds=2),

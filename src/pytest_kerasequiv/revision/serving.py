@@ -28,6 +28,9 @@ from pytest_kerasequiv.training.setup import make_arms
 
 Answer = Mapping[str, Any]
 
+FRAMES = 6
+"""Of a trace, the innermost: the user's own, below this package's."""
+
 
 class Missing(Exception):  # noqa: N818 - an answer, not a fault
     """The revision has no such builder."""
@@ -88,7 +91,8 @@ class Serving:
                     self._say(answer)
             self._refuse_strangers()
         except Exception as error:
-            traceback.print_exc()
+            sys.stdout.flush()
+            traceback.print_exc(limit=-FRAMES)
             theirs = isinstance(error, InputError) and error.__cause__ is not None  # the user's code raised
             known = (end for kind, end in ENDS.items() if isinstance(error, kind) and not theirs)
             end = next(known, "raised")
