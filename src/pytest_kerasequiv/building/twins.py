@@ -112,9 +112,10 @@ class Twins:
         self.weights = _weights(weights, {self._given_reference.kind, self._given_candidate.kind})
         self.constants_decide = weights == "auto"
         self.name = arguments.name(name) if name is not None else self._default_name()
-        if self.reference_label == self.candidate_label:
-            self._given_reference = self._given_reference.labelled(place_of(reference))
-            self._given_candidate = self._given_candidate.labelled(place_of(candidate))
+        places = place_of(reference), place_of(candidate)
+        if self.reference_label == self.candidate_label and places[0] != places[1]:
+            self._given_reference = self._given_reference.labelled(places[0])
+            self._given_candidate = self._given_candidate.labelled(places[1])
 
     def __repr__(self) -> str:
         return f"Twins({self.reference_label!r}, {self.candidate_label!r}, name={self.name!r})"

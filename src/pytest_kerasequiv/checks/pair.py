@@ -188,6 +188,9 @@ class Pair:
         if traced:
             _ = self.reference_program
         _ = self.reference, self.candidate
+        if self.twins.reference_source.learned:
+            # Traced before it took on what the candidate's layers have learned by adapt(): trace it again.
+            self.__dict__.pop("reference_program", None)
 
     @cached_property
     def reference_graph(self) -> LayerGraph | None:
