@@ -7,14 +7,18 @@ own (setuptools, scikit-build-core), which may come before every path. So the ex
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.machinery import ModuleSpec, PathFinder
+from importlib import metadata
+from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 SELF = __name__.partition(".")[0]
 """This package: it is the same on both sides, even where it is itself the project."""
@@ -161,6 +165,7 @@ class Strangers:
 
     def __init__(self, place: Place) -> None:
         self._place = place
+        self._built = compiled_from(place.top)
         self._trusted: dict[str, str] = {}
 
     def found(self) -> list[str]:
@@ -177,7 +182,24 @@ class Strangers:
             return False
         package = getattr(sys.modules.get(top), "__file__", None)
         own = package is not None and self._place.in_export(package)
+        if os.path.realpath(file) in self._built:
+            return True
         return self._place.in_working_tree(file) or (own and not self._place.in_export(file))
+
+
+def compiled_from(top: str) -> frozenset[str]:
+    """Return the compiled modules that were installed from a working tree, wherever: they are of its code.
+
+    Args:
+        top: the working tree.
+    """
+    found = set()
+    for one in metadata.distributions():
+        url = json.loads(one.read_text("direct_url.json") or "{}").get("url", "")
+        if url.startswith("file:") and within(os.path.realpath(url2pathname(urlsplit(url).path)), top):
+            names = (name for name in one.files or () if name.name.endswith(tuple(EXTENSION_SUFFIXES)))
+            found |= {os.path.realpath(str(one.locate_file(name))) for name in names}
+    return frozenset(found)
 
 
 def _files() -> Iterator[tuple[str, str]]:
