@@ -165,9 +165,9 @@ FAULTS = [
         39,
         "max norm",
         {"conv": {"kernel_constraint": keras.constraints.MaxNorm(0.5)}},
-        U,
+        W,
         "conv",
-        ("kernel_constraint",),
+        ("constraint",),
     ),
     Fault(
         40,

@@ -8,6 +8,7 @@ import pytest
 
 from pytest_kerasequiv import InputError, Training, Twins, Verdict, compare, record
 from pytest_kerasequiv.comparison import Comparison
+from pytest_kerasequiv.training.engines.choice import make_arm
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((40, 3)).astype("float32")
@@ -70,7 +71,8 @@ def test_another_margin_is_the_callers_choice(recording):
 
 def test_other_data_count_where_they_are_the_question(recording):
     comparison = Comparison(Twins(recording, net))
-    comparison.pair.other_data = True
+    source = Twins(net, net).reference_source
+    comparison.pair.trains_reference = lambda _: make_arm(source, plan(), "reference")
     result = comparison.check("training", training=plan(train=(X, Y + 1)))
     assert result.verdict is Verdict.DIFFERENT, result
 

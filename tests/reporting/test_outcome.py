@@ -44,5 +44,5 @@ def test_the_terminal_says_the_same_of_a_condoned_pair(different: Report) -> Non
 
 def test_the_json_form_is_that_of_every_session(different: Report) -> None:
     outcome = Outcome("interrupted", ("a",), ("a",))
-    session = EndedSession((different,), "pytest", "failed", {}, outcome, (different,))
+    session = EndedSession((different,), "pytest", "failed", ending=outcome, not_failed=(different,))
     assert session.to_json() == SessionReport((different,), "pytest", "failed").to_json()

@@ -70,7 +70,9 @@ def install(folder, project):
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
     python = folder / "bin" / "python"
     inner = Path(sysconfig.get_path("purelib", vars={"base": str(folder), "platbase": str(folder)}))
-    (inner / "outer.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    # Added as a folder of packages, so that what is installed there as editable is found too.
+    outer = sysconfig.get_path("purelib")
+    (inner / "outer.pth").write_text(f"import site; site.addsitedir({outer!r})\n")
     command = [
         "pip",
         "--python",
