@@ -51,7 +51,6 @@ def test_ctrl_c_ends_the_session_at_once(kind, tmp_path):
 @pytest.mark.parametrize(
     ("kind", "number"),
     [
-        ("loky", signal.SIGTERM),
         ("loky", signal.SIGKILL),
         ("processes", signal.SIGKILL),
         ("xdist", signal.SIGKILL),
@@ -101,10 +100,8 @@ RUNS = ".pytest_cache/d/kerasequiv/*/"
     ("kind", "number"),
     [
         ("in process", signal.SIGKILL),
-        ("loky", signal.SIGTERM),
         ("dask", signal.SIGINT),
         ("xdist", signal.SIGKILL),
-        ("xdist", signal.SIGINT),
     ],
 )
 def test_the_next_session_takes_every_run_that_was_finished(kind, number, tmp_path):
