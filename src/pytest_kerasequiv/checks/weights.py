@@ -278,7 +278,7 @@ class _Setup:
 
     def _told(self) -> str:
         if self.map.tried and self.map.certain:
-            return f"the variables were mapped by trying: map number {self.map.tried} gives the same outputs"
+            return f"which variable is which was found by trying {self.map.tried} maps on a batch"
         if self.map.tried:
             return (
                 f"which variable is which is not certain: {self.map.tried} maps were tried, and none gives "
