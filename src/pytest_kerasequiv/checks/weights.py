@@ -334,7 +334,10 @@ class _Setup:
         """Constraints that make other values of some, perhaps of none that a short training reaches."""
         for index, other in self.weights:
             ours, theirs = self.reference.facts[index], self.candidate.facts[other]
-            if not alike(ours.constrained, theirs.constrained, (ours.shape, theirs.shape)):
+            way = self.map.carried.get((index, other))
+            transposed = way is not None and way.axes is not None
+            shapes = ours.shape, theirs.shape
+            if not alike(ours.constrained, theirs.constrained, shapes, transposed=transposed):
                 values = ours.constraint, theirs.constraint
                 message = (
                     f"{ours.name} of {where(ours, theirs)}: its constraint ({values[0]} in the reference, "

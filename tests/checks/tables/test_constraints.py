@@ -63,6 +63,29 @@ def test_other_bounds_are_told_apart():
     assert not alike(one, other, ((4, 3), (4, 3)))
 
 
+def pointwise(most):
+    x = keras.Input((5, 4))
+    constraint = keras.constraints.MaxNorm(most, axis=[0, 1])
+    return lambda: keras.Model(x, layers.Conv1D(3, 1, kernel_constraint=constraint)(x))
+
+
+def per_step(most):
+    x = keras.Input((5, 4))
+    return lambda: keras.Model(x, layers.Dense(3, kernel_constraint=keras.constraints.MaxNorm(most))(x))
+
+
+def test_the_bound_of_a_reshaped_weight_is_compared():
+    assert compare(per_step(30), pointwise(40)).verdict is Verdict.DIFFERENT
+    assert compare(per_step(30), pointwise(30)).verdict is not Verdict.DIFFERENT
+
+
+@pytest.mark.parametrize(("most", "same"), [(2, True), (3, False)])
+def test_the_bound_of_a_transposed_weight_is_compared(most, same):
+    columns = _effect(keras.constraints.MaxNorm(2, axis=0), (4, 3))
+    rows = _effect(keras.constraints.MaxNorm(most, axis=1), (3, 4))
+    assert alike(columns, rows, ((4, 3), (3, 4)), transposed=True) == same
+
+
 @pytest.mark.parametrize(
     ("reference", "candidate"),
     [
