@@ -327,3 +327,12 @@ def test_weights_can_be_copied_in_a_test(pytester: pytest.Pytester) -> None:
         """
     )
     pytester.runpytest("-p", "no:cacheprovider").assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize("given", ["recording='none'", "rtol=-1"])
+def test_bad_input_to_the_factory_shows_no_plugin_frames(pytester: pytest.Pytester, given: str) -> None:
+    pytester.makepyfile(f"def test_it(keras_twins):\n    keras_twins(list, {given})")
+    result = pytester.runpytest("-p", "no:cacheprovider")
+    result.assert_outcomes(failed=1)
+    assert "InputError" in result.stdout.str()
+    assert "pytest_kerasequiv/" not in result.stdout.str()

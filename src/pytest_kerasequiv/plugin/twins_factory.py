@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.plugin.ledger import Entry
 from pytest_kerasequiv.plugin.progress import progress_of
 from pytest_kerasequiv.plugin.records import ENTRIES
@@ -91,12 +92,16 @@ class TwinsFactory:
         return entries
 
     def _comparison(self, twins: Twins | ThenAndNow, **how: Any) -> Comparison:
+        __tracebackhide__ = True
         from pytest_kerasequiv.comparison import Comparison
 
         defaults = {name: getattr(self._settings, name) for name in ("rtol", "atol", "timeout")}
-        if isinstance(twins, ThenAndNow):
-            return twins.comparison(self._request.node, **(defaults | how))
-        return Comparison(twins, **(defaults | how))
+        try:
+            if isinstance(twins, ThenAndNow):
+                return twins.comparison(self._request.node, **(defaults | how))
+            return Comparison(twins, **(defaults | how))
+        except InputError as error:
+            raise error.with_traceback(None) from error.__cause__  # bad input, without the plugin's frames
 
     def _under_test(self, key: str, comparison: Comparison) -> TwinsUnderTest:
         from pytest_kerasequiv.plugin.twins_under_test import SessionServices, TwinsUnderTest
@@ -148,8 +153,6 @@ def _recorded(node: Any, build: Any, candidate: Any, recording: Any) -> tuple[Pa
 
 
 def _twins_given_already(candidate: Any, options: dict[str, Any]) -> Exception:
-    from pytest_kerasequiv.errors import InputError
-
     extra = ", ".join([*(["candidate"] if candidate is not None else []), *options])
     return InputError(
         f"reference is a Twins already, so {extra} cannot be given as well; pass them to Twins(...)"
