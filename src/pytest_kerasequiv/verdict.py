@@ -67,6 +67,12 @@ Layers = tuple[str | None, str | None]
 CONTRADICTED = "contradicted"
 """The field of the finding that numbers contradict a proof; such a pair is INCONCLUSIVE, whatever else."""
 
+ACCEPTED = "accepted: "
+"""Begins the message of a note that is a difference which the caller said is meant."""
+
+MISMATCHED = "mismatched elements: "
+"""Stands in the message of a finding that tells how far two arrays are apart."""
+
 
 @dataclass(frozen=True)
 class Finding:

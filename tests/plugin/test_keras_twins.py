@@ -57,7 +57,7 @@ def test_a_failure_shows_the_culprit_and_nothing_of_the_plugin(
             ">       twins.assert_equivalent()",
             "E       AssertionError: DIFFERENT (measured): test_it*",
             "E         graph: layer reference/dropout: rate is 0.2 in the reference, 0.3 in the candidate*",
-            "E         Next: *",
+            "E           other findings of gradients follow from it: see report.findings",
         ]
     )
     assert "twins_under_test.py" not in text

@@ -9,8 +9,9 @@ import pytest
 from keras import layers
 
 from pytest_kerasequiv import CheckResult, Evidence, Finding, Report, Verdict, compare
-from pytest_kerasequiv.reporting.causes import culprit
-from pytest_kerasequiv.verdict import Kind
+from pytest_kerasequiv.reporting.causes import account, culprit
+from pytest_kerasequiv.reporting.text import render
+from pytest_kerasequiv.verdict import ACCEPTED, MISMATCHED, Kind
 
 
 def recurrent(sequences: bool) -> keras.Model:
@@ -103,3 +104,79 @@ def test_rows_of_summaries_explain_nothing() -> None:
     summary = found("summary", "shape", "m/a", Kind.INFORMING)
     assert first_of(summary, found("weights", "shape", "m/a", Kind.START)) == ("weights", "shape")
     assert first_of(summary) == ("summary", "shape")
+
+
+def report_of(*results: CheckResult) -> Report:
+    return Report("pair", Verdict.DIFFERENT, Evidence.MEASURED, {one.name: one for one in results})
+
+
+def many(check: str, kind: Kind, *findings: tuple[str, str | None, Any, str]) -> CheckResult:
+    """A check that found differences, each given by field, layer, the candidate's value and message."""
+    made = tuple(
+        Finding(check, layer, layer, field, 1, value, said) for field, layer, value, said in findings
+    )
+    return CheckResult(check, Verdict.DIFFERENT, Evidence.MEASURED, made, kind=kind)
+
+
+def test_what_follows_is_folded_under_its_causes() -> None:
+    summary = many("summary", Kind.INFORMING, ("output_shape", "m/a", 2, "another shape"))
+    graph = many(
+        "graph",
+        Kind.INFORMING,
+        ("rate", "m/a", 2, "rate of a"),
+        ("inner.rate", "m/a", 2, "the same of the layer inside"),
+        ("units", "m/b", 3, "units of b"),
+        ("mask", "m/c", 4, "c reads no mask"),
+    )
+    program = many("program", Kind.PROVING, ("constant", "m/a/inner", 9, "parts in a"))
+    outputs = many(
+        "outputs",
+        Kind.NUMERIC,
+        ("rate", "m/a/inner", 2, "the rate told again"),
+        ("epsilon", "m/d", 5, "epsilon of d"),
+        ("value", None, 6, f"output 0 differs\n{MISMATCHED}3"),
+        ("inference", None, 7, "only the reference has, in 'inference': a loss"),
+    )
+    sorted_out = account(report_of(summary, graph, program, outputs))
+    assert [f.message for f in sorted_out.causes] == ["rate of a", "units of b", "epsilon of d"]
+    assert len(sorted_out.consequences) == 7
+    text = render(report_of(summary, graph, program, outputs))
+    assert (
+        "other findings of summary, graph, program and outputs follow from these: see report.findings" in text
+    )
+    assert "told again" not in text
+
+
+def test_two_settings_of_one_layer_are_two_causes() -> None:
+    graph = many(
+        "graph", Kind.INFORMING, ("dropout", "m/a", 2, "one"), ("recurrent_dropout", "m/a", 2, "two")
+    )
+    outputs = many("outputs", Kind.NUMERIC, ("value", None, 6, f"differs\n{MISMATCHED}3"))
+    assert [f.message for f in account(report_of(graph, outputs)).causes] == ["one", "two"]
+
+
+def test_two_compile_settings_are_two_causes() -> None:
+    updates = many(
+        "updates", Kind.NUMERIC, ("optimizer.rate", None, 2, "a"), ("optimizer.clip", None, 2, "b")
+    )
+    assert [f.message for f in account(report_of(updates)).causes] == ["a", "b"]
+
+
+def test_a_setting_of_an_outer_layer_is_why_an_inner_one_is_called_otherwise() -> None:
+    graph = many("graph", Kind.INFORMING, ("pass_on", "m/block", 2, "pass_on"))
+    gradients = many("gradients", Kind.NUMERIC, ("training", "m/block/dropout", 2, "called with training"))
+    sorted_out = account(report_of(graph, gradients))
+    assert [f.message for f in sorted_out.causes] == ["pass_on"]
+
+
+def test_what_is_expected_is_folded_and_notes_are_said_once() -> None:
+    notes = [f"{ACCEPTED}clip is 1, then 2", "not compiled", "not compiled"]
+    found = tuple(Finding("outputs", None, None, "clip", 1, 2, note, "note") for note in notes)
+    result = CheckResult("outputs", Verdict.EQUIVALENT, Evidence.MEASURED, found)
+    report = Report("pair", Verdict.EQUIVALENT, Evidence.MEASURED, {"outputs": result})
+    sorted_out = account(report)
+    assert [f.message for f in sorted_out.notes] == ["not compiled"]
+    assert [f.message for f in sorted_out.accepted] == notes[:1]
+    text = render(report)
+    assert "accepted, 1 difference in outputs: clip" in text
+    assert text.count("not compiled") == 1

@@ -7,7 +7,7 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from pytest_kerasequiv.errors import InputError
-from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Kind, Verdict
+from pytest_kerasequiv.verdict import ACCEPTED, CheckResult, Evidence, Finding, Kind, Verdict
 
 
 def accepted(results: Iterable[CheckResult], patterns: Sequence[str]) -> list[CheckResult]:
@@ -37,7 +37,7 @@ def _accepted(result: CheckResult, patterns: Sequence[str]) -> CheckResult:
 def _as_meant(finding: Finding, patterns: Sequence[str]) -> Finding:
     if finding.severity == "note" or not any(meets(pattern, finding) for pattern in patterns):
         return finding
-    return replace(finding, severity="note", message=f"accepted: {finding.message}")
+    return replace(finding, severity="note", message=f"{ACCEPTED}{finding.message}")
 
 
 def refuse_idle(results: Iterable[CheckResult], patterns: Sequence[str]) -> None:

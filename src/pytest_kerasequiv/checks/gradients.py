@@ -287,5 +287,5 @@ CHECK = Check(
     explain=explain,
     beyond_proof=lambda _: (),
     rests_on=lambda entry: entry == "training",
-    next_step="compare what acts only in training at the layer named: dropout, regularisers, trainable.",
+    next_step="compare what acts in training only: dropout, regularisers, trainable.",
 )

@@ -170,5 +170,5 @@ CHECK = Check(
     explain=explain,
     beyond_proof=lambda _: (),
     rests_on=lambda entry: entry != "training",
-    next_step="compare the settings of the layer named; if the deviation is acceptable, pass rtol/atol.",
+    next_step="compare the code of both sides; where the difference is acceptable, pass rtol and atol.",
 )

@@ -287,5 +287,5 @@ CHECK = Check(
     beyond_proof=lambda pair: compare_settings(
         NAME, settings_of(pair.reference), settings_of(pair.candidate)
     ),
-    next_step="compare the compile settings and the trainability of the variable named above.",
+    next_step="compare how both sides are compiled, and what is trainable.",
 )

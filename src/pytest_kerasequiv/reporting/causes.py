@@ -1,13 +1,59 @@
-"""Which finding explains the others: the cause is read first, its consequences after it."""
+"""Which findings are causes, which say only what followed or the same again, and which were expected."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from pytest_kerasequiv.verdict import CONTRADICTED, CheckResult, Finding, Kind, Report
+from pytest_kerasequiv.verdict import ACCEPTED, CONTRADICTED, MISMATCHED, CheckResult, Finding, Kind, Report
 
 TOLD_BY_RUNNING = frozenset({"mask", "training"})
 """Fields of findings that say themselves why the models compute other numbers."""
+
+NO_SETTING = frozenset({"mask", "inputs", "layer", "class", "sharing"})
+"""Fields of what is found in a layer graph that are no setting of a layer."""
+
+
+COMPILED = frozenset(
+    {"compile", "optimizer", "loss", "loss_weights", "metrics", "weighted_metrics", "training"}
+)
+"""First parts of the fields of what ``compile`` was given, and of how a model is called."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """The findings of a report, sorted for a reader.
+
+    Attributes:
+        causes: the differences to read, the first of them the culprit.
+        consequences: the differences that follow from these, or tell them again.
+        accepted: what was found and is expected.
+        notes: the other notes, each message once.
+    """
+
+    causes: tuple[Finding, ...]
+    consequences: tuple[Finding, ...]
+    accepted: tuple[Finding, ...]
+    notes: tuple[Finding, ...]
+
+
+def account(report: Report) -> Account:
+    """Sort the findings of a report: each is in one of the four groups, but for notes that are said twice."""
+    first = culprit(report)
+    differences = [f for f in report.findings if f.severity == "difference"]
+    ordered = sorted(differences, key=lambda f: (f is not first, report[f.check].kind is not Kind.INFORMING))
+    causes: list[Finding] = []
+    for finding in ordered:
+        if not causes or not _follows(finding, causes, report):
+            causes.append(finding)
+    notes = {f.message: f for f in reversed(report.findings) if f.severity == "note"}
+    expected = {message: f for message, f in notes.items() if message.startswith(ACCEPTED)}
+    return Account(
+        causes=tuple(causes),
+        consequences=tuple(f for f in differences if not any(f is cause for cause in causes)),
+        accepted=tuple(reversed(expected.values())),
+        notes=tuple(f for message, f in reversed(notes.items()) if message not in expected),
+    )
 
 
 def of_kind(report: Report, *kinds: Kind) -> list[CheckResult]:
@@ -25,26 +71,91 @@ def culprit(report: Report) -> Finding | None:
     differences = [f for f in report.findings if f.severity == "difference"]
     contradicted = [f for f in differences if f.field == CONTRADICTED]
     accusing = [f for f in differences if report[f.check].kind.decides]
-    if not contradicted and accusing and accusing[0].field in TOLD_BY_RUNNING:
-        return accusing[0]
     changes = [f for f in differences if report[f.check].kind is Kind.INFORMING and f.check != "summary"]
-    return next(iter([*contradicted, *_explaining(accusing, changes), *accusing, *differences]), None)
+    if not contradicted and accusing and accusing[0].field in TOLD_BY_RUNNING:
+        settings = [f for f in changes if f.field not in NO_SETTING and _around(f, accusing[0])]
+        return next(iter([*settings, *accusing]))
+    constants = [f for f in differences if report[f.check].kind is Kind.PROVING]
+    untold = constants if accusing and is_consequence(accusing[0]) else []
+    ordered = [*contradicted, *_explaining(accusing, changes), *untold, *accusing, *differences]
+    return next(iter(ordered), None)
 
 
 def _explaining(accusing: Sequence[Finding], changes: Sequence[Finding]) -> list[Finding]:
     """Return the changes of the layer graph that explain what the deciding checks found."""
-    accused = {_layer(f) for f in accusing} - {None}
-    there = [f for f in changes if _layer(f) in accused]
-    if there and not (accusing and is_consequence(accusing[0])):
-        return there
-    return list(changes) if accusing and is_consequence(accusing[0]) else there
+    if accusing and is_consequence(accusing[0]):
+        return sorted(changes, key=lambda f: f.field == "mask")
+    return [change for change in changes if any(_there(change, f) for f in accusing)]
 
 
 def is_consequence(finding: Finding) -> bool:
-    """Tell whether a finding of a deciding check says only what followed: other shapes, other variables."""
+    """Tell whether a difference says only what followed from a cause: other numbers, shapes or variables."""
     shape = finding.field == "shape" or finding.field.endswith(" shape")
-    return shape or finding.field == "variables" or _layer(finding) is None
+    whole = finding.field in {"dtype", "value"} and not any(_paths(finding))
+    returned = f"in {finding.field!r}" in finding.message  # what an entry of the surface returned
+    return shape or whole or returned or finding.field == "variables" or MISMATCHED in finding.message
 
 
-def _layer(finding: Finding) -> str | None:
-    return finding.candidate_layer or finding.reference_layer
+def names_a_setting(finding: Finding) -> bool:
+    """Tell whether a difference names what the user wrote: a setting of a layer or of ``compile``."""
+    if finding.field.partition(".")[0] in COMPILED:
+        return True
+    told = finding.field == "value" or finding.check == "summary" or MISMATCHED in finding.message
+    return any(_paths(finding)) and not told
+
+
+def _follows(finding: Finding, causes: Sequence[Finding], report: Report) -> bool:
+    """Tell whether a difference follows from the causes found so far, or tells one of them again."""
+    if is_consequence(finding) or finding.check == "summary":
+        return True
+    kind = report[finding.check].kind
+    if kind is Kind.INFORMING and finding.field == "mask":
+        return True
+    if kind is Kind.PROVING:
+        return any(_there(cause, finding) or not any(_paths(finding)) for cause in causes)
+    return any(_told_again(finding, cause) for cause in causes)
+
+
+def _told_again(finding: Finding, cause: Finding) -> bool:
+    """Tell whether a difference is what a cause says of the same layer, or of one that it lies within."""
+    if not _there(cause, finding):
+        return False
+    if finding.field in NO_SETTING and cause.check != finding.check:
+        return finding.field not in TOLD_BY_RUNNING
+    if cause.check == finding.check:
+        return "." in finding.field and _values(finding) == _values(cause)
+    return cause.field.endswith(f"_{finding.field}") or _values(finding) == _values(cause)
+
+
+def _values(finding: Finding) -> tuple[str, str]:
+    return repr(finding.reference), repr(finding.candidate)
+
+
+def _there(cause: Finding, finding: Finding) -> bool:
+    """Tell whether two findings are about one layer, or one about a layer within the other's."""
+    both = zip(_paths(cause), _paths(finding), strict=True)
+    return any(a and b and f"{a}/".startswith(f"{b}/") | f"{b}/".startswith(f"{a}/") for a, b in both)
+
+
+def _around(setting: Finding, finding: Finding) -> bool:
+    """Tell whether a setting of an outer layer is handed on to the layer of a finding."""
+    inner = _there(setting, finding) and _paths(setting) != _paths(finding)
+    return inner and _values(setting) == _values(finding)
+
+
+def _paths(finding: Finding) -> tuple[str | None, str | None]:
+    return finding.reference_layer, finding.candidate_layer
+
+
+def where_found(findings: Sequence[Finding]) -> str:
+    """Return the names of the checks that found these, in words: ``"summary, weights and outputs"``."""
+    names = list(dict.fromkeys(finding.check for finding in findings))
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+
+
+def with_layer(finding: Finding) -> str:
+    """Return the message of a finding, after its layers where it does not name them."""
+    layers = [layer for layer in _paths(finding) if layer]
+    if not layers or any(layer in finding.message for layer in layers):
+        return finding.message
+    return f"{' / '.join(dict.fromkeys(layers))}: {finding.message}"

@@ -6,7 +6,15 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pytest_kerasequiv.reporting.causes import culprit, of_kind
+from pytest_kerasequiv.reporting.causes import (
+    Account,
+    account,
+    culprit,
+    names_a_setting,
+    of_kind,
+    where_found,
+    with_layer,
+)
 from pytest_kerasequiv.reporting.printable import printable
 from pytest_kerasequiv.reporting.single_runs import luck_sentences
 from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Kind, Report, Verdict
@@ -18,18 +26,25 @@ SHOWN_LINES = 3
 LONGEST_LINE = 6
 """Lines that one line of a message takes at most."""
 
+REMEDIES = {
+    "dtype": "where the coarser dtype is meant, pass rtol and atol.",
+    "error": "mend what fails, or compare on inputs= that both sides take.",
+}
+"""What to do about a difference that is no setting, by its field."""
+
 MEANING = "INCONCLUSIVE is neither a pass nor a difference: what was observed does not settle the question."
 
 
 def render(report: Report) -> str:
-    """Return the text of a report, 100 columns at most, the culprit first."""
+    """Return the text of a report, 100 columns at most, the causes first."""
+    sorted_out = account(report)
     blocks = [
         [headline(report)],
-        list(_culprit_lines(report)),
+        list(_cause_lines(sorted_out)),
         list(_check_lines(report)),
         list(_proof_lines(report)),
         list(_side_by_side_lines(report)),
-        list(_other_lines(report)),
+        list(_note_lines(report, sorted_out)),
         metric_table(metrics(report)),
         list(luck_lines(metrics(report))),
         list(_next_step_lines(report)),
@@ -55,20 +70,31 @@ def metrics(report: Report) -> Mapping[str, Any]:
     return {name: metric for one in figures for name, metric in one.get("metrics", {}).items()}
 
 
-def _culprit_lines(report: Report) -> Iterator[str]:
-    first = culprit(report)
-    if first is not None:
-        for part in _finding_parts(first, "  ", WIDTH):
-            yield from part
+def _cause_lines(sorted_out: Account) -> Iterator[str]:
+    """Yield the causes, then in one line what follows from them."""
+    for number, cause in enumerate(sorted_out.causes[:SHOWN_FINDINGS]):
+        yield from _whole(cause) if number == 0 else _beginning(cause, "  ")
+    if len(sorted_out.causes) > SHOWN_FINDINGS:
+        yield f"  and {len(sorted_out.causes) - SHOWN_FINDINGS} more differences: see report.findings"
+    if sorted_out.consequences:
+        line = f"{followed(sorted_out)}: see report.findings"
+        yield from textwrap.wrap(line, WIDTH, initial_indent="    ", subsequent_indent="    ")
+
+
+def followed(sorted_out: Account) -> str:
+    """Say which checks found what follows from the causes."""
+    these = "these" if len(sorted_out.causes) > 1 else "it"
+    return f"other findings of {where_found(sorted_out.consequences)} follow from {these}"
+
+
+def _whole(finding: Finding) -> Iterator[str]:
+    for part in _finding_parts(finding, "  ", WIDTH):
+        yield from part
 
 
 def _finding_parts(finding: Finding, mark: str, width: int) -> Iterator[list[str]]:
     """Yield each line of a finding's message, wrapped; the first behind a mark, the others indented."""
-    layers = [layer for layer in (finding.reference_layer, finding.candidate_layer) if layer]
-    where = f"{finding.check}: "
-    if layers and not any(layer in finding.message for layer in layers):
-        where += f"{' / '.join(dict.fromkeys(layers))}: "
-    for number, line in enumerate((where + finding.message).splitlines()):
+    for number, line in enumerate(f"{finding.check}: {with_layer(finding)}".splitlines()):
         indent = mark if number == 0 else "    "
         yield textwrap.wrap(line, width, initial_indent=indent, subsequent_indent="    ")
 
@@ -117,38 +143,43 @@ def _side_by_side_lines(report: Report) -> Iterator[str]:
             yield from str(result.figures.get("text", "")).splitlines()
 
 
-def _other_lines(report: Report) -> Iterator[str]:
-    """Yield the beginnings of the other findings, differences before notes."""
-    others = _others(report)
-    for finding in others[:SHOWN_FINDINGS]:
-        yield from _beginning(finding, "  - " if finding.severity == "difference" else "  - note, ")
-    if len(others) > SHOWN_FINDINGS:
-        yield f"  and {len(others) - SHOWN_FINDINGS} more: see report.findings, or --kerasequiv-report DIR"
+def _note_lines(report: Report, sorted_out: Account) -> Iterator[str]:
+    """Yield the beginnings of the notes, and in one line what was found and is expected.
+
+    Where a difference is named, notes on how it was looked for are only counted.
+    """
+    if sorted_out.accepted:
+        yield from _accepted_lines(sorted_out.accepted)
+    notes = _untabled(report, sorted_out.notes)
+    shown = [note for note in notes if report.verdict is not Verdict.DIFFERENT or _of_training(report, note)]
+    for note in shown[:SHOWN_FINDINGS]:
+        yield from _beginning(note, "  - note, ")
+    left = len(notes) - len(shown[:SHOWN_FINDINGS])
+    if left:
+        told = "more note" if shown else "note"
+        yield f"  {left} {told}{'s' if left > 1 else ''}: see report.findings, or --kerasequiv-report DIR"
 
 
-def _others(report: Report) -> list[Finding]:
-    """Return the findings but the culprit and what the table says; a setting that differs is named once."""
-    first = culprit(report)
-    named = [_setting(first)] if first is not None else []
+def _accepted_lines(found: Sequence[Finding]) -> list[str]:
+    named = list(dict.fromkeys(f.field for f in found))
+    more = f" and {len(named) - SHOWN_FINDINGS} more" if named[SHOWN_FINDINGS:] else ""
+    count = f"{len(found)} difference{'s' if len(found) > 1 else ''}"
+    line = f"accepted, {count} in {where_found(found)}: {', '.join(named[:SHOWN_FINDINGS])}{more}"
+    return textwrap.wrap(line, WIDTH, initial_indent="  ", subsequent_indent="    ")
+
+
+def _of_training(report: Report, finding: Finding) -> bool:
+    return report[finding.check].kind is Kind.STATISTICAL
+
+
+def _untabled(report: Report, notes: Sequence[Finding]) -> list[Finding]:
+    """Return the notes but what the table of metrics says."""
     tabled = {name for name, metric in metrics(report).items() if metric.get("verdict") == Verdict.EQUIVALENT}
-    others = []
-    for finding in report.findings:
-        if finding is first or (finding.severity == "difference" and _setting(finding) in named):
-            continue
-        statistical = report[finding.check].kind is Kind.STATISTICAL
-        if statistical and finding.field in tabled and finding.reference is not None:
-            continue
-        named.append(_setting(finding))
-        others.append(finding)
-    return others
-
-
-def _setting(finding: Finding) -> tuple[Any, ...]:
-    """Return the layers, the field and its values; nothing equals it where there is no layer."""
-    if finding.reference_layer is None and finding.candidate_layer is None:
-        return (id(finding),)
-    values = repr(finding.reference), repr(finding.candidate)
-    return (finding.reference_layer, finding.candidate_layer, finding.field, *values)
+    return [
+        note
+        for note in notes
+        if not (_of_training(report, note) and note.field in tabled and note.reference is not None)
+    ]
 
 
 def _beginning(finding: Finding, mark: str) -> list[str]:
@@ -255,7 +286,7 @@ def _next_step_lines(report: Report) -> Iterator[str]:
 
 
 def next_step(report: Report) -> str:
-    """Return what to do about a verdict; nothing about EQUIVALENT."""
+    """Return what to do about a verdict; nothing about EQUIVALENT, nor where the cause says it all."""
     if report.verdict is Verdict.EQUIVALENT:
         return ""
     first = culprit(report)
@@ -265,11 +296,10 @@ def next_step(report: Report) -> str:
 
 
 def _remedy(report: Report, finding: Finding) -> str:
-    """Return what to do about a difference; a tolerance helps only where it is one of values."""
-    result = report[finding.check]
-    if result.kind is Kind.NUMERIC and finding.field != "value" and finding.candidate_layer is not None:
-        return "give both builders the layer named above alike; if the change is meant, it is another model."
-    return result.next_step
+    """Return what to do about a difference: what names a setting and both its values needs no more words."""
+    if names_a_setting(finding) or finding.field in REMEDIES:
+        return REMEDIES.get(finding.field, "")
+    return report[finding.check].next_step
 
 
 def _settle(report: Report) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_kerasequiv.checks.tolerance import Tolerance
+from pytest_kerasequiv.verdict import MISMATCHED
 
 Array = NDArray[np.generic]
 
@@ -53,7 +54,7 @@ class Difference:
 
     def __str__(self) -> str:
         share = 100 * self.mismatched / max(self.elements, 1)
-        lines = [f"mismatched elements: {self.mismatched} / {self.elements} ({share:.1f} %)"]
+        lines = [f"{MISMATCHED}{self.mismatched} / {self.elements} ({share:.1f} %)"]
         if self.split:
             lines.append(f"NaN or infinite on one side only: {self.split} elements")
         lines += [
