@@ -32,19 +32,31 @@ def disturb():
     keras.Sequential([keras.Input((2,)), keras.layers.Dense(2), keras.layers.Dropout(0.5)])
 
 
+def start():
+    global_state.set_global_attribute("global_seed_generator", None)  # Keras before 3.13 keeps it
+    keras.utils.set_random_seed(3)
+    tf.random.set_global_generator(tf.random.Generator.from_seed(7))
+    keras.random.uniform(())
+
+
 def test_random_states_come_back():
-    keras.utils.set_random_seed(3)
-    tf.random.set_global_generator(tf.random.Generator.from_seed(7))
-    keras.random.uniform(())
+    start()
     expected = [draws(), draws()]
-    keras.utils.set_random_seed(3)
-    tf.random.set_global_generator(tf.random.Generator.from_seed(7))
-    keras.random.uniform(())
+    start()
     found = [draws()]
     with preserved_state():
         disturb()
     found.append(draws())
     assert found == expected
+
+
+def test_what_keras_draws_without_a_seed_follows_the_seed():
+    keras.random.uniform(())
+    drawn = []
+    for _ in range(2):
+        with seeded(3):
+            drawn.append(float(keras.random.uniform(())))
+    assert drawn[0] == drawn[1]
 
 
 def test_the_state_comes_back_after_an_error():

@@ -45,6 +45,7 @@ from pytest_kerasequiv.building.starts import Brought, noted_build
 from pytest_kerasequiv.building.too_short import diagnose
 from pytest_kerasequiv.errors import InputError, said
 from pytest_kerasequiv.keras_access.random_state import global_seed, preserved_state, seeded
+from pytest_kerasequiv.keras_access.zero_lengths import zero_lengths_refused
 from pytest_kerasequiv.weights.adapted import Adapted, adapt_like, adapting_layers
 
 Kind = Literal["builder", "model", "file", "recording"]
@@ -173,7 +174,8 @@ class Source:
     def _built(self, *, as_given: bool) -> keras.Model:
         __tracebackhide__ = True
         try:
-            model = self._make_and_build(as_given=as_given)
+            with zero_lengths_refused():
+                model = self._make_and_build(as_given=as_given)
         except InputError:
             raise
         except Exception as error:

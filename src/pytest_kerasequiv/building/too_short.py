@@ -16,6 +16,7 @@ from pytest_kerasequiv.building.specs import Dims
 from pytest_kerasequiv.keras_access.functional import call_behind, is_symbolic
 from pytest_kerasequiv.keras_access.private_modules import global_state
 from pytest_kerasequiv.keras_access.random_state import fresh_names, preserved_state
+from pytest_kerasequiv.keras_access.zero_lengths import zero_lengths_refused
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def diagnose(make: Make) -> TooShort | None:
     Returns:
         The explanation, or ``None`` where the failure is of another kind.
     """
-    with preserved_state(), fresh_names(), _unfiltered_tracebacks():
+    with preserved_state(), fresh_names(), _unfiltered_tracebacks(), zero_lengths_refused():
         failure = _failure(make)
         if failure is None:
             return None

@@ -71,9 +71,14 @@ def takes_training(layer: Any) -> bool:
     return bool(getattr(layer, "_call_has_training_arg", False))
 
 
+def place_of_training(layer: Any) -> int:
+    """Return which of the arguments of a layer's ``call`` is ``training``."""
+    return list(layer._call_signature.parameters).index("training")
+
+
 def inherited_training(layer: Any) -> Any:
     """Return what ``training`` is in the calls around a layer's present call; ``None`` where none says it."""
-    return layer._get_call_context().get_value("training")
+    return getattr(layer._get_call_context(), "training", None)
 
 
 def stated_output_shape(layer: Any) -> Any:

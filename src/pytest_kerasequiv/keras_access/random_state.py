@@ -16,6 +16,7 @@ from tensorflow.python.framework import config
 from tensorflow.python.ops import stateful_random_ops
 
 from pytest_kerasequiv.keras_access.python_random import own_generator
+from pytest_kerasequiv.keras_access.supported import is_before
 from pytest_kerasequiv.keras_access.switches import Restore, switches, working_folder
 
 
@@ -48,6 +49,8 @@ def seeded(seed: int) -> Iterator[None]:
     What other threads draw from Python's ``random`` meanwhile does not change what the block draws.
     """
     with own_generator(), preserved_state(), fresh_names():
+        # Version switch: else Keras before 3.13 goes on drawing from it. Goes when the floor is Keras 3.13.
+        global_state.set_global_attribute("global_seed_generator", None)
         keras.utils.set_random_seed(int(seed))
         yield
 
@@ -137,7 +140,13 @@ def _keras_settings() -> Restore:
 
 
 def global_seed() -> int | None:
-    """Return what ``keras.utils.set_random_seed`` was last called with; ``None`` where it never was."""
+    """Return what ``keras.utils.set_random_seed`` was last called with; ``None`` where it never was.
+
+    Version switch: Keras 3.9 does not keep it, but sets TensorFlow's too. Goes when the floor is Keras 3.10.
+    """
+    if is_before(keras, 3, 10):
+        of_tensorflow: int | None = context.context()._seed
+        return of_tensorflow
     seed: int | None = _global_state().get_global_attribute("global_random_seed")
     return seed
 

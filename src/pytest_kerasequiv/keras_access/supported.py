@@ -9,8 +9,8 @@ from typing import Any
 
 from pytest_kerasequiv.errors import InputError, said
 
-TENSORFLOW = (2, 20)
-KERAS = (3, 10)
+TENSORFLOW = (2, 19)
+KERAS = (3, 9, 2)
 """The oldest versions on which the test suite passed; see docs/versions.md."""
 
 ASKED = "pytest-kerasequiv compares Keras models under TensorFlow"
@@ -38,10 +38,10 @@ def why_not(tensorflow: Any, keras: Any) -> str | None:
         if isinstance(module, ImportError):
             return (
                 f"{ASKED}, but {name} cannot be imported here ({said(module)}); install it: "
-                "pip install tensorflow (or the build for your machine, such as tensorflow-cpu)"
+                'pip install "pytest-kerasequiv[tensorflow]", or the build for your machine (tensorflow-cpu)'
             )
     found = f"TensorFlow {tensorflow.__version__} and Keras {keras.__version__}"
-    if _numbers(tensorflow.__version__) < TENSORFLOW or _numbers(keras.__version__) < KERAS:
+    if is_before(tensorflow, *TENSORFLOW) or is_before(keras, *KERAS):
         return (
             f"{ASKED} {_dotted(TENSORFLOW)} and Keras {_dotted(KERAS)} or newer, and finds {found}; upgrade "
             'them: pip install -U "tensorflow" "keras>=3"'
@@ -60,6 +60,11 @@ def versions() -> dict[str, str]:
     return {name: sys.modules[name].__version__ for name in ("keras", "tensorflow", "numpy", "scipy")}
 
 
+def is_before(module: Any, *version: int) -> bool:
+    """Tell whether TensorFlow or Keras is older than a version; the version switches ask it."""
+    return _numbers(module.__version__) < version
+
+
 def _imported(name: str) -> Any:
     try:
         return importlib.import_module(name)
@@ -68,8 +73,8 @@ def _imported(name: str) -> Any:
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    """Return the leading numbers: of ``"2.21.0-dev20260101"`` (2, 21)."""
-    return tuple(int(part) for part in re.findall(r"\d+", version)[:2])
+    """Return the leading numbers: of ``"2.21.0-dev20260101"`` (2, 21, 0)."""
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:3])
 
 
 def _dotted(version: tuple[int, ...]) -> str:

@@ -14,7 +14,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from pytest_kerasequiv.keras_access.functional import function_within, mask_beside
-from pytest_kerasequiv.keras_access.layers import inherited_training, takes_training
+from pytest_kerasequiv.keras_access.layers import inherited_training, place_of_training, takes_training
 from pytest_kerasequiv.layers.fixed_training import phase
 
 
@@ -194,7 +194,7 @@ def _inherited(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dic
     """Return the ``training`` argument that a call inherits from the calls around it, if it does."""
     if not takes_training(layer) or kwargs.get("training") is not None:
         return {}
-    place = layer.call_signature_parameters.index("training")
+    place = place_of_training(layer)
     inherited = inherited_training(layer)
     return {} if inherited is None or len(args) > place else {"training": inherited}
 
