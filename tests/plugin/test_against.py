@@ -11,6 +11,7 @@ from pytest_kerasequiv.plugin.then_and_now import RevisionOfSession
 from pytest_kerasequiv.training.plan import Training
 
 MODELS = """
+import os
 import keras
 
 def net(activation="relu", rate=0.2):
@@ -21,7 +22,7 @@ def steady():
     return net()
 
 def changed():
-    return net("relu")
+    return net(os.environ.get("ACTIVATION", "relu"))
 
 def before():
     return net("tanh")
@@ -154,6 +155,9 @@ def test_each_builder_is_compared_with_what_it_was_and_the_next_session_starts_n
     )
     assert again.ret == 1
     assert states(pytester)["steady"] == "unchanged (proved)"
+    monkeypatch.setenv("ACTIVATION", "elu")  # which the code of then reads, so that it is observed anew
+    result = pytester.runpytest_inprocess(*arguments, "-k", "steady")
+    assert "TypeError" in result.stdout.str()
 
 
 def states(pytester):

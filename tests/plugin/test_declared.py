@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import fnmatch
+import itertools
 import pathlib
 import sys
 import time
@@ -113,6 +114,17 @@ def test_several_pairs_and_a_folder_of_their_own(project: pytest.Pytester) -> No
     result = project.runpytest("--kerasequiv", "part", "-k", "summary or weights", "-v")
     result.assert_outcomes(passed=4, deselected=10)
     result.stdout.fnmatch_lines(["part/pyproject.toml::second-weights PASSED*"])
+
+
+def test_tests_of_a_pair_stay_together_in_any_order(project: pytest.Pytester) -> None:
+    project.makepyprojecttoml(PAIR + PAIR.replace("forecaster", "other"))
+    project.makeconftest(
+        "def pytest_collection_modifyitems(items): items.sort(key=lambda item: item.name[::-1])"
+    )
+    lines = project.runpytest("--kerasequiv", "--collect-only", "-q").outlines
+    pairs = [line.partition("::")[2].partition("-")[0] for line in lines if "::" in line]
+    assert len(pairs) == 14
+    assert sum(a != b for a, b in itertools.pairwise(pairs)) == 1
 
 
 def test_testpaths_do_not_hide_the_declaration(project: pytest.Pytester) -> None:

@@ -69,8 +69,13 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     return collect_declared(file_path, parent)
 
 
+@pytest.hookimpl(trylast=True)  # after plugins that shuffle
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skip what needs repeated training where it was not asked for; it is never deselected."""
+    """Keep the tests of a pair together; skip what needs repeated training where it was not asked for."""
+    if PAIR_CHECKS in sys.modules:
+        from pytest_kerasequiv.plugin.pair_checks import keep_together
+
+        keep_together(items)
     if enabled(config):
         return
     for item in items:

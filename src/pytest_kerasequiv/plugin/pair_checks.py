@@ -94,6 +94,17 @@ def note_selected(session: pytest.Session, *, trains: bool) -> None:
     session.stash[SELECTED] = selected
 
 
+def keep_together(items: list[pytest.Item]) -> None:
+    """Put the cheap tests of a pair where the first one is, or its models are built several times."""
+    first: dict[str, int] = {}
+    order = []
+    for place, item in enumerate(items):
+        check = pair_check_of(item)
+        cheap = check is not None and check.kind is not Kind.STATISTICAL
+        order.append(first.setdefault(key_of(item, check), place) if check is not None and cheap else place)
+    items[:] = [items[place] for place in sorted(range(len(items)), key=order.__getitem__)]
+
+
 def informs(item: pytest.Item, check: PairCheck) -> bool:
     """Tell whether a check only informs, since numeric checks of its pair run in this session and decide."""
     selected = item.session.stash.get(SELECTED, {}).get(key_of(item, check), set())

@@ -117,13 +117,20 @@ def write(path: Path, archive: Archive) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
-        Path(name).chmod(0o644)  # a file for the repository, not the secret that mkstemp makes
+        Path(name).chmod(0o666 & ~_umask())  # a file for the repository, not the secret that mkstemp makes
         Path(name).replace(path)
     except BaseException as error:
         Path(name).unlink(missing_ok=True)
         if isinstance(error, OSError):
             raise InputError(f"the recording {str(path)!r} cannot be written: {error}") from None
         raise
+
+
+def _umask() -> int:
+    """Return which permissions the user's files do not get; it can be asked for by setting it only."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 def read(path: Path) -> Archive:

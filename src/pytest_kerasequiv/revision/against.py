@@ -28,6 +28,7 @@ from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.recording.archive import read
 from pytest_kerasequiv.recording.recorded_pair import RecordedPair
 from pytest_kerasequiv.revision.named import Named, named
+from pytest_kerasequiv.revision.outside import Needs, read_needs, write_needs
 from pytest_kerasequiv.revision.process import RevisionProcess
 from pytest_kerasequiv.revision.repository import Commit, Repository
 from pytest_kerasequiv.training.plan import Training
@@ -67,6 +68,7 @@ class Against:
         self._cache = cache
         self._process: RevisionProcess | None = None
         self._numbers = count()
+        self._needs = Needs({}, (), "")
         self._read: dict[str, None] = {}
         self._own_folder: tempfile.TemporaryDirectory[str] | None = None
 
@@ -139,25 +141,33 @@ class Against:
         if self._process is None:
             self._process = RevisionProcess(self.repository, self.commit)
         for answer in self._process.ask(question):
-            if answer.get("read"):
-                self._read |= dict.fromkeys(self.repository.tracked(answer["read"]))
+            if "needs" in answer:
+                self._needs = Needs.from_dict(answer["needs"])
+                self._note_read(self._needs)
             yield answer
 
     def _recording(self, place: Named, options: Mapping[str, Any]) -> Path:
         """Return what was observed of a builder, observed now unless it was before."""
         folder = self._folder
         path = folder / f"{_digest(self.commit.tree, place, options)}.kerasequiv"
+        beside = path.with_suffix(".needs")
         with _held(path.with_suffix(".lock")):
-            if not _is_whole(path):
-                before = set(self._read)
-                question = {"what": "record", "builder": place, "options": dict(options), "path": str(path)}
-                for _ in self._ask(question):
-                    pass
-                if set(self._read) != before:  # it depends on more than the revision
-                    kept = Path(self._private) / path.name
-                    path.replace(kept)
-                    return kept
+            known = read_needs(beside)
+            if known is not None and known.hold(os.environ) and _is_whole(path):
+                self._note_read(known)
+                return path
+            beside.unlink(missing_ok=True)
+            question = {"what": "record", "builder": place, "options": dict(options), "path": str(path)}
+            for _ in self._ask(question):
+                pass
+            write_needs(beside, self._needs)
         return path
+
+    def _note_read(self, needs: Needs) -> None:
+        """Note which files of the working tree were read, of those that git tracks."""
+        inside = list(needs.within(str(self.repository.top)))
+        if inside:
+            self._read |= dict.fromkeys(self.repository.tracked(inside))
 
     @property
     def _folder(self) -> Path:

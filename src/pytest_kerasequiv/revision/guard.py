@@ -16,7 +16,6 @@ from importlib import metadata
 from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
@@ -134,30 +133,11 @@ class ExportFinder:
                 yield exported
 
 
-class ReadFiles:
-    """Notes which files of the working tree the code opens by their full path."""
-
-    def __init__(self, place: Place) -> None:
-        self._place = place
-        self.names: dict[str, None] = {}
-
-    def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
-        """Be told of what Python does, as `sys.addaudithook` tells it."""
-        if event != "open" or not isinstance(arguments[0], str | bytes):
-            return
-        path = os.fsdecode(arguments[0])
-        if self._place.top in path and self._place.in_working_tree(path):
-            self.names[os.path.relpath(path, self._place.top)] = None
-
-
-def hold(place: Place, path: Sequence[str]) -> ReadFiles:
-    """Let this process import from the export; return what notes the files of the working tree it reads."""
+def hold(place: Place, path: Sequence[str]) -> None:
+    """Let this process import from the export."""
     sys.path[:] = path
     sys.meta_path.insert(0, ExportFinder(place))
     sys.path_importer_cache.clear()
-    read = ReadFiles(place)
-    sys.addaudithook(read)
-    return read
 
 
 class Strangers:

@@ -19,8 +19,9 @@ from pytest_kerasequiv.building.twins import OneSide
 from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.program import trace
 from pytest_kerasequiv.recording.taking import record
-from pytest_kerasequiv.revision.guard import Place, ReadFiles, Strangers
+from pytest_kerasequiv.revision.guard import Place, Strangers
 from pytest_kerasequiv.revision.named import Named
+from pytest_kerasequiv.revision.outside import Noted
 from pytest_kerasequiv.training.arms import Arm
 from pytest_kerasequiv.training.data import both_splits
 from pytest_kerasequiv.training.plan import Training
@@ -50,13 +51,13 @@ class Serving:
     Args:
         connection: brings pickled questions, and takes JSON.
         place: where the code is.
-        read: what notes the files of the working tree that are read.
+        noted: what is read beside the code.
     """
 
-    def __init__(self, connection: Connection, place: Place, read: ReadFiles) -> None:
+    def __init__(self, connection: Connection, place: Place, noted: Noted) -> None:
         self._connection = connection
         self._place = place
-        self._read = read
+        self._noted = noted
         self._strangers = Strangers(place)
         self._arms: dict[str, Arm] = {}
 
@@ -65,7 +66,7 @@ class Serving:
         broken = self._told(map(_import_file, conftests))
         while True:
             question = self._connection.recv_bytes()
-            self._say(broken or self._told(self._answers(question)) or {"end": "done"} | self._seen())
+            self._say(broken or self._told(self._answers(question)) or {"end": "done"} | self._needs())
 
     def _answers(self, question: bytes) -> Iterator[Answer]:
         asked: dict[str, Any] = pickle.loads(question)
@@ -75,6 +76,8 @@ class Serving:
             record(builder, asked["path"], **options)
             return
         name = asked["arm"]
+        if asked["cache"] is not None:
+            self._noted.leave_out(asked["cache"])
         if name not in self._arms:
             plan = self._plan(asked["plan"])
             self._arms[name] = _arm(builder, plan, options, asked["cache"])
@@ -97,7 +100,7 @@ class Serving:
             known = (end for kind, end in ENDS.items() if isinstance(error, kind) and not theirs)
             end = next(known, "raised")
             said = str(error) if isinstance(error, (*ENDS,)) else f"{type(error).__name__}: {error}"
-            return {"end": end, "said": said} | self._seen()
+            return {"end": end, "said": said} | self._needs()
         return None
 
     def _refuse_strangers(self) -> None:
@@ -105,8 +108,8 @@ class Serving:
         if found:
             raise Strange(", ".join(found))
 
-    def _seen(self) -> dict[str, Any]:
-        return {"read": list(self._read.names)}
+    def _needs(self) -> dict[str, Any]:
+        return {"needs": self._noted.needs().to_dict()}
 
     def _say(self, answer: Answer) -> None:
         sys.stdout.flush()

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import importlib
 import json
+import os
 import sys
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from pytest_kerasequiv.revision.guard import Place, hold
+from pytest_kerasequiv.revision.outside import Noted, installed_folders
 
 COMMAND = (
     "import sys; sys.path.insert(0, sys.argv[1]); "
@@ -25,9 +27,11 @@ def begin(descriptor: int) -> None:
     with contextlib.suppress(EOFError):  # the session is over
         told: dict[str, Any] = json.loads(connection.recv_bytes())
         place = Place(**told["place"])
-        read = hold(place, told["path"])
+        hold(place, told["path"])
+        noted = Noted([place.tree, *place.installed, *installed_folders(), plugin_folder()], os.environ)
+        noted.begin()
         serving: Any = importlib.import_module("pytest_kerasequiv.revision.serving")
-        serving.Serving(connection, place, read).run(told["conftests"])
+        serving.Serving(connection, place, noted).run(told["conftests"])
 
 
 def plugin_folder() -> str:
