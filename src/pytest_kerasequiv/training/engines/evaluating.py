@@ -10,8 +10,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from pytest_kerasequiv.training.data import Split, leaves
-from pytest_kerasequiv.training.engines.stacked import packed, replicated_weights, tensor
+from pytest_kerasequiv.training.engines.tensors import packed, tensor, tensors_of
+from pytest_kerasequiv.training.plan import Training
 from pytest_kerasequiv.training.runs import distinct_rows, is_constant
 
 BATCH = 32
@@ -23,14 +23,14 @@ class Evaluator:
 
     Args:
         model: the compiled model, whose losses and metrics are built.
-        data: the test data.
+        plan: the plan, for its test data.
     """
 
-    def __init__(self, model: keras.Model, data: Split) -> None:
+    def __init__(self, model: keras.Model, plan: Training) -> None:
         self._model = model
-        self._split = replicated_weights(data)
-        self._data = [tensor(array) for _, array in leaves(tuple(self._split))]
-        shown = distinct_rows(data.x)
+        self._rows = plan.test.samples
+        self._tensors = tensors_of(plan, "test")
+        shown = distinct_rows(plan.test.x)
         self._shown = None if shown is None else keras.tree.map_structure(tensor, shown)
         self._run = tf.function(self._evaluate, autograph=False)
 
@@ -55,12 +55,12 @@ class Evaluator:
         return {name: float(value) for name, value in metrics.items()}, constant
 
     def _evaluate(self) -> tuple[dict[str, Any], list[Any]]:
-        model, rows = self._model, self._split.samples
+        model, rows = self._model, self._rows
         model.reset_metrics()
 
         def body(begin: Any) -> tuple[Any]:
-            batch = [array[begin : tf.minimum(begin + BATCH, rows)] for array in self._data]
-            model.test_step(packed(self._split, batch))
+            batch = [array[begin : tf.minimum(begin + BATCH, rows)] for array in self._tensors.flat]
+            model.test_step(packed(self._tensors.split, batch))
             return (begin + BATCH,)
 
         loop = tf.while_loop(lambda begin: begin < rows, body, (tf.constant(0),), parallel_iterations=1)

@@ -14,6 +14,7 @@ from pytest_kerasequiv.building.sources import Source
 from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.keras_access.private_modules import global_state
 from pytest_kerasequiv.training.engines.own_arrays import OwnArrays
+from pytest_kerasequiv.training.engines.tensors import Tensors, tensors_of
 from pytest_kerasequiv.training.fitting import check_fits
 from pytest_kerasequiv.training.plan import Training
 from pytest_kerasequiv.training.runs import Run, failure_of, predicts_a_constant
@@ -48,6 +49,7 @@ class FitEngine:
         self._blueprint = ""
         self._predict: Callable[..., Any] | None = None
         self._must_check = False
+        self._held: list[Tensors] = []
         self._fresh_because = ""
         self.reason = ""
         self._own_is_checked = plan.fit is None
@@ -65,6 +67,8 @@ class FitEngine:
 
     def run(self, seed: int) -> Run:
         """Train under one seed: bit for bit what a user's build, compile, fit and evaluate give."""
+        if not self._held and self._plan.fit is None:  # not to be copied for each run
+            self._held = [tensors_of(self._plan, name) for name in ("train", "test")]
         if not self._own_is_checked:
             self._own_is_checked = True
             return self._first_of_own_fit(seed)
@@ -210,17 +214,18 @@ def _plainly(model: keras.Model) -> Callable[..., Any]:
 def _train(model: keras.Model, plan: Training, seed: int) -> dict[str, float]:
     if plan.fit is not None:
         return numbers_of(plan.fit(model, seed))
-    train, test = plan.train, plan.test
+    x, y, sample_weight = tensors_of(plan, "train").packed()
     model.fit(
-        train.x,
-        train.y,
-        sample_weight=train.sample_weight,
+        x,
+        y,
+        sample_weight=sample_weight,
         batch_size=plan.batch_size,
         epochs=plan.epochs,
         shuffle=plan.shuffle,
         verbose=0,
     )
-    found = model.evaluate(test.x, test.y, sample_weight=test.sample_weight, verbose=0, return_dict=True)
+    x, y, sample_weight = tensors_of(plan, "test").packed()
+    found = model.evaluate(x, y, sample_weight=sample_weight, verbose=0, return_dict=True)
     return {name: float(value) for name, value in found.items()}
 
 

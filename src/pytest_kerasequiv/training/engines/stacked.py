@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import keras
 import numpy as np
@@ -21,8 +20,8 @@ from numpy.typing import NDArray
 
 from pytest_kerasequiv.keras_access.compile_state import loss_of_step
 from pytest_kerasequiv.keras_access.layers import takes_training
-from pytest_kerasequiv.training.data import Split, leaves
 from pytest_kerasequiv.training.engines.set_aside import run_together
+from pytest_kerasequiv.training.engines.tensors import packed, tensors_of
 from pytest_kerasequiv.training.plan import Training
 
 Values = list["NDArray[np.generic]"]
@@ -48,8 +47,7 @@ class Stacked:
         self._rows: int = plan.train.samples
         self._batch: int = plan.batch_size
         self._orders = plan.shuffle
-        self._split = replicated_weights(plan.train)
-        self._data = _training_tensors(plan)
+        self._tensors = tensors_of(plan, "train")
         self._shapes = [tuple(variable.shape) for variable in model.trainable_variables]
         self._sizes = [math.prod(shape) for shape in self._shapes]
         self._weights = keras.Variable(np.zeros((replicas, sum(self._sizes)), "float32"), name="weights")
@@ -111,7 +109,7 @@ class Stacked:
         ]
 
     def _step(self, rows: Any) -> Any:
-        batch = [tf.gather(array, rows) for array in self._data]
+        batch = [tf.gather(array, rows) for array in self._tensors.flat]
         weights = self._unpacked(self._weights.value)
         state = [variable.value for variable in self._state]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -138,7 +136,7 @@ class Stacked:
     def _one(self, weights: list[Any], state: list[Any], batch: list[Any]) -> Any:
         """One replica's forward pass and loss, as Keras's ``train_step`` writes them."""
         model = self._model
-        x, y, sample_weight = packed(self._split, batch)
+        x, y, sample_weight = packed(self._tensors.split, batch)
         training = {"training": True} if takes_training(model) else {}
         variables = (*model.trainable_variables, *model.non_trainable_variables)
         mapping = list(zip(variables, (*weights, *state), strict=True))
@@ -146,47 +144,6 @@ class Stacked:
             y_pred = model(x, **training)
             loss = loss_of_step(model, x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True)
             return loss, [scope.get_current_value(variable) for variable in model.non_trainable_variables]
-
-
-def replicated_weights(data: Split) -> Split:
-    """Give every target its sample weights, as Keras does where one array stands for several targets."""
-    weight = data.sample_weight
-    if weight is None or isinstance(weight, (list, dict)) or not isinstance(data.y, (list, dict)):
-        return data
-    return data._replace(sample_weight=keras.tree.map_structure(lambda _: weight, data.y))
-
-
-_TENSORS: WeakKeyDictionary[Training, list[Any]] = WeakKeyDictionary()
-
-
-def _training_tensors(plan: Training) -> list[Any]:
-    """Return the training data as tensors: one copy for both twins, which lives as long as the plan."""
-    if plan not in _TENSORS:
-        _TENSORS[plan] = [tensor(array) for _, array in leaves(tuple(replicated_weights(plan.train)))]
-    return _TENSORS[plan]
-
-
-def tensor(array: NDArray[np.generic]) -> Any:
-    """Return an array as a tensor of the dtype that ``fit`` feeds: floats become floatx."""
-    dtype = keras.backend.standardize_dtype(array.dtype)
-    other = keras.backend.is_float_dtype(dtype) and dtype != keras.config.floatx()
-    return tf.constant(array, dtype=keras.config.floatx() if other else None)  # a dtype costs one more copy
-
-
-def packed(structure: Split, flat: list[Any]) -> tuple[Any, Any, Any]:
-    """Put tensors into the places of the arrays of ``structure``."""
-    left = iter(flat)
-
-    def place(part: Any) -> Any:
-        if part is None:
-            return None
-        if isinstance(part, dict):
-            return {key: place(one) for key, one in part.items()}
-        if isinstance(part, list):
-            return [place(one) for one in part]
-        return next(left)
-
-    return place(structure.x), place(structure.y), place(structure.sample_weight)
 
 
 def _stacked_variable(variable: Any, replicas: int) -> Any:

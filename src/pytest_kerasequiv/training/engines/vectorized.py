@@ -16,17 +16,11 @@ from pytest_kerasequiv.building.sources import Source
 from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.keras_access.compile_state import mean_loss
 from pytest_kerasequiv.keras_access.layers import layers_within
-from pytest_kerasequiv.training.data import leaves
 from pytest_kerasequiv.training.engines.evaluating import Evaluator
 from pytest_kerasequiv.training.engines.fit import FitEngine
-from pytest_kerasequiv.training.engines.stacked import (
-    NoGradient,
-    Stacked,
-    packed,
-    replicated_weights,
-    tensor,
-)
+from pytest_kerasequiv.training.engines.stacked import NoGradient, Stacked
 from pytest_kerasequiv.training.engines.support import unsupported
+from pytest_kerasequiv.training.engines.tensors import Tensors, packed, tensors_of
 from pytest_kerasequiv.training.fitting import check_fits
 from pytest_kerasequiv.training.plan import Training
 from pytest_kerasequiv.training.runs import Run, failure_of
@@ -73,6 +67,7 @@ class VectorizedEngine:
         self._model: keras.Model | None = None
         self._blueprint = ""
         self._stacked: Stacked | None = None
+        self._held: list[Tensors] = []
         self._evaluator: Evaluator | None = None
         self._spare: dict[int, Run] = {}
         self._given: set[int] = set()
@@ -116,6 +111,7 @@ class VectorizedEngine:
     def _give_up(self, why: str) -> None:
         self._because = why
         self._model = self._stacked = self._evaluator = None
+        self._held = []
         self._start_points.forget()
 
     def _chunk(self, asked: Sequence[int]) -> list[int]:
@@ -139,6 +135,7 @@ class VectorizedEngine:
             self._most = most_replicas(model, self._plan.batch_size, self._memory)
             if why or self._most < 2:
                 raise Unsupported(why or "one replica alone fills the memory set aside")
+            self._held = [tensors_of(self._plan, name) for name in ("train", "test")]
             self._blueprint = blueprint(model)
             self._expected = seed, first_losses(model, self._plan)
         self._model = model
@@ -200,7 +197,7 @@ class VectorizedEngine:
 
     def _evaluated(self, stacked: Stacked, seeds: Sequence[int], started: float) -> list[Run]:
         if self._evaluator is None:
-            self._evaluator = Evaluator(self._model, self._plan.test)
+            self._evaluator = Evaluator(self._model, self._plan)
         evaluate = self._evaluator
         weights, state = stacked.all_values()
         found = [
@@ -224,12 +221,11 @@ def first_losses(model: keras.Model, plan: Training) -> list[float]:
 
 def _means_of_steps(model: keras.Model, plan: Training) -> list[float]:
     """Run ``train_step`` as it stands: to trace it, as ``fit`` does, would cost more than all the check."""
-    data = replicated_weights(plan.train)
-    arrays = [array for _, array in leaves(tuple(data))]
+    data = tensors_of(plan, "train")
     means = []
-    for begin in range(0, min(CHECKED_STEPS * plan.batch_size, data.samples), plan.batch_size):
-        batch = [tensor(array[begin : begin + plan.batch_size]) for array in arrays]
-        model.train_step(packed(data, batch))
+    for begin in range(0, min(CHECKED_STEPS * plan.batch_size, plan.train.samples), plan.batch_size):
+        batch = [array[begin : begin + plan.batch_size] for array in data.flat]
+        model.train_step(packed(data.split, batch))
         means.append(mean_loss(model))
     return means
 
@@ -243,11 +239,11 @@ def _means_of_fit(model: keras.Model, plan: Training) -> list[float]:
             means.append(float(logs["loss"]))
             self.model.stop_training = batch + 1 >= CHECKED_STEPS
 
-    train = plan.train
+    x, y, sample_weight = tensors_of(plan, "train").packed()
     model.fit(
-        train.x,
-        train.y,
-        sample_weight=train.sample_weight,
+        x,
+        y,
+        sample_weight=sample_weight,
         batch_size=plan.batch_size,
         shuffle=True,
         verbose=0,
