@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
-from tests.common.models import fresh
+from tests.common.models import flow, fresh
 
+from pytest_kerasequiv import compare
 from pytest_kerasequiv.building.sources import source_of
 from pytest_kerasequiv.checks import weights
 from pytest_kerasequiv.correspondence.known import known_variables
@@ -197,3 +199,42 @@ def test_own_initialisers_of_one_name_are_told_apart_by_what_they_do() -> None:
     )
     assert result.verdict is Verdict.DIFFERENT
     assert result.differences[0].field == "kernel_initializer"
+
+
+def separable() -> Any:
+    return flow(keras.layers.SeparableConv2D(4, 3), shape=(8, 8, 3))
+
+
+def two_convolutions(**changes: Any) -> Any:
+    first = keras.layers.DepthwiseConv2D(3, use_bias=False)
+    return flow(first, keras.layers.Conv2D(4, 1, **changes), shape=(8, 8, 3))
+
+
+def embedded(**changes: Any) -> Any:
+    inputs = keras.Input((5,), dtype="int32")
+    return keras.Model(inputs, keras.layers.Embedding(9, 4, **changes)(inputs))
+
+
+def one_hot() -> Any:
+    inputs = keras.Input((5,), dtype="int32")
+    return keras.Model(inputs, keras.layers.Dense(4, use_bias=False)(keras.ops.one_hot(inputs, 9)))
+
+
+@pytest.mark.parametrize(
+    ("reference", "candidate", "found"),
+    [
+        (separable, two_convolutions, None),
+        (
+            separable,
+            lambda: two_convolutions(kernel_initializer="he_normal"),
+            "pointwise_initializer / kernel_initializer",
+        ),
+        (lambda: embedded(embeddings_initializer="glorot_uniform"), one_hot, None),
+        (embedded, one_hot, "embeddings_initializer / kernel_initializer"),
+    ],
+)
+def test_initialisers_are_compared_whatever_layers_call_them(
+    reference: Callable[[], Any], candidate: Callable[[], Any], found: str | None
+) -> None:
+    result = compare(reference, candidate, checks=["weights"]).checks["weights"]
+    assert [finding.field for finding in result.differences] == ([found] if found else [])

@@ -246,17 +246,27 @@ class InitialValues:
 
 def initialiser_findings(facts: tuple[VariableFacts, VariableFacts]) -> Iterator[Finding]:
     """Return a finding for each setting of the initialisers, named in the configs, that differs."""
-    ours, theirs = facts[0].initialisers, facts[1].initialisers
+    ours, theirs = (_by_role(side.initialisers) for side in facts)
     if not ours or not theirs:
         return
-    for field in {**ours, **theirs}:
-        mine, its = ours.get(field), theirs.get(field)
-        shapes = facts[0].shape, facts[1].shape
+    shapes = facts[0].shape, facts[1].shape
+    for role in {**ours, **theirs}:
+        (name, mine), (other, its) = (side.get(role, (None, None)) for side in (ours, theirs))
         if not same_law(mine, its, shapes):
+            field = " / ".join(dict.fromkeys(one for one in (name, other) if one is not None))
             laws = laws_in_words(mine, its, shapes)
-            other = f"in the reference and {shown(its)} in the candidate"
-            message = f" is initialised differently: {field} is {shown(mine)} {laws or other}"
+            both = f"in the reference and {shown(its)} in the candidate"
+            message = f" is initialised differently: {field} is {shown(mine)} {laws or both}"
             yield finding(facts, field, (mine, its), message)
+
+
+def _by_role(initialisers: Mapping[str, Any]) -> dict[str, tuple[str, Any]]:
+    """Return the fields by what they are for: layers name their initialisers after their own variables."""
+    roles = {}
+    for name, value in initialisers.items():
+        _, found, rest = name.partition("_initializer")
+        roles[f"initializer{rest}" if found else name] = name, value
+    return roles
 
 
 def without_draws(facts: VariableFacts) -> bool:
