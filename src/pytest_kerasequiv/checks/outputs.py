@@ -8,7 +8,8 @@ from typing import Any
 
 from pytest_kerasequiv.checks.blame.forward import blame, layer_table
 from pytest_kerasequiv.checks.blame.wording import only_adds
-from pytest_kerasequiv.checks.compiled.in_force import compare_settings, settings_of
+from pytest_kerasequiv.checks.compiled.in_force import settings_of
+from pytest_kerasequiv.checks.compiled.own_steps import effective_settings, step_findings
 from pytest_kerasequiv.checks.numeric import inference, laws, surface_runs
 from pytest_kerasequiv.checks.numeric.glance import ONE_BATCH, glances
 from pytest_kerasequiv.checks.numeric.inference import InferenceObservation
@@ -153,9 +154,9 @@ def explain(pair: Pair, result: CheckResult, plans: Sequence[Plan]) -> CheckResu
         figures = {**result.figures, "layers": layer_table(traced)}
         return replace(result, findings=(*traced.findings, *result.findings), figures=figures)
     regularisers = [finding for finding in traced.settings if "regularizer" in finding.field]
-    compiled = compare_settings(NAME, settings_of(pair.reference), settings_of(pair.candidate))
-    losses = [finding for finding in compiled if finding.field.startswith("loss")]
-    return replace(result, findings=(*regularisers, *losses, *result.findings))
+    compiled = effective_settings(result, settings_of(pair.reference), settings_of(pair.candidate))
+    steps = step_findings(result, pair.reference, pair.candidate)
+    return replace(result, findings=(*regularisers, *compiled, *steps, *result.findings))
 
 
 CHECK = Check(

@@ -14,6 +14,9 @@ from typing import Any
 _SEEN: dict[str, CodeType] = {}
 """Code by its digest, to tell two digests of this process apart in words."""
 
+_BEGINNINGS = {"RESUME", "COPY_FREE_VARS", "MAKE_CELL", "NOP"}
+"""Instructions that stand for no statement."""
+
 
 @functools.lru_cache(maxsize=4096)
 def code_digest(code: CodeType) -> str:
@@ -63,7 +66,7 @@ def _first_parting(
     reference: CodeType, candidate: CodeType
 ) -> tuple[tuple[str, str], tuple[str, str]] | None:
     """Return, for each side, the line and the instruction at which two codes part."""
-    ours, theirs = list(_instructions(reference)), list(_instructions(candidate))
+    ours, theirs = (_statements(code) for code in (reference, candidate))
     matcher = SequenceMatcher(None, [text for text, _ in ours], [text for text, _ in theirs], autojunk=False)
     for tag, a, _, c, _ in matcher.get_opcodes():
         if tag != "equal":
@@ -72,6 +75,11 @@ def _first_parting(
                 return _first_parting(inner[0], inner[1])
             return _told(reference, ours, a), _told(candidate, theirs, c)
     return None
+
+
+def _statements(code: CodeType) -> list[tuple[str, Any]]:
+    """Return the instructions that statements are made of, without those that begin a function."""
+    return [one for one in _instructions(code) if one[1].opname not in _BEGINNINGS]
 
 
 def _told(code: CodeType, steps: list[tuple[str, Any]], index: int) -> tuple[str, str]:

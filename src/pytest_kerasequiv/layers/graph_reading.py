@@ -19,6 +19,7 @@ from pytest_kerasequiv.keras_access.functional import (
 )
 from pytest_kerasequiv.keras_access.layers import held_layers, usual_attributes
 from pytest_kerasequiv.keras_access.origin import is_keras
+from pytest_kerasequiv.layers.attribute_names import called, place_of
 from pytest_kerasequiv.layers.configs import canonical, read_config
 from pytest_kerasequiv.layers.layer_graph import INPUT_KIND, Edge, LayerGraph, LayerNode, NoLayerGraph
 from pytest_kerasequiv.layers.masks import Masks
@@ -205,7 +206,9 @@ class _Reader:
         roles = [
             (role, self._variables[id(v)]) for role, v in roles_of(operation) if id(v) in self._variables
         ]
-        return {**describe(operation), "variables": tuple(roles)}
+        told = describe(operation)
+        names = called([*told["config"], *(role for role, _ in roles)], operation)
+        return {**told, "variables": tuple(roles), "aliases": names}
 
 
 def _context(constants: Mapping[str, Any]) -> dict[str, Any]:
@@ -322,7 +325,7 @@ def _user_code(layer: Any, fields: Mapping[str, Any]) -> dict[str, Any]:
     if "call" in vars(layer) and not is_keras(layer.call):
         found["call.code"] = own_label(layer.call)
     for place, inner in enumerate(held_layers(layer)):
-        prefix = f"{type(inner).__name__}[{place}]"
+        prefix = place_of(inner, place)
         if graph_of(inner) is not None:
             found[f"{prefix} graph"] = _graph_digest(inner)
         elif custom:

@@ -92,7 +92,7 @@ def differences_in_words(reference: Mapping[str, Any], candidate: Mapping[str, A
     code = [name for name in names if _is_code(name)]
     both = [name for name in names if name in reference and name in candidate and name not in code]
     one_sided = [name for name in names if name not in both and name not in code]
-    told = [*code, *both, *one_sided] if code else [*both, *one_sided]
+    told = [*code, *both] if code else [*both, *one_sided]  # what one side's code reads follows from it
     return [_in_words(name, reference, candidate) for name in told[:TOLD]]
 
 
@@ -104,6 +104,9 @@ def _in_words(name: str, reference: Mapping[str, Any], candidate: Mapping[str, A
     if _is_code(name) and isinstance(ours, str) and isinstance(theirs, str):
         words = code_in_words(ours, theirs)
         return f"{owner}: {words}" if owner else words
+    if _is_code(name):
+        side = "reference" if name in reference else "candidate"
+        return f"only the {side} has {owner or 'code of its own'}"
     told = [shown(side[name]) if name in side else "not there" for side in (reference, candidate)]
     return f"{name or 'it'} is {told[0]} in the reference and {told[1]} in the candidate"
 

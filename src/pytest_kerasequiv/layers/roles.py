@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pytest_kerasequiv.keras_access.layers import held_layers, seed_generators, weights_held
+from pytest_kerasequiv.layers.attribute_names import place_of
 from pytest_kerasequiv.weights.variables import SEED_ROLE
 
 
@@ -36,4 +37,4 @@ def _walk(layer: Any, prefix: str, above: frozenset[int]) -> Iterator[tuple[str,
     above = above | {id(layer)}
     for place, inner in enumerate(held_layers(layer)):
         if id(inner) not in above:
-            yield from _walk(inner, f"{prefix}{type(inner).__name__}[{place}]/", above)
+            yield from _walk(inner, f"{prefix}{place_of(inner, place)}/", above)

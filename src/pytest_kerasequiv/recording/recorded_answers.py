@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pytest_kerasequiv.building.workbench import loss_settings
 from pytest_kerasequiv.checks.compiled.in_force import compare_settings, settings_of
+from pytest_kerasequiv.checks.compiled.own_steps import effective_settings
 from pytest_kerasequiv.checks.ladder import LADDER
 from pytest_kerasequiv.checks.numeric.doubts import undecided
 from pytest_kerasequiv.checks.numeric.plans import Plan
@@ -89,7 +90,19 @@ def _answer(check: Check, pair: RecordedPair, known: Answer, given: Mapping[str,
     if check.kind is Kind.START:
         return _start(check, pair, known, given)
     result = _unless_more_is_there(check, pair, _decided(check, pair, known, given))
-    return explained(pair, result, _first_batch(pair)) if check.kind is Kind.NUMERIC else result
+    if check.kind is not Kind.NUMERIC:
+        return result
+    return _with_settings(pair, explained(pair, result, _first_batch(pair)))
+
+
+def _with_settings(pair: RecordedPair, result: CheckResult) -> CheckResult:
+    """Put losses and metrics that were recorded otherwise before what they computed."""
+    known = pair.content.answers.get("updates")
+    if result.name != "outputs" or result.verdict is not Verdict.DIFFERENT or known is None:
+        return result
+    steps = known.observation.steps
+    found = effective_settings(result, steps.settings, settings_of(pair.candidate))
+    return replace(result, findings=(*found, *result.findings))
 
 
 def _recorded_under(check: Check, pair: RecordedPair) -> Finding:

@@ -98,7 +98,7 @@ def is_consequence(finding: Finding) -> bool:
 
 def names_a_setting(finding: Finding) -> bool:
     """Tell whether a difference names what the user wrote: a setting of a layer or of ``compile``."""
-    if finding.field.partition(".")[0] in COMPILED:
+    if finding.field.partition(".")[0] in COMPILED or finding.field.endswith((".code", "sharing")):
         return True
     told = finding.field == "value" or finding.check == "summary" or MISMATCHED in finding.message
     return any(_paths(finding)) and not told

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -13,6 +13,7 @@ import numpy as np
 from pytest_kerasequiv.checks.blame.layer_pairs import CallPair, Calls
 from pytest_kerasequiv.checks.pair import Pair
 from pytest_kerasequiv.errors import said
+from pytest_kerasequiv.layers.attribute_names import attribute_paths, called
 from pytest_kerasequiv.layers.graph_reading import describe
 from pytest_kerasequiv.layers.plain_values import shown
 from pytest_kerasequiv.verdict import CheckResult, Finding
@@ -75,7 +76,8 @@ def _differing(reference: keras.Layer, candidate: keras.Layer) -> list[tuple[str
         return [("class", first["kind"], second["kind"])]
     ours, theirs = first["config"], second["config"]
     names = sorted({*ours, *theirs})
-    return [(n, ours.get(n), theirs.get(n)) for n in names if ours.get(n) != theirs.get(n)]
+    words = called(names, reference)
+    return [(words.get(n, n), ours.get(n), theirs.get(n)) for n in names if ours.get(n) != theirs.get(n)]
 
 
 def changed_weights(reference: keras.Layer, candidate: keras.Layer) -> list[tuple[str, Any, Any]]:
@@ -155,10 +157,26 @@ def only_adds(explain: Explain[P]) -> Explain[P]:
     @functools.wraps(explain)
     def guarded(pair: Pair, result: CheckResult, plan: P) -> CheckResult:
         try:
-            return explain(pair, result, plan)
+            explained = explain(pair, result, plan)
+            added = [f for f in explained.findings if not any(f is known for known in result.findings)]
+            return _in_the_users_words(pair, explained) if added else explained
         except Exception as error:
             message = f"the layers at fault could not be looked for: {type(error).__name__}: {said(error)}"
             note = Finding.note(result.name, "error", message)
             return replace(result, findings=(*result.findings, note))
 
     return guarded
+
+
+def _in_the_users_words(pair: Pair, result: CheckResult) -> CheckResult:
+    """Name layers inside code of the user's by their attributes too: Keras's counted names tell little."""
+    names = {**attribute_paths(pair.candidate), **attribute_paths(pair.reference)}
+    return replace(result, findings=tuple(_named(finding, names) for finding in result.findings))
+
+
+def _named(finding: Finding, names: Mapping[str, str]) -> Finding:
+    path = finding.reference_layer or finding.candidate_layer or ""
+    if path not in names or f"{path!r}" not in finding.message or names[path] in finding.message:
+        return finding
+    message = finding.message.replace(f"{path!r}", f"{path!r} ({names[path]})", 1)
+    return replace(finding, message=message)

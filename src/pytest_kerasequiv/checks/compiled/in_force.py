@@ -217,7 +217,7 @@ def _metric_finding(check: str, kind: str, pair: tuple[Any, Any], effects: Seque
         )
     if ours == theirs:
         return _unknown(check, kind, _called(ours), differ=values_differ(*effects))
-    message = f"compiled with another {kind}: {_in_words(ours, theirs)}"
+    message = _another(kind, ours, theirs)
     return Finding.difference(check, kind, message, values=(ours, theirs))
 
 
@@ -301,11 +301,14 @@ def _finding(check: str, name: str, reference: Settings, candidate: Settings) ->
         owner = name.removesuffix(CODE)
         label = next((_called(side[owner]) for side in (reference, candidate) if owner in side), "it")
         message = f"compiled with another {owner}: {label}: {_own_in_words(ours, theirs)}"
+    elif {name + CODE} <= {*reference} & {*candidate}:
+        code = _own_in_words(reference[name + CODE], candidate[name + CODE])
+        message = f"compiled with another {name}: {_called(ours)} / {_called(theirs)}, where {code}"
     return Finding.difference(check, name, message, values=(ours, theirs))
 
 
 def _another(name: str, ours: Any, theirs: Any) -> str:
-    return f"compiled with another {name}: {_in_words(ours, theirs)}"
+    return f"compiled with {'other' if name in METRICS else 'another'} {name}: {_in_words(ours, theirs)}"
 
 
 def _pair(reference: Settings, candidate: Settings, name: str) -> str:

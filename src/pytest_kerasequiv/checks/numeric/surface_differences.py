@@ -121,11 +121,15 @@ class _Comparison:
     def differing(self, name: str, runs: Views[EntryRun]) -> Iterator[Finding]:
         """Yield the worst difference between two runs of an entry."""
         ours, theirs = ({what for what in run.results if not what.startswith("mask")} for run in runs[:2])
-        for side, more in (("reference", ours - theirs), ("candidate", theirs - ours)):
-            if more:
-                message = f"only the {side} has, in {name!r}: {', '.join(sorted(more))}"
-                yield Finding.difference(self.check, name, message, values=(sorted(ours), sorted(theirs)))
-                return
+        alone = [
+            f"only the {side} has, in {name!r}: {', '.join(sorted(more))}"
+            for side, more in (("reference", ours - theirs), ("candidate", theirs - ours))
+            if more
+        ]
+        if alone:
+            message = "; ".join(alone)
+            yield Finding.difference(self.check, name, message, values=(sorted(ours), sorted(theirs)))
+            return
         tensors = [*self._results(name, runs), *self._states(name, runs)]
         for what, arrays in tensors:
             shapes = np.shape(arrays[0]), np.shape(arrays[1])

@@ -225,7 +225,7 @@ def _labels(model: keras.Model, graph: LayerGraph | None) -> tuple[Label, ...]:
     named: dict[int, tuple[str, str]] = {}
     for node in graph.nodes if graph is not None else ():
         for role, index in node.variables:
-            named.setdefault(index, (node.path, role))
+            named.setdefault(index, (node.path, node.aliases.get(role, role)))
     dtypes = _computing(model)
     return tuple(
         Label(*named.get(i, _from_path(model, v.path)), v.path, tuple(v.shape), dtypes.get(i, ""), is_seed(v))
