@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pytest_kerasequiv.reporting.graph_layout import FOLD_FROM, columns_of, rewired, rows_of, shared_rows
-from pytest_kerasequiv.reporting.graph_picture import draw_from_figures
+from pytest_kerasequiv.reporting.graph_picture import draw_from_figures, places
 
 
 def node(name: str, *inputs: int, differs: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -137,8 +137,25 @@ def test_pyplot_and_the_backend_are_left_alone(tmp_path: Any) -> None:
 
     drawn = json.dumps(json.dumps(extra_layer()))
     code = (
-        "import sys, json; from pytest_kerasequiv.reporting.graph_picture import draw_from_figures;"
+        "import sys, json; from pytest_kerasequiv.reporting.graph_picture import draw_from_figures, places;"
         f"draw_from_figures(json.loads({drawn}), {str(tmp_path / 'a.png')!r});"
         "assert 'matplotlib.pyplot' not in sys.modules; assert 'tensorflow' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_places_are_where_the_boxes_are_drawn() -> None:
+    found = {
+        (one.side, one.path): one
+        for one in places(figures(chain(3, 1), chain(3, 1), [(0, 0), (1, 1), (2, 2)]))
+    }
+    assert len(found) == 6
+    for one in found.values():
+        assert 0 <= one.left <= 100 - one.width + 0.1
+        assert 0 < one.top <= 100 - one.height + 0.1
+    first, second = (next(one for one in found if one.side == side) for side in ("reference", "candidate"))
+    assert first.top == second.top
+    assert second.left - first.left == pytest.approx(50, abs=0.1)
+    tops = [one.top for one in found if one.side == "reference"]
+    assert tops == sorted(tops)
+    assert tops[1] - tops[0] == pytest.approx(first.height, abs=0.1)

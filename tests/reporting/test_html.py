@@ -7,12 +7,16 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
+import keras
 import pytest
 
-from pytest_kerasequiv import Report
+from pytest_kerasequiv import Report, compare
+from pytest_kerasequiv.checks.ladder import LADDER
 from pytest_kerasequiv.reporting import html as pages
 from pytest_kerasequiv.reporting.outcome import CONDONED, EndedSession, Outcome
 from pytest_kerasequiv.reporting.session import SessionReport
+from pytest_kerasequiv.reporting.strip import CHECKS, strip
+from pytest_kerasequiv.verdict import ACCEPTED
 
 CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), ""
@@ -64,6 +68,56 @@ def test_the_page_holds_all_there_is_to_know(page: str) -> None:
     assert len(images) == 3, "both graphs, the decision, the luck of a single run"
     assert "you saw 3.9 against 4.1" in text
     assert all(source.startswith("data:image/svg+xml;base64,") for source in images)
+
+
+def test_the_causes_come_first_and_link_to_their_layers(different: Report) -> None:
+    page = pages.render(different)
+    text = read(page).text
+    assert (
+        text.index("What changed?") < text.index("rate is 0.2, then 0.3") < text.index("follow from it (1)")
+    )
+    real = compare(dropout, lambda: dropout(0.3), name="rate")
+    reader = read(pages.render(real))
+    marks = {attributes["id"] for tag, attributes in reader.tags if tag == "i" and "id" in attributes}
+    links = [attributes["href"] for tag, attributes in reader.tags if tag == "a"]
+    assert links
+    assert {f"#{mark}" for mark in marks} == set(links)
+    assert len(reader.tags) < 400
+
+
+def dropout(rate: float = 0.2) -> keras.Model:
+    return keras.Sequential([keras.Input((3,)), keras.layers.Dropout(rate), keras.layers.Dense(2)])
+
+
+def test_the_strip_has_all_eight_checks(different: Report) -> None:
+    assert LADDER.names == CHECKS
+    steps = {step.name: step for step in strip(replace(different, not_run={"gradients": "outputs differ"}))}
+    assert tuple(steps) == CHECKS
+    assert steps["gradients"].told == "not run: outputs differ"
+    assert steps["training"].told == "not asked for"
+    proved = replace(different["outputs"], figures={"follows": "program"})
+    followed = strip(replace(different, checks={"outputs": proved}))
+    assert followed[CHECKS.index("outputs")].told == "follows from program"
+
+
+def test_what_was_not_expected_is_indexed_first_and_unfolded(equivalent: Report, different: Report) -> None:
+    good, bad, meant = (
+        replace(one, name=name)
+        for one, name in ((equivalent, "good"), (different, "bad"), (different, "meant"))
+    )
+    page = pages.render_session(EndedSession((good, meant, bad), not_failed=(meant,)))
+    assert page.index(">bad<") < page.index(">meant<") < page.index(">good<")
+    assert page.count('<details class="pair" open>') == 1
+    assert page.count('<details class="index" open>') == 1
+    many = tuple(replace(different, name=f"bad {number}") for number in range(9))
+    assert pages.render_session(SessionReport(many)).count('<details class="pair" open>') == pages.OPEN
+
+
+def test_what_was_accepted_is_folded(different: Report) -> None:
+    meant = replace(different["graph"].findings[0], severity="note", message=f"{ACCEPTED}rate is 0.3")
+    page = pages.render(replace(different, checks={"graph": replace(different["graph"], findings=(meant,))}))
+    assert "1 difference accepted by accept=" in read(page).text
+    assert "Nothing was shown to differ" not in page
 
 
 def test_of_many_pairs_those_are_drawn_that_are_not_equivalent(

@@ -14,6 +14,8 @@ def test_a_line_per_pair_then_what_differs_then_metrics(
     assert "| forecaster | EQUIVALENT | statistical | 3 | 12.8 |" in lines
     assert "| shy | **INCONCLUSIVE** |  | 1 | 12.5 |" in lines
     assert any(line.startswith("- layer m/") for line in lines)
+    assert "- other findings of outputs follow from it" in lines
+    assert sum(line.startswith("- Next:") for line in lines) == 1, "only where there is something to do"
     assert any(line.startswith("| mae |") and line.endswith("| EQUIVALENT |") for line in lines)
     assert "Repeat with `pytest --kerasequiv`" in lines
     assert len(lines) < 60

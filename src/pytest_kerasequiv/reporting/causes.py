@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pytest_kerasequiv.verdict import ACCEPTED, CONTRADICTED, MISMATCHED, CheckResult, Finding, Kind, Report
+from pytest_kerasequiv.verdict import (
+    ACCEPTED,
+    CONTRADICTED,
+    MISMATCHED,
+    CheckResult,
+    Finding,
+    Kind,
+    Report,
+    Verdict,
+)
 
 TOLD_BY_RUNNING = frozenset({"mask", "training"})
 """Fields of findings that say themselves why the models compute other numbers."""
@@ -111,9 +120,17 @@ def _follows(finding: Finding, causes: Sequence[Finding], report: Report) -> boo
     kind = report[finding.check].kind
     if kind is Kind.INFORMING and finding.field == "mask":
         return True
+    if report.verdict is Verdict.DIFFERENT and _not_compared(report[finding.check], finding):
+        return True
     if kind is Kind.PROVING:
         return any(_there(cause, finding) or not any(_paths(finding)) for cause in causes)
     return any(_told_again(finding, cause) for cause in causes)
+
+
+def _not_compared(result: CheckResult, finding: Finding) -> bool:
+    """Tell whether a check only says that it could not compare, as where weights have no partner."""
+    undecided = result.kind.runs and result.verdict is Verdict.INCONCLUSIVE
+    return undecided and finding.field not in {"error", "timeout"}
 
 
 def _told_again(finding: Finding, cause: Finding) -> bool:

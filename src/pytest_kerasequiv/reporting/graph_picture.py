@@ -18,6 +18,8 @@ COLUMN_INCHES = 2.7
 HEAD_INCHES = 0.75
 BULGE_INCHES = 1.25
 TALLEST_INCHES = 300.0
+ROW_MARGIN = 0.6
+"""Rows that are free above the first and below the last."""
 PIXELS_PER_INCH = 100
 LONGEST_TEXT = 34
 
@@ -57,25 +59,84 @@ def draw_from_figures(figures: Mapping[str, Any], path: str | Path, *, fold: boo
     figure.savefig(target, metadata={"Date": None} if target.suffix == ".svg" else None)
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a layer stands in the picture, in percent of its width and height.
+
+    Attributes:
+        side: ``"reference"`` or ``"candidate"``.
+        path: Keras path of the layer.
+        left: left edge; ``top`` the upper one, ``width`` and ``height`` the size.
+    """
+
+    side: str
+    path: str
+    left: float
+    top: float
+    width: float
+    height: float
+
+
+def places(figures: Mapping[str, Any], *, fold: bool = True) -> list[Place]:
+    """Return where the layers stand in the picture that `draw_from_figures` draws of the same figures.
+
+    Of several calls of a layer it is the first that is shown.
+    """
+    sheet = _Sheet.of(figures, fold=fold)
+    found: dict[tuple[str, str], Place] = {}
+    for side in SIDES:
+        for index, box in sheet.sides[side].items():
+            path = str(figures[side]["nodes"][index]["path"])
+            found.setdefault((side, path), sheet.place(side, path, box))
+    return list(found.values())
+
+
+@dataclass(frozen=True)
+class _Sheet:
+    """The measures of a picture."""
+
+    rows: Rows
+    sides: Mapping[str, dict[int, Box]]
+    widths: Mapping[str, float]
+    height: float
+
+    @classmethod
+    def of(cls, figures: Mapping[str, Any], *, fold: bool) -> _Sheet:
+        rows = rows_of(figures, fold=fold)
+        sides = {side: _boxes(figures, side, rows) for side in SIDES}
+        widths = {
+            side: 1 + 2 * max((abs(box.column) for box in boxes.values()), default=0)
+            for side, boxes in sides.items()
+        }
+        height = min(TALLEST_INCHES, HEAD_INCHES + ROW_INCHES * max(rows.count, 2))
+        return cls(rows, sides, widths, height)
+
+    def share(self, side: str) -> float:
+        return self.widths[side] / sum(self.widths.values())
+
+    def place(self, side: str, path: str, box: Box) -> Place:
+        unit = 100 * self.share(side) / self.widths[side]
+        begins = 0.0 if side == SIDES[0] else 100 * self.share(SIDES[0])
+        head = 100 * HEAD_INCHES / self.height
+        row = (100 - head) / (self.rows.count - 1 + 2 * ROW_MARGIN)
+        left = begins + unit * (box.column + self.widths[side] / 2 - 0.5)
+        top = head + row * (box.row + ROW_MARGIN - 0.5)
+        return Place(side, path, *(round(number, 2) for number in (left, top, unit, row)))
+
+
 def _figure(figures: Mapping[str, Any], *, fold: bool) -> Figure:
-    rows = rows_of(figures, fold=fold)
-    sides = {side: _boxes(figures, side, rows) for side in SIDES}
-    widths = {
-        side: 1 + 2 * max((abs(box.column) for box in boxes.values()), default=0)
-        for side, boxes in sides.items()
-    }
-    height = min(TALLEST_INCHES, HEAD_INCHES + ROW_INCHES * max(rows.count, 2))
-    figure = Figure(figsize=(COLUMN_INCHES * sum(widths.values()) + 0.4, height), dpi=PIXELS_PER_INCH)
+    sheet = _Sheet.of(figures, fold=fold)
+    size = COLUMN_INCHES * sum(sheet.widths.values()) + 0.4, sheet.height
+    figure = Figure(figsize=size, dpi=PIXELS_PER_INCH)
     FigureCanvasAgg(figure)
     wrong, left = rewired(figures), 0.0
     for side in SIDES:
-        share = widths[side] / sum(widths.values())
-        axes = figure.add_axes((left, 0.0, share, 1 - HEAD_INCHES / height))
-        left += share
-        _frame(axes, widths[side], rows, f"{side}: {_short(str(figures[side]['name']))}")
-        _draw(axes, figures[side]["nodes"], sides[side], rows, wrong[side])
+        axes = figure.add_axes((left, 0.0, sheet.share(side), 1 - HEAD_INCHES / sheet.height))
+        left += sheet.share(side)
+        _frame(axes, sheet.widths[side], sheet.rows, f"{side}: {_short(str(figures[side]['name']))}")
+        _draw(axes, figures[side]["nodes"], sheet.sides[side], sheet.rows, wrong[side])
     figure.text(
-        0.5, 1 - 0.18 / height, _caption(figures), ha="center", va="top", fontsize=8, parse_math=False
+        0.5, 1 - 0.18 / sheet.height, _caption(figures), ha="center", va="top", fontsize=8, parse_math=False
     )
     return figure
 
@@ -129,7 +190,7 @@ def _frame(axes: Axes, width: float, rows: Rows, title: str) -> None:
     """Set the scales; layers' names are the user's text, so it is never read as mathematics."""
     axes.set_axis_off()
     axes.set_xlim(-width / 2, width / 2)
-    axes.set_ylim(rows.count - 0.4, -0.6)
+    axes.set_ylim(rows.count - 1 + ROW_MARGIN, -ROW_MARGIN)
     axes.set_title(title, fontsize=9, parse_math=False)
     for row, count in rows.folded.items():
         text = f"⋮   {count} rows without a difference   ⋮"

@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import base64
 import tempfile
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader
 
-from pytest_kerasequiv.reporting.causes import culprit
+from pytest_kerasequiv.reporting.causes import account, with_layer
 from pytest_kerasequiv.reporting.decision_plot import draw, draw_luck
 from pytest_kerasequiv.reporting.divergence import divergence_rows
-from pytest_kerasequiv.reporting.graph_picture import draw_from_figures
-from pytest_kerasequiv.reporting.outcome import CONDONED, ended
+from pytest_kerasequiv.reporting.graph_picture import Place, draw_from_figures, places
+from pytest_kerasequiv.reporting.outcome import CONDONED, EndedSession, ended
 from pytest_kerasequiv.reporting.printable import printable
 from pytest_kerasequiv.reporting.session import SessionReport, of_reports
 from pytest_kerasequiv.reporting.single_runs import luck_sentences
-from pytest_kerasequiv.reporting.text import MEANING, metric_rows, metrics, next_step, number, proved_for
-from pytest_kerasequiv.verdict import Report, Verdict
+from pytest_kerasequiv.reporting.strip import strip
+from pytest_kerasequiv.reporting.text import (
+    MEANING,
+    followed,
+    metric_rows,
+    metrics,
+    next_step,
+    number,
+    proved_for,
+)
+from pytest_kerasequiv.verdict import Evidence, Finding, Report, Verdict
 
 FOLDER = Path(__file__).parent
 MOST_DRAWN = 40
@@ -28,6 +37,19 @@ LEFT_OUT = {
     "error": f"a page has pictures of at most {MOST_DRAWN} pairs, those first that are not EQUIVALENT; "
     "the pair's own page, report.save('pair.html'), has them"
 }
+
+OPEN = 5
+"""Most pairs of a session that are shown unfolded: the first that no test expected to differ."""
+
+GROUPS = ("Not expected", "Expected: no test failed over these", "EQUIVALENT")
+"""Titles of the index."""
+
+RESTS_ON = {
+    Evidence.PROVED: "both sides trace to the same program and begin alike",
+    Evidence.MEASURED: "all numbers agree within what rounding explains, on everything that was tried",
+    Evidence.STATISTICAL: "all that was compared agrees, and repeated training ends within the margin",
+}
+"""What EQUIVALENT rests on, in words."""
 
 
 def render(report: Report) -> str:
@@ -50,38 +72,63 @@ def render_session(session: SessionReport) -> str:
     environment.filters |= {"number": number, "shapes": _shapes}
     template = environment.get_template("report.html.jinja")
     whole = ended(session)
-    drawn = _drawn(session.pairs)
+    pairs = _views(whole)
     return template.render(
         session=session,
         counts=session.counts(),
         outcome=whole.ending,
-        pairs=[
-            _view(report, drawn=id(report) in drawn) | {"not_failed": report in whole.not_failed}
-            for report in session.pairs
-        ],
+        pairs=pairs,
+        groups=_groups(pairs),
         not_failed=CONDONED,
         meaning=MEANING,
         style=(FOLDER / "report.css").read_text(encoding="utf-8"),
     )
 
 
-def _drawn(pairs: Collection[Report]) -> set[int]:
-    """Return the ids of the pairs with pictures: of many those first that are not EQUIVALENT."""
-    ordered = sorted(pairs, key=lambda report: report.verdict is Verdict.EQUIVALENT)
-    return {id(report) for report in ordered[:MOST_DRAWN]}
+def _views(session: EndedSession) -> list[dict[str, Any]]:
+    """Return what the template shows of each pair: what no test expected first, what is the same last."""
+    condoned = {id(report) for report in session.not_failed}
+
+    def rank(report: Report) -> int:
+        return 2 if report.verdict is Verdict.EQUIVALENT else 1 if id(report) in condoned else 0
+
+    ordered = sorted(session.pairs, key=rank)
+    unread = sum(rank(report) == 0 for report in ordered)
+    shown = OPEN if len(ordered) > 1 else 1
+    return [
+        _view(report, f"pair-{number + 1}", drawn=number < MOST_DRAWN)
+        | {"group": rank(report), "open": number < min(shown, max(unread, len(ordered) == 1))}
+        for number, report in enumerate(ordered)
+    ]
 
 
-def _view(report: Report, *, drawn: bool) -> dict[str, Any]:
+def _groups(pairs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the index: the pairs by whether they were expected to differ, each with a title."""
+    named = ((number, [pair for pair in pairs if pair["group"] == number]) for number in range(len(GROUPS)))
+    return [{"title": GROUPS[number], "pairs": some, "open": number == 0} for number, some in named if some]
+
+
+def _view(report: Report, place: str, *, drawn: bool) -> dict[str, Any]:
     """Return what the template shows of one pair, with pictures or without."""
     figures = {name: result.to_dict()["figures"] for name, result in report.checks.items()}
+    sorted_out = account(report)
+    graph = _graph(figures.get("graph", {}), drawn=drawn)
+    marks = _Marks.of(figures.get("graph", {}), place) if graph and "uri" in graph else _Marks({}, place)
     return {
+        "place": place,
         "report": report,
         "seconds": sum(result.seconds for result in report.checks.values()),
-        "culprit": culprit(report),
+        "causes": [marks.told(finding) for finding in sorted_out.causes],
+        "consequences": [marks.told(finding) for finding in sorted_out.consequences],
+        "followed": followed(sorted_out) if sorted_out.consequences else "",
+        "accepted": [marks.told(finding) for finding in sorted_out.accepted],
+        "notes": [marks.told(finding) for finding in sorted_out.notes],
+        "strip": strip(report),
         "next_step": next_step(report),
         "proved_for": proved_for(report),
-        "inconclusive": report.verdict is Verdict.INCONCLUSIVE,
-        "graph": _graph(figures.get("graph", {}), drawn=drawn),
+        "rests_on": RESTS_ON[report.evidence] if report.evidence else "",
+        "graph": graph,
+        "marks": marks.used,
         "summary": _summary(figures.get("summary", {})),
         "divergence": {
             name: divergence_rows(figures[name]["layers"]) for name in figures if figures[name].get("layers")
@@ -90,6 +137,36 @@ def _view(report: Report, *, drawn: bool) -> dict[str, Any]:
         "decisions": [_decision(name, metric, drawn=drawn) for name, metric in metrics(report).items()],
         "training": figures.get("training", {}),
     }
+
+
+class _Marks:
+    """The layers in the picture of a pair that findings link to."""
+
+    def __init__(self, places: Mapping[tuple[str, str], Place], pair: str) -> None:
+        self._places = places
+        self._pair = pair
+        self.used: dict[str, Place] = {}
+
+    @classmethod
+    def of(cls, figures: Mapping[str, Any], pair: str) -> _Marks:
+        return cls({(place.side, place.path): place for place in places(figures)}, pair)
+
+    def told(self, finding: Finding) -> dict[str, str]:
+        """Return what is shown of a finding: its check, first line, other lines, and its layer's mark."""
+        first, _, rest = with_layer(finding).partition("\n")
+        return {"check": finding.check, "first": first, "rest": rest, "mark": self._mark(finding)}
+
+    def _mark(self, finding: Finding) -> str:
+        sides = ("candidate", finding.candidate_layer), ("reference", finding.reference_layer)
+        for side, path in sides:
+            parts = (path or "").split("/")
+            for length in range(len(parts), 1, -1):  # a layer within a layer: the one that is drawn
+                place = self._places.get((side, "/".join(parts[:length])))
+                if place is not None:
+                    name = f"{self._pair}-{side}-{list(self._places).index((side, place.path))}"
+                    self.used[name] = place
+                    return name
+        return ""
 
 
 def _graph(figures: Mapping[str, Any], *, drawn: bool) -> dict[str, str] | None:

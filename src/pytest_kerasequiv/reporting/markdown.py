@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pytest_kerasequiv.reporting.causes import culprit
+from pytest_kerasequiv.reporting.causes import account
 from pytest_kerasequiv.reporting.outcome import CONDONED, Outcome, ended
 from pytest_kerasequiv.reporting.printable import printable
 from pytest_kerasequiv.reporting.session import SessionReport
-from pytest_kerasequiv.reporting.text import metric_rows, metrics, next_step
+from pytest_kerasequiv.reporting.text import SHOWN_FINDINGS, followed, metric_rows, metrics, next_step
 from pytest_kerasequiv.verdict import Report, Verdict
 
 
@@ -75,15 +75,18 @@ def _explained(pair: Report, *, not_failed: bool) -> Iterator[str]:
         return
     yield ""
     yield f"**{escaped(pair.name)}**"
-    first = culprit(pair)
-    if first is not None:
-        yield f"- {escaped(first.message)}"
+    sorted_out = account(pair)
+    yield from (f"- {escaped(cause.message)}" for cause in sorted_out.causes[:SHOWN_FINDINGS])
+    if sorted_out.consequences:
+        yield f"- {escaped(followed(sorted_out))}"
     if pair.not_run:
         why = dict.fromkeys(pair.not_run.values())
         yield f"- Not run: {escaped(', '.join(pair.not_run))} ({escaped(', '.join(why))})"
     if not_failed:
         yield f"- {CONDONED}"
-    yield f"- Next: {escaped(next_step(pair))}"
+    step = next_step(pair)
+    if step:
+        yield f"- Next: {escaped(step)}"
 
 
 def _metrics(pair: Report) -> Iterator[str]:
