@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pathlib
+import time
 import xml.etree.ElementTree as ET
 
 import pytest
@@ -301,3 +302,19 @@ def test_a_difference_that_no_test_fails_over_says_so(scripted: pytest.Pytester)
     note = "    expected failure, or kerasequiv_inconclusive = warn"
     assert lines.count(note) == 1
     assert lines[lines.index(note) - 2].startswith("DIFFERENT (measured)      test_expected")
+
+
+def test_1000_parametrised_items(scripted: pytest.Pytester) -> None:
+    scripted.makepyfile("""
+        import pytest
+
+        PAIR = Twins(script({}))
+
+        @pytest.mark.parametrize("number", range(1000))
+        def test_it(number, keras_twins):
+            keras_twins(PAIR).assert_same_summary()
+        """)
+    started = time.process_time()
+    result = scripted.runpytest("--kerasequiv", "-k", "999")
+    assert time.process_time() - started < 5
+    result.assert_outcomes(passed=1, deselected=999)

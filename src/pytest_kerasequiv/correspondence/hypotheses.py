@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -104,11 +106,14 @@ def _choices(
 ) -> _Choices:
     rows: list[tuple[int, int, float, int, Carry]] = []
     taken = {other: index for index, other in fixed.items()}
+    ends = _same_ends(reference, candidate)
     for a, index in enumerate(reference.open):
         mine = reference.variables[index]
         for b, other in enumerate(candidate.open):
             its = candidate.variables[other]
             if fixed.get(index, other) != other or taken.get(other, index) != index:
+                continue
+            if ends and reference.uses.ends[index] != candidate.uses.ends[other]:
                 continue
             told = index in fixed
             if roles and not told and (mine.role, mine.shape) != (its.role, its.shape):
@@ -125,6 +130,18 @@ def _choices(
         np.array([row[3] for row in rows], np.int64),
         [row[4] for row in rows],
     )
+
+
+def _same_ends(reference: Side, candidate: Side) -> bool:
+    """Tell whether equally many numbers lie between the same inputs and outputs on both sides.
+
+    Inputs and outputs correspond by position or key, so partners then lie between the same ones.
+    """
+    first, second = (
+        Counter((math.prod(side.variables[index].shape), side.uses.ends[index]) for index in side.open)
+        for side in (reference, candidate)
+    )
+    return first == second
 
 
 def _place(side: Side, index: int) -> float:

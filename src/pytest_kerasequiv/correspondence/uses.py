@@ -40,6 +40,7 @@ class Uses:
         near: colour of the next few operations on it, by their names alone.
         trained: the same in training, where a Dropout shows, of what inference does not tell apart.
         alike: number of the class of variables that may change places with it.
+        ends: the inputs that the data of its first use come from, and the outputs that depend on it.
     """
 
     rank: tuple[int, ...]
@@ -49,6 +50,7 @@ class Uses:
     near: tuple[bytes, ...]
     trained: tuple[bytes, ...]
     alike: tuple[int, ...]
+    ends: tuple[frozenset[str], ...]
 
 
 def uses_of(program: Program, count: int) -> Uses:
@@ -76,6 +78,7 @@ def uses_of(program: Program, count: int) -> Uses:
         near=tuple(near[:count]),
         trained=tuple(trained[:count]),
         alike=_alike(nodes, program, trained)[:count],
+        ends=_ends(nodes, meetings)[:count],
     )
 
 
@@ -161,6 +164,23 @@ def _meetings(nodes: Sequence[Node], variables: int) -> tuple[list[list[tuple[in
                 meetings[index].append((place, _slot(node, position, output)))
                 upstream.setdefault(index, data & ~(1 << index))
     return meetings, upstream
+
+
+def _ends(nodes: Sequence[Node], meetings: Sequence[Sequence[tuple[int, str]]]) -> tuple[frozenset[str], ...]:
+    """Return the inputs that each variable first meets, and the outputs that depend on it."""
+    fed_by: list[frozenset[str]] = []
+    for node in nodes:
+        own = {node.op} if node.op.startswith("Input ") else set()
+        fed_by.append(frozenset(own).union(*(fed_by[source] for source, _ in node.inputs)))
+    leads_to: list[frozenset[str]] = [frozenset()] * len(nodes)
+    for place in range(len(nodes) - 1, -1, -1):
+        node = nodes[place]
+        own = {node.op} if node.op.startswith(RESULT) and " output" in node.op else set()
+        leads_to[place] = leads_to[place].union(own)
+        for source, _ in node.inputs:
+            leads_to[source] = leads_to[source].union(leads_to[place])
+    first = (fed_by[met[0][0]] if met else frozenset() for met in meetings)
+    return tuple(inputs | outputs for inputs, outputs in zip(first, leads_to, strict=False))
 
 
 def _bits(number: int) -> list[int]:

@@ -225,10 +225,12 @@ def cache_folder(config: pytest.Config) -> Path | None:
     try:
         return cache.mkdir("kerasequiv")
     except OSError as error:
-        warnings.warn(
-            f"finished runs are not kept for the next session: the cache folder cannot be made: {error}; "
-            "set cache_dir, or give --kerasequiv-no-cache",
-            pytest.PytestCacheWarning,
-            stacklevel=1,
-        )
+        with warnings.catch_warnings():  # a machine's fault fails no test, also under -W error
+            warnings.simplefilter("always", pytest.PytestCacheWarning)
+            warnings.warn(
+                f"finished runs are not kept for the next session: the cache folder cannot be made: {error}; "
+                "set cache_dir, or give --kerasequiv-no-cache",
+                pytest.PytestCacheWarning,
+                stacklevel=1,
+            )
         return None

@@ -1,7 +1,8 @@
 """Workers that end with their session: whatever ends it, and where Ctrl-C ends it while they train.
 
-The session holds a lease, an empty temporary file. A process that it started looks twice a second whether
-the lease and the session are still there, and else ends itself. Workers of a cluster are not the session's.
+A process that the session started looks twice a second whether the session is still there, and whether it
+gave up the lease of its tasks, by an empty temporary file of that name; then it ends itself. Workers of a
+cluster are not the session's.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import signal
 import tempfile
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,20 +25,19 @@ from pytest_kerasequiv.time_limit import TimeUp
 
 SECONDS_BETWEEN_LOOKS = 0.5
 
-_held: str | None = None
+_held: tuple[int, Path] | None = None
+"""The process that holds a lease, and its path; a forked child does not hold that of its parent."""
 _watched: set[tuple[int, str | None]] = set()
 _tasks: set[int] = set()
 """Threads of this process in which a task runs."""
 
 
 def lease() -> str:
-    """Return the path of this session's lease, which ends with the process."""
-    global _held
-    if _held is None:
-        handle, _held = tempfile.mkstemp(prefix="kerasequiv-", suffix=".lease")
-        os.close(handle)
-        atexit.register(_give_up, _held, os.getpid())
-    return _held
+    """Return the path of this session's lease: where a file of that name is, its tasks end."""
+    global _held  # noqa: PLW0603 - there is one session a process
+    if _held is None or _held[0] != os.getpid():
+        _held = os.getpid(), Path(tempfile.gettempdir()) / f"kerasequiv-{uuid.uuid4().hex}.ended"
+    return str(_held[1])
 
 
 @contextmanager
@@ -46,24 +47,31 @@ def ending_tasks() -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, SystemExit, TimeUp):
-        if _held is not None:
-            _give_up(_held, os.getpid())
+        if _held is not None and _held[0] == os.getpid():
+            _give_up(_held[1])
             _held = None
         _interrupt_threads()
         raise
 
 
-def _give_up(held: str, session: int) -> None:
+def _give_up(held: Path) -> None:
+    """End the tasks under a lease; the file stays until the session ends, which ends its processes anyway."""
+    with contextlib.suppress(OSError):  # on a full disk they end with the session
+        held.touch()
+        atexit.register(_remove, held, os.getpid())
+
+
+def _remove(held: Path, session: int) -> None:
     if os.getpid() == session:  # a forked child has the hooks of its parent
-        Path(held).unlink(missing_ok=True)
+        held.unlink(missing_ok=True)
 
 
 def end_with(session: int, lease: str | None) -> None:
-    """Let this process end with the session that started it, and with its lease; Ctrl-C is the session's.
+    """Let this process end with the session that started it, or its lease; Ctrl-C is the session's.
 
     Args:
         session: process id of the session; where it did not start this process, nothing happens.
-        lease: path of the file that the session holds; ``None`` for the session's life.
+        lease: path of the file that ends it; ``None`` for the session's life.
     """
     if not _started_by(session) or (session, lease) in _watched:
         return
@@ -80,11 +88,8 @@ def _started_by(session: int) -> bool:
 
 
 def _watch(session: int, lease: str | None) -> None:
-    while os.getppid() == session and (lease is None or Path(lease).exists()):
+    while os.getppid() == session and (lease is None or not Path(lease).exists()):
         time.sleep(SECONDS_BETWEEN_LOOKS)
-    for _, held in _watched:  # a session that was killed cannot remove it
-        if held is not None:
-            Path(held).unlink(missing_ok=True)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
