@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
+from tests.common.models import around
 
 from pytest_kerasequiv.building.twins import Twins
 from pytest_kerasequiv.checks import outputs
@@ -283,3 +284,10 @@ def test_inputs_that_are_no_numbers_are_refused(kind):
 
     with pytest.raises(InputError, match=r"has dtype .*; pass an array of numbers or of strings"):
         run(build, build, inputs=np.zeros((3, 2)).astype(kind))
+
+
+def test_masked_inputs_are_refused():
+    inputs = np.ma.masked_greater(np.arange(6.0).reshape(3, 2), 4)
+    build = around((2,), lambda: layers.Dense(1))
+    with pytest.raises(InputError, match="inputs holds a masked array, whose mask Keras would not see"):
+        run(build, build, inputs=inputs)

@@ -1,10 +1,13 @@
 """The user's arrays: what is taken, and what is refused with its place and a remedy."""
 
+import keras
 import numpy as np
 import pytest
 
 from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.training.data import split
+from pytest_kerasequiv.training.engines.choice import make_arm
+from pytest_kerasequiv.training.plan import Training
 
 Y = np.zeros((4, 1), "float32")
 X = np.arange(8, dtype="float32").reshape(4, 2)
@@ -19,6 +22,8 @@ FIELDS = np.zeros(4, dtype=[("a", "f4"), ("b", "f4")])
             np.array([{}, [], 1, 2], dtype=object),
             r"an array of dtype object and shape \(4,\), not an array of",
         ),
+        (X.astype("complex64"), r"an array of dtype complex64 and shape \(4, 2\), not an array of numbers"),
+        (X.astype("datetime64[s]"), r"an array of dtype datetime64.* not an array of numbers"),
         (FIELDS, r"an array of dtype .* and shape \(4,\), not an array of numbers"),
         (np.float32(3), "not an array of numbers with one row a sample"),
         (np.full((4, 2), np.nan), "NaN or infinite numbers in 4 of 4 rows, first in row 0"),
@@ -46,6 +51,33 @@ def taken(tmp_path):
     }
 
 
-def test_what_is_taken(tmp_path):
-    for kind, x in taken(tmp_path).items():
-        assert split("train", (x, Y)).samples == 4, kind
+KINDS = (
+    "not contiguous",
+    "a view",
+    "read-only",
+    "memory-mapped",
+    "float16",
+    "bool",
+    "constant",
+    "masked nowhere",
+)
+
+
+def build():
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse", metrics=["mae"])
+    return model
+
+
+@pytest.mark.parametrize("engine", ["fit", "vectorized"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_taken_trains_as_its_numbers_do(kind, engine, tmp_path, source_of):
+    x = taken(tmp_path)[kind]
+    data, plain = (x, x[:, :1]), (np.array(x, "float32"), np.array(x[:, :1], "float32"))
+    runs = [
+        make_arm(source_of(build), Training(one, one, seeds=2, engine=engine, batch_size=2), "reference")
+        for one in (data, plain)
+    ]
+    first, second = (list(arm.train([0, 1])) for arm in runs)
+    assert [run.metrics for run in first] == [run.metrics for run in second]
+    assert all(run.failure is None for run in first)

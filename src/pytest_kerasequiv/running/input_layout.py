@@ -116,7 +116,8 @@ def checked_inputs(inputs: Any, layout: InputLayout) -> list[NDArray[np.generic]
     """Return the user's inputs, flattened in the model's order.
 
     Raises:
-        InputError: the wrong number of inputs, unknown names, a wrong shape, or samples of different counts.
+        InputError: the wrong number of inputs, unknown names, a wrong shape, samples of different counts, or
+            a masked array.
     """
     if isinstance(inputs, Mapping):
         flat = _by_name(inputs, layout)
@@ -126,6 +127,11 @@ def checked_inputs(inputs: Any, layout: InputLayout) -> list[NDArray[np.generic]
         expected = "; ".join(map(str, layout.specs))
         raise InputError(
             f"inputs holds {len(flat)} arrays but the reference takes {len(layout.specs)}: {expected}"
+        )
+    if any(np.ma.is_masked(leaf) for leaf in flat):
+        raise InputError(
+            "inputs holds a masked array, whose mask Keras would not see; pass filled(...), and the mask as "
+            "an input of its own where the model takes one"
         )
     arrays = [np.asarray(leaf) for leaf in flat]
     for array, spec in zip(arrays, layout.specs, strict=False):

@@ -79,7 +79,7 @@ def _array(label: str, value: Any) -> NDArray[np.generic]:
         array = np.asarray(value)
     except Exception as error:
         raise InputError(f"{label} cannot be read as an array ({error}); pass a NumPy array") from error
-    if array.dtype == object or array.dtype.names or array.ndim == 0:
+    if array.dtype.kind in "OVcmM" or array.ndim == 0:  # objects, fields, complex numbers, times
         raise InputError(
             f"{label} is {_kind(value)}, not an array of numbers with one row a sample; pass a NumPy array, "
             "or use fit= for other data"
