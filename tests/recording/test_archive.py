@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import resource
 import subprocess
 import sys
 import textwrap
@@ -122,6 +123,19 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot be written"):
         write(tmp_path / "file" / "x.kerasequiv", an_archive())
+
+
+def test_over_a_quota_the_earlier_file_stays(tmp_path):
+    path = tmp_path / "x.kerasequiv"
+    path.write_bytes(b"yesterday's")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    try:
+        with pytest.raises(InputError, match=r"cannot be written: .*File too large"):
+            write(path, an_archive())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert {one.name: one.read_bytes() for one in tmp_path.iterdir()} == {path.name: b"yesterday's"}
 
 
 def test_a_file_that_was_cut_off_anywhere_is_refused(tmp_path):
