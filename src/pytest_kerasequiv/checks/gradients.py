@@ -178,6 +178,7 @@ def _compare_tensors(
     """Return which tensors have other shapes; and each of the others, compared on each probe, by name."""
     found: list[Finding] = []
     compared: dict[str, list[tuple[Tensor, Compared]]] = defaultdict(list)
+    precision["cautious"] = reference.unperturbed
     for index, probe in enumerate(reference.probes):
         tensors = pass_tensors(reference, candidate, variables, index)
         oracle = all(is_oracle(tensor.views, reference.dtype) for tensor in tensors if tensor.forward)

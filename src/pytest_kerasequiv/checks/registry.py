@@ -6,7 +6,6 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass, replace
-from itertools import chain
 from typing import Any
 
 from pytest_kerasequiv.checks.pair import Correspondence, Pair, Twin
@@ -27,6 +26,10 @@ def _as_planned(plan: Any, _: Any) -> Any:
 
 def _none(_: Any, __: Correspondence) -> Iterable[tuple[Any, Settles]]:
     return ()
+
+
+def _settled(_: CheckResult) -> bool:
+    return True
 
 
 def _always(_: CheckResult, __: Correspondence) -> bool:
@@ -51,8 +54,8 @@ class Check:
             candidate is known too, what corresponds aims the plan at the pair. By default one plan, ``None``.
         for_candidate: returns what is left of a plan for the candidate once the reference has been observed
             on it.
-        glances: yields plans that look at less than the first one, each with what tells whether their result
-            settles it; where one does, no plan is observed. By default there are none.
+        glances: yields plans that look at less than a plan, each with what tells whether its result settles
+            what the plan is for; where one does, the plan itself is not observed. By default there are none.
         further: tells whether a result leaves open what the next plan would tell. By default every plan is
             observed.
         beyond_proof: given by a check whose answer for proved twins follows from the program: finds what no
@@ -82,14 +85,7 @@ class Check:
         given = {**pair.settings, **{name: value for name, value in options.items() if value is not None}}
         between = pair.correspondence
         plans = self.plan(pair.reference_twin, between, **named(self.plan, given))
-        first = next(plans)
-        for glance, settles in self.glances(first, between):
-            result, _ = self._run(pair, [glance], given)
-            if settles(result) and not self.further(result, between):
-                seen = [glance]
-                break
-        else:
-            result, seen = self._run(pair, chain([first], plans), given)
+        result, seen = self._run(pair, plans, given)
         return result if self.explain is None else self.explain(pair, result, seen)
 
     def _run(
@@ -100,11 +96,16 @@ class Check:
         seen: list[Any] = []
         reference = candidate = result = None
         for plan in plans:
-            seen.append(plan)
-            reference = completed(reference, self.observe(pair.reference_twin, plan))
-            left = self.for_candidate(plan, reference)
-            candidate = completed(candidate, self.observe(pair.candidate_twin, left))
-            result = self.compare(reference, candidate, between, **named(self.compare, given))
+            for part, settles in (*self.glances(plan, between), (plan, _settled)):
+                reference = completed(reference, self.observe(pair.reference_twin, part))
+                left = self.for_candidate(part, reference)
+                candidate = completed(candidate, self.observe(pair.candidate_twin, left))
+                result = self.compare(reference, candidate, between, **named(self.compare, given))
+                different = result.verdict is Verdict.DIFFERENT
+                if settles(result) and not (different and self.further(result, between)):
+                    break  # a glance that finds a difference must leave nothing open
+            seen.append(part)
+            assert result is not None
             if not self.further(result, between):
                 break
         assert result is not None

@@ -26,6 +26,11 @@ Nothing is tuned to a model. SAFETY and REWRITTEN are constants, chosen by exper
 the largest multiple of S seen is below 4, and the smallest fault tried (one weight of ResNet50 changed by
 1e-6 of itself) stands at 17000. Where the model computes in another dtype, ``u32`` is its roundoff.
 
+The perturbed run is made only where it is needed. Without it P is the least that it can be. Where float64
+results of all tensors differ by no more than CAUTION of what that allows, and the float32 results of both
+sides are within EXPLAINED * u32 of them, even the default tolerance would let them pass, whatever a perturbed
+run might show: it could only have raised what is allowed, or have called for the default.
+
 The float64 result is an oracle only where it is that of the same function: where ``|r32 - r64|``, or the same
 of the candidate, exceeds EXPLAINED * P, rounding does not explain it (a branch on the dtype, a builder that
 alternates), and nothing is derived from it. The largest multiple of P seen is 15.
@@ -50,6 +55,9 @@ SAFETY = 64.0
 
 REWRITTEN = 16.0
 """The same for float64 results of rewritten programs, which differ by the rounding of constants alone."""
+
+CAUTION = 2.0**-7
+"""Share of what is allowed in float64 that rewritten programs may use where no perturbed run was made."""
 
 EXPLAINED = 64.0
 """Multiple of what one roundoff of weights, inputs and constants does that rounding itself may do."""
@@ -97,6 +105,10 @@ class Tolerance:
 
     def __str__(self) -> str:
         return f"rtol={self.rtol:.3g}, atol={self.atol:.3g} ({self.origin})"
+
+
+NONE = Tolerance(0.0, 0.0, "default")
+"""Nothing is allowed."""
 
 
 def given(rtol: float | None, atol: float | None) -> Tolerance | None:
@@ -150,7 +162,9 @@ def explained(computed: Any, exact: Any, conditioned: float, dtype: str) -> bool
     return largest(computed - exact) <= EXPLAINED * conditioned
 
 
-def derived(amplified: float, dtype: str, *, within: str, sharp: bool = True) -> Tolerance:
+def derived(
+    amplified: float, dtype: str, *, within: str, sharp: bool = True, cautious: bool = False
+) -> Tolerance:
     """Return the tolerance that follows from S for results of a computation in the dtype ``within``.
 
     Args:
@@ -158,11 +172,13 @@ def derived(amplified: float, dtype: str, *, within: str, sharp: bool = True) ->
         dtype: the model's dtype.
         within: the dtype of the results to compare.
         sharp: whether both programs have one skeleton, so that wider results agree to more digits.
+        cautious: whether S is the least that it can be, as nothing was perturbed.
     """
     smallest = 1e-290 if within == "float64" else 1e-36  # flushed to zero by one side or other
     if within != dtype and not sharp:
         roundings = min(1.0, UNIT_ROUNDOFF["float32"] / UNIT_ROUNDOFF[dtype])
-        return Tolerance(0.0, REWRITTEN * amplified * roundings + smallest, "derived")
+        share = CAUTION if cautious else 1.0
+        return Tolerance(0.0, share * REWRITTEN * amplified * roundings + smallest, "derived")
     scale = UNIT_ROUNDOFF[within] / UNIT_ROUNDOFF[dtype]
     return Tolerance(0.0, SAFETY * amplified * scale + smallest, "derived")
 

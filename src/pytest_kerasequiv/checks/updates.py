@@ -13,6 +13,7 @@ from pytest_kerasequiv.checks.compiled.in_force import compare_settings, setting
 from pytest_kerasequiv.checks.gradients import training_plans
 from pytest_kerasequiv.checks.numeric import laws, steps
 from pytest_kerasequiv.checks.numeric.doubts import doubted
+from pytest_kerasequiv.checks.numeric.glance import unperturbed
 from pytest_kerasequiv.checks.numeric.laws import (
     DrawsObservation,
     DrawsPlan,
@@ -223,7 +224,7 @@ class LockStep:
             if number == 0:  # later steps fork at kinks
                 first = [tensor.views for tensor in tensors if tensor.forward]
                 oracle = all(is_oracle(views, self.reference.dtype) for views in first)
-                settings = {**self.precision, "oracle": oracle}
+                settings = {**self.precision, "oracle": oracle, "cautious": self.reference.unperturbed}
             for tensor in tensors:
                 what = f"{tensor.what} after step {number + 1} ({PHASES[phase]})"
                 one = compare_tensor(what, number, tensor.views, self.reference.dtype, **settings)
@@ -282,6 +283,7 @@ CHECK = Check(
     observe=observe,
     for_candidate=for_candidate,
     compare=compare,
+    glances=unperturbed,
     further=draws_may_tell,
     explain=explain,
     beyond_proof=lambda pair: compare_settings(

@@ -1,11 +1,14 @@
 """One batch decides where twins of one skeleton plainly differ; where they do not, everything is run."""
 
 import keras
+import numpy as np
 import pytest
 from keras import layers
 
-from pytest_kerasequiv import Verdict, compare
+from pytest_kerasequiv import Evidence, Verdict, compare
 from pytest_kerasequiv.checks.numeric.glance import ONE_BATCH
+from pytest_kerasequiv.checks.numeric.tensor_comparison import compare_tensor
+from pytest_kerasequiv.running.running import Runner
 
 
 def dense(*, slope=0.1, rate=0.2, epsilon=1e-3):
@@ -49,3 +52,78 @@ def test_what_the_first_batch_does_not_reach_is_still_found():
     report = compare(lambda: clipped(50.0), lambda: clipped(60.0))
     assert report.verdict is Verdict.DIFFERENT
     assert report["outputs"].figures["probes"] > 1
+
+
+@pytest.fixture
+def perturbed_runs(monkeypatch):
+    """The models that were run under perturbed weights, one entry a time."""
+    found = []
+    original = Runner.perturbed
+    monkeypatch.setattr(
+        Runner, "perturbed", lambda self, *given: found.append(self.model) or original(self, *given)
+    )
+    return found
+
+
+def scaled(*, rewritten, factor=3.0):
+    inputs = keras.Input((6,))
+    rounded = np.float32(1 / factor)
+    scale = (lambda x: x * rounded) if rewritten else (lambda x: x / 3.0)
+    return keras.Model(inputs, layers.Dense(3, activation="tanh")(layers.Lambda(scale)(inputs)))
+
+
+def pointwise(*, convolution):
+    inputs = keras.Input((7, 4))
+    layer = layers.Conv1D(5, 1) if convolution else layers.Dense(5)
+    return keras.Model(inputs, layers.Dense(2)(layers.Flatten()(layer(inputs))))
+
+
+def test_what_agrees_without_a_perturbed_run_needs_none(perturbed_runs):
+    compile_as = {"optimizer": "adam", "loss": "mse"}
+    report = compare(
+        lambda: pointwise(convolution=True), lambda: pointwise(convolution=False), compile=compile_as
+    )
+    assert report.verdict is Verdict.EQUIVALENT
+    assert report.evidence is Evidence.MEASURED
+    assert {report[name].figures["tolerance"]["origin"] for name in ("outputs", "gradients", "updates")} == {
+        "derived"
+    }
+    assert perturbed_runs == []
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(3.0, Verdict.EQUIVALENT), (3.001, Verdict.DIFFERENT)])
+def test_what_does_not_is_run_perturbed_before_it_is_decided(perturbed_runs, factor, verdict):
+    report = compare(
+        lambda: scaled(rewritten=False), lambda: scaled(rewritten=True, factor=factor), checks=["outputs"]
+    )
+    assert report["outputs"].verdict is verdict
+    assert len(perturbed_runs) >= 1
+
+
+@pytest.mark.parametrize(("apart", "agrees", "cautiously"), [(1e-9, True, True), (5e-8, True, False)])
+def test_without_a_perturbed_run_float64_must_agree_more_closely(apart, agrees, cautiously):
+    exact = np.linspace(0.1, 1.0, 5)
+    views = exact.astype(np.float32), exact.astype(np.float32), exact, exact + apart, None
+    for cautious, expected in ((False, agrees), (True, cautiously)):
+        assert compare_tensor("it", 0, views, "float32", cautious=cautious).agrees is expected
+
+
+def test_without_a_perturbed_run_what_rounding_does_not_explain_does_not_agree():
+    exact = np.linspace(0.1, 1.0, 5)
+    views = exact.astype(np.float32), exact.astype(np.float32) + np.float32(1e-6), exact, exact, None
+    assert compare_tensor("it", 0, views, "float32", oracle=False).agrees
+    assert not compare_tensor("it", 0, views, "float32", oracle=False, cautious=True).agrees
+
+
+def test_narrow_dtypes_are_always_perturbed(perturbed_runs):
+    def narrow(*, convolution):
+        def build():
+            policy = keras.dtype_policies.DTypePolicy("mixed_float16")
+            inputs = keras.Input((7, 4))
+            layer = layers.Conv1D(5, 1, dtype=policy) if convolution else layers.Dense(5, dtype=policy)
+            return keras.Model(inputs, layer(inputs))
+
+        return build
+
+    compare(narrow(convolution=True), narrow(convolution=False), checks=["outputs"])
+    assert perturbed_runs

@@ -1,8 +1,9 @@
-"""A first glance at twins of one skeleton that part over a constant: do their numbers plainly differ?
+"""Looking at less than everything first, where that may settle a check beyond doubt.
 
-Such twins are DIFFERENT as soon as numbers differ by what rounding cannot explain. Where they differ by far
-more, one batch tells, and neither float64 nor a perturbed run is needed to say so. A glance never says that
-twins agree: where it is not sure, everything is run.
+Twins of one skeleton that part over a constant are DIFFERENT as soon as numbers differ by what rounding
+cannot explain. Where they differ by far more, one batch tells, and neither float64 nor a perturbed run is
+needed to say so. Where everything agrees without what the perturbed run would allow, it need not be made: see
+`checks.tolerance.CAUTION`. Where neither is so, everything is run.
 """
 
 from __future__ import annotations
@@ -26,23 +27,38 @@ ONE_BATCH = "the programs have one skeleton, and on the first batch the twins di
 
 
 def glances(plan: Plan, between: Correspondence) -> Iterator[tuple[Plan, Settles]]:
-    """Yield plans of one batch, each with what tells whether its result is DIFFERENT beyond doubt.
+    """Yield plans that look at less, each with what tells whether its result is beyond doubt.
 
-    Without the perturbed run S of `checks.tolerance` may be too small by what one roundoff can do to a result
-    from which something is derived at all.
+    One batch can only say DIFFERENT. Without the perturbed run S of `checks.tolerance` may be too small by
+    what one roundoff can do to a result from which something is derived at all.
 
     Args:
         plan: what the twins would be run on.
         between: what corresponds.
     """
-    parts = between.alignment.sharp and bool(between.alignment.partings)
-    if plan.why_no_oracle is not None or not parts or not plan.probes:
+    if plan.why_no_oracle is not None or not plan.probes:
         return
-    first = plan.first(1)
-    roundoff = UNIT_ROUNDOFF[least_precise_dtype(between.reference.model)]
-    yield replace(first, why_no_oracle=ONE_BATCH), partial(_plain, "stored", PLAIN)
-    unknown = max(TOLD, EXPLAINED * roundoff) / roundoff
-    yield replace(first, perturbed=False), partial(_plain, "float64", unknown)
+    if type(plan) is Plan and between.alignment.sharp and between.alignment.partings:
+        first = plan.first(1)
+        roundoff = UNIT_ROUNDOFF[least_precise_dtype(between.reference.model)]
+        yield replace(first, why_no_oracle=ONE_BATCH), partial(_plain, "stored", PLAIN)
+        unknown = max(TOLD, EXPLAINED * roundoff) / roundoff
+        yield replace(first, perturbed=False), partial(_plain, "float64", unknown)
+    yield from unperturbed(plan, between)
+
+
+def unperturbed(plan: Plan, between: Correspondence) -> Iterator[tuple[Plan, Settles]]:
+    """Yield the plan without its perturbed run, which settles what agrees without it; see `glances`.
+
+    What narrower dtypes than float32 let pass by default, this might not tell from less.
+    """
+    narrow = UNIT_ROUNDOFF[least_precise_dtype(between.reference.model)] > UNIT_ROUNDOFF["float32"]
+    if plan.probes and plan.perturbed and plan.why_no_oracle is None and not narrow:
+        yield replace(plan, perturbed=False), _agree
+
+
+def _agree(result: CheckResult) -> bool:
+    return result.verdict is Verdict.EQUIVALENT
 
 
 def _plain(form: str, needed: float, result: CheckResult) -> bool:

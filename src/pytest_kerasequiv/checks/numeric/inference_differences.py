@@ -82,6 +82,7 @@ def _compare_probes(
 ) -> tuple[dict[int, Finding], list[Compared]]:
     """Return for each probe that only one side takes, or other shapes, that; of the others each tensor."""
     views = Views.of(reference, candidate)
+    precision["cautious"] = reference.unperturbed
     problems: dict[int, Finding] = {}
     compared: list[Compared] = []
     names = reference.names, candidate.names

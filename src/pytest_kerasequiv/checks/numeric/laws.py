@@ -90,7 +90,7 @@ def draws_plans(view: TwinView, plan: Plan) -> Iterator[DrawsPlan]:
         plan: what it is trained on; the first batch counts.
     """
     if plan.probes:
-        first = vars(plan.first(1))
+        first = {**vars(plan.first(1)), "perturbed": False}
         yield DrawsPlan(**first)
         yield DrawsPlan(**first, passes=PASSES, copies=_copies(view, plan))
 

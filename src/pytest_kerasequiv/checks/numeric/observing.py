@@ -58,6 +58,11 @@ class Observation(Generic[T]):
     repeatable: bool = True
     why_none: str = ""
 
+    @property
+    def unperturbed(self) -> bool:
+        """Whether it was run in float64, but not under perturbed weights and inputs."""
+        return self.exact is not None and self.perturbed is None
+
 
 class Views(NamedTuple, Generic[T]):
     """One thing as both twins have it, as both have it in float64, and as the perturbed reference has it."""
@@ -103,28 +108,38 @@ def observed(
 ) -> dict[str, Any]:
     """Run one model as built, and its float64 twin; return the fields of an `Observation`.
 
+    What the same probes were run for last is not run again, so that a plan may grow.
+
     Args:
         view: the model.
         plan: what it is run on.
         run: returns the results of a runner from each of several starts.
     """
     start = Start(view.values_for, [probe.inputs for probe in plan.probes])
+    known = view.observed(plan.probes)
+    if "computed" not in known:
+        known["computed"] = run(view.runner(), [start])[0] if plan.probes else ()
     found: dict[str, Any] = {
         "probes": tuple(probe.name for probe in plan.probes),
         "dtype": view.dtype,
         "variables": view.labels(),
-        "computed": run(view.runner(), [start])[0] if plan.probes else (),
+        "computed": known["computed"],
         "why_no_oracle": plan.why_no_oracle,
         "why_none": plan.why_none,
     }
-    if plan.probes and plan.why_no_oracle is None:
-        try:
+    if not plan.probes or plan.why_no_oracle is not None:
+        return found
+    wanted = {"exact": start}
+    if plan.perturbed:
+        wanted["perturbed"] = _moved(view, start, plan.seed)
+    open_yet = [name for name in wanted if name not in known]
+    try:
+        if open_yet:
             with view.exact_runner() as wide:
-                starts = [start, _moved(view, start, plan.seed)] if plan.perturbed else [start]
-                found |= dict(zip(("exact", "perturbed"), run(wide, starts), strict=False))
-        except Float64Unavailable as reason:
-            found["why_no_oracle"] = str(reason)
-    return found
+                known |= zip(open_yet, run(wide, [wanted[name] for name in open_yet]), strict=True)
+        return found | {name: known[name] for name in wanted}
+    except Float64Unavailable as reason:
+        return found | {"why_no_oracle": str(reason)}
 
 
 def _moved(view: TwinView, start: Start, seed: int) -> Start:

@@ -43,7 +43,8 @@ def observe(view: TwinView, plan: Plan) -> StepsObservation:
         InputError: what the user gave does not fit the model.
     """
     settings = plan.compile_for(view.model)
-    rate = plan.rate
+    known = view.observed(plan.probes)
+    rate = plan.rate or (rate_from(known["computed"]["sgd"]) if known else None)
 
     def run(runner: Runner, starts: Sequence[Start]) -> list[Phases]:
         nonlocal rate

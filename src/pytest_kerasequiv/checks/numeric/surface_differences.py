@@ -72,6 +72,7 @@ def surface_findings(
     """
     found: list[Finding] = []
     views = Views.of(reference, candidate)
+    precision = {**precision, "cautious": reference.unperturbed}
     comparison = _Comparison(check, reference.dtype, variables, precision)
     for place, name in enumerate(reference.probes):
         runs = views.map(lambda every, k=place: every[k])  # type: ignore[misc]

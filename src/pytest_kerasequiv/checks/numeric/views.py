@@ -92,6 +92,14 @@ class TwinView:
         found: T = self._kept[name]
         return found
 
+    def observed(self, probes: Sequence[Probe]) -> dict[str, Any]:
+        """Return what the model did on these very probes, to be added to; kept for the last ones alone."""
+        last = self._kept.get("observed")
+        if last is None or last[0] is not probes or not probes:
+            last = self._kept["observed"] = probes, {}
+        found: dict[str, Any] = last[1]
+        return found
+
     def values_for(self, probe: Probe) -> list[Array]:
         """Return the values that a probe is run under."""
         return self.generic if probe.generic and self.generic is not None else self.values
