@@ -9,6 +9,7 @@ import tensorflow as tf
 from keras import layers
 from tests.common.models import flow
 
+from pytest_kerasequiv.keras_access.supported import is_before
 from pytest_kerasequiv.program import match_programs, trace
 
 
@@ -195,6 +196,10 @@ PROVED = {
 }
 
 
+if is_before(keras, 3, 15):  # there a Reshape asks for the batch's size, and Flatten does not
+    del PROVED["reshape"]
+
+
 @pytest.mark.parametrize("pair", PROVED.values(), ids=PROVED.keys())
 def test_is_proved(pair):
     reference, candidate = pair()
@@ -246,7 +251,7 @@ UNPROVED = {
     ),
     "regulariser": (
         lambda: (flow(layers.Dense(4, kernel_regularizer="l2")), flow(layers.Dense(4))),
-        "inference programs part: only the reference has Mul",
+        "inference programs part: only the reference has (Mul|Square)",  # Keras 3.9 squares otherwise
     ),
     "activity regulariser": (
         lambda: (flow(layers.Dense(4, activity_regularizer="l2")), flow(layers.Dense(4))),

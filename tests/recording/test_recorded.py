@@ -85,7 +85,7 @@ def test_the_report_says_under_what_it_was_recorded(recording):
     report = compare(recording, made)
     context = json.loads(json.dumps(report.to_dict()))["context"]
     assert context["recorded"]["versions"]["keras"] == keras.__version__
-    assert f"recorded under python {platform.python_version()}" in " ".join(str(report).split())
+    assert f"recorded under: python {platform.python_version()}" in " ".join(str(report).split())
 
 
 def under_other_versions(recording, path, **others):

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
+from pytest_kerasequiv.keras_access.added_settings import is_as_ever
 from pytest_kerasequiv.keras_access.origin import is_keras, is_library
 from pytest_kerasequiv.layers.own_code import differences_in_words, function_label, own_label
 from pytest_kerasequiv.layers.plain_values import array_label, is_array, number, shown
@@ -56,7 +57,7 @@ def fields_of(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]
     fields: dict[str, Any] = {}
     seeds: dict[str, Any] = {}
     for key, value in config.items():
-        if key in IGNORED:
+        if key in IGNORED or is_as_ever(key, value):
             continue
         if key == SEED:
             _keep_seed(seeds, key, value)

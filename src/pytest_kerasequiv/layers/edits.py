@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from pytest_kerasequiv.keras_access.added_settings import AS_EVER
 from pytest_kerasequiv.layers.colours import consumers_of
 from pytest_kerasequiv.layers.configs import value_in_words
 from pytest_kerasequiv.layers.layer_graph import Edge, LayerGraph, LayerNode
@@ -85,7 +86,8 @@ def field_edit(paired: Paired, mine: LayerNode, its: LayerNode, change: tuple[st
     """Tell that a field (or the class) of two layers that correspond differs."""
     name, ours, theirs = change
     called = mine.aliases.get(name, its.aliases.get(name, name))
-    as_read = tuple(paired.read(node, side).config.get(called) for side, node in enumerate((mine, its)))
+    read = [paired.read(node, side).config for side, node in enumerate((mine, its))]
+    as_read = [config.get(called, AS_EVER.get(called)) for config in read]
     if called != "class" and as_read[0] != as_read[1]:
         ours, theirs = as_read
     what = "is a" if called == "class" else f"({paired.read(mine, 0).kind}): {called} is"

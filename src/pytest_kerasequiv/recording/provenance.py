@@ -41,12 +41,6 @@ def same_python(made: Mapping[str, Any]) -> bool:
     return known == platform.python_version().split(".")[:2]
 
 
-def in_words(made: Mapping[str, Any]) -> str:
-    """Return what something was made under, for a reader."""
-    named = ", ".join(f"{name} {version}" for name, version in _versions(made).items())
-    return f"{named} on {made.get('platform')}"
-
-
 def _versions(made: Mapping[str, Any]) -> dict[str, str]:
     found = made.get("versions")
     return {str(name): str(version) for name, version in found.items()} if isinstance(found, dict) else {}

@@ -28,7 +28,7 @@ from pytest_kerasequiv.recording.culprits import LayerOutputs, explained
 from pytest_kerasequiv.recording.held_values import NotKept, digest_of
 from pytest_kerasequiv.recording.leaves import Path, leaves
 from pytest_kerasequiv.recording.plan_forms import KeptPlan, planned
-from pytest_kerasequiv.recording.provenance import in_words, same_python
+from pytest_kerasequiv.recording.provenance import same_python
 from pytest_kerasequiv.recording.recorded_pair import RecordedPair
 from pytest_kerasequiv.recording.sketching import is_of_variable, like_recorded, unfolded
 from pytest_kerasequiv.recording.training_answer import decided as decided_by_runs
@@ -76,11 +76,9 @@ def answer(check: Check, pair: RecordedPair, options: Mapping[str, Any]) -> Chec
         return _nothing(check, f"not compared: {why}")
     given = {**pair.settings, **{name: value for name, value in options.items() if value is not None}}
     try:
-        result = _unless_of_another_python(pair, _answer(check, pair, known, given))
+        return _unless_of_another_python(pair, _answer(check, pair, known, given))
     except NotKept as why:
         return _nothing(check, f"not compared: {why}")
-    told = (_recorded_under(check, pair),) if check.kind is Kind.PROVING else ()
-    return replace(result, findings=(*result.findings, *told))
 
 
 def _answer(check: Check, pair: RecordedPair, known: Answer, given: Mapping[str, Any]) -> CheckResult:
@@ -103,12 +101,6 @@ def _with_settings(pair: RecordedPair, result: CheckResult) -> CheckResult:
     steps = known.observation.steps
     found = effective_settings(result, steps.settings, settings_of(pair.candidate))
     return replace(result, findings=(*found, *result.findings))
-
-
-def _recorded_under(check: Check, pair: RecordedPair) -> Finding:
-    return Finding.note(
-        check.name, "recording", f"the reference was recorded under {in_words(pair.content.made)}"
-    )
 
 
 def _unless_of_another_python(pair: RecordedPair, result: CheckResult) -> CheckResult:

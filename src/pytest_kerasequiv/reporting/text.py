@@ -43,6 +43,7 @@ def render(report: Report) -> str:
         list(_cause_lines(sorted_out)),
         list(_check_lines(report)),
         list(_proof_lines(report)),
+        list(_recorded_lines(report)),
         list(_side_by_side_lines(report)),
         list(_note_lines(report, sorted_out)),
         metric_table(metrics(report)),
@@ -123,6 +124,15 @@ def _proof_lines(report: Report) -> Iterator[str]:
         if len(line) <= WIDTH or shown == 1:
             yield line
             return
+
+
+def _recorded_lines(report: Report) -> Iterator[str]:
+    """Yield under what the reference was recorded, if it was: a pass under other versions is no proof."""
+    made = report.context.get("recorded")
+    if made:
+        named = ", ".join(f"{name} {version}" for name, version in made["versions"].items())
+        line = f"recorded under: {named} on {made['platform']}"
+        yield from textwrap.wrap(line, WIDTH, initial_indent="  ", subsequent_indent="    ")
 
 
 FOLLOWS = "follows from program"

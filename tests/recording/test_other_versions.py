@@ -1,0 +1,110 @@
+"""A recording made under one TensorFlow and Keras, compared under another: two real environments."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[2]
+pytestmark = pytest.mark.slow
+
+BUILDERS = """
+import keras
+from keras import layers
+
+def forecaster(rate=0.2, activation="relu"):
+    model = keras.Sequential([
+        keras.Input((24, 2)),
+        layers.Conv1D(4, 7, activation="relu"),
+        layers.LSTM(10, return_sequences=True, activation=activation),
+        layers.Dropout(rate),
+        layers.LSTM(10, activation="relu"),
+        layers.Dense(2, activation="relu"),
+        layers.Reshape((1, 2)),
+    ])
+    model.compile("adam", "mse", metrics=["mae"])
+    return model
+
+def rewritten():
+    inputs = keras.Input((24, 2))
+    x = keras.ops.relu(layers.Conv1D(4, 7)(inputs))
+    x = layers.LSTM(10, return_sequences=True, activation="relu")(x)
+    x = layers.LSTM(10, activation="relu")(layers.Dropout(0.2)(x))
+    model = keras.Model(inputs, layers.Reshape((1, 2))(layers.Dense(2, activation="relu")(x)))
+    model.compile("adam", "mse", metrics=["mae"])
+    return model
+"""
+UNDER = "import keras, tensorflow; print(f'keras {keras.__version__}, tensorflow {tensorflow.__version__}')"
+RECORD = f"""
+import builders
+from pytest_kerasequiv import record
+record(builders.forecaster, "it.kerasequiv")
+{UNDER}
+"""
+COMPARE = f"""
+import builders
+from pytest_kerasequiv import compare
+{UNDER}
+for candidate in (
+    builders.forecaster, builders.rewritten,
+    lambda: builders.forecaster(0.3), lambda: builders.forecaster(activation="tanh"),
+):
+    print(" ".join(str(compare("it.kerasequiv", candidate)).split()))
+"""
+
+
+def matrix():
+    """Return the script that makes environments of other versions."""
+    loader = SourceFileLoader("kerasequiv_matrix", str(PROJECT / ".ci" / "matrix"))
+    spec = importlib.util.spec_from_loader(loader.name, loader)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[loader.name] = module  # where its dataclasses look
+    loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def floor(tmp_path_factory):
+    """Return a Python with the oldest versions: from the folder KERASEQUIV_MATRIX, else a new one."""
+    given = os.environ.get("KERASEQUIV_MATRIX")
+    folder = Path(given) if given else tmp_path_factory.mktemp("matrix")
+    script = matrix()
+    environment = script.ENVIRONMENTS[0]
+    python = folder / environment.name / "bin" / "python"
+    return python if python.exists() else script.installed(environment, folder)
+
+
+def run(python, folder, code):
+    settings = os.environ | {
+        "PYTHONPATH": f"{folder}{os.pathsep}{PROJECT / 'src'}",
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+    }
+    done = subprocess.run(
+        [str(python), "-c", code], cwd=folder, env=settings, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("at_the_floor", [True, False])
+def test_models_are_told_apart_by_measured_numbers(at_the_floor, floor, tmp_path):
+    (tmp_path / "builders.py").write_text(BUILDERS)
+    recorder, comparer = (floor, sys.executable) if at_the_floor else (sys.executable, floor)
+    (under,) = run(recorder, tmp_path, RECORD).splitlines()
+    here, same, rewritten, rate, activation = run(comparer, tmp_path, COMPARE).splitlines()
+    assert here != under
+    for told in (same, rewritten, rate, activation):
+        assert re.search(rf"recorded under: python [^:]*, {re.escape(under)}", told)
+    assert same.startswith("EQUIVALENT (measured)")
+    assert rewritten.startswith("EQUIVALENT (measured)")
+    assert rate.startswith("DIFFERENT")
+    assert "rate is 0.2 in the reference and 0.3 in the candidate" in rate
+    assert activation.startswith("DIFFERENT")
+    assert "activation is 'relu' in the reference and 'tanh' in the candidate" in activation
