@@ -243,8 +243,9 @@ def _settles(result: CheckResult) -> bool:
 
 def _contradicted(result: CheckResult, doubt: str) -> CheckResult:
     message = (
-        f"the programs are proved to be the same, but {doubt} on one batch: one of the two is a fault of "
-        "pytest-kerasequiv. Please report it with both builders"
+        f"the programs are proved to be the same, but on one batch {doubt}: the code may depend on what no "
+        "trace shows, such as the size of a batch; else please report it to pytest-kerasequiv, with both "
+        "builders"
     )
     finding = Finding.difference(result.name, CONTRADICTED, message)
     return replace(result, verdict=Verdict.INCONCLUSIVE, evidence=None, findings=(finding, *result.findings))

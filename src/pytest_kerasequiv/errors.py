@@ -18,6 +18,11 @@ _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _KERAS_TAIL = "Arguments received by"
 
 
+def error_in_words(error: BaseException, limit: int = 400) -> str:
+    """Return an error's class and what it `said`."""
+    return f"{type(error).__name__}: {said(error, limit)}".rstrip(": ")
+
+
 def said(error: BaseException, limit: int = 400) -> str:
     """Return an error's text in one line, without colours and Keras's list of call arguments."""
     text = _COLOURS.sub("", str(error)).partition(_KERAS_TAIL)[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -180,3 +181,97 @@ def test_what_is_expected_is_folded_and_notes_are_said_once() -> None:
     text = render(report)
     assert "accepted, 1 difference in outputs: clip" in text
     assert text.count("not compiled") == 1
+
+
+def test_a_setting_explains_the_operation_that_is_called_with_it() -> None:
+    graph = many("graph", Kind.INFORMING, ("mask_value", "m/masking", 0, "mask_value"))
+    graph = replace(graph, findings=tuple(replace(one, reference=-1) for one in graph.findings))
+    outputs = many("outputs", Kind.NUMERIC, ("x2", "m/not_equal", 0.0, "called with x2"))
+    outputs = replace(outputs, findings=tuple(replace(one, reference=-1.0) for one in outputs.findings))
+    assert [f.message for f in account(report_of(graph, outputs)).causes] == ["mask_value"]
+
+
+MORE: dict[str, tuple[Any, Any, str]] = {
+    "the mask's value": (
+        lambda: masked(0.0),
+        lambda: masked(-1.0),
+        "masking (Masking): mask_value is 0 in the reference and -1 in the candidate",
+    ),
+    "a model that is shared": (
+        lambda: two_towers(True),
+        lambda: two_towers(False),
+        "calls one model, net/tower, where the candidate has 2: net/tower, net/other",
+    ),
+    "an input that is dropped": (
+        lambda: summed(3),
+        lambda: summed(2),
+        "the candidate does not read 'input 2'",
+    ),
+    "another activation": (
+        lambda: activated("relu"),
+        lambda: activated("elu"),
+        "activation is 'relu' in the reference and 'elu' in the candidate",
+    ),
+    "a layer that acts on one side": (
+        lambda: flattened(False),
+        lambda: flattened(True),
+        "return_sequences is False in the reference and True in the candidate",
+    ),
+}
+
+
+def masked(value: float) -> keras.Model:
+    x = keras.Input((5, 2))
+    return keras.Model(x, layers.LSTM(2)(layers.Masking(value)(x)))
+
+
+def two_towers(share: bool) -> keras.Model:
+    def tower(name: str) -> keras.Model:
+        return keras.Sequential([keras.Input((3,)), layers.Dense(2), layers.Dense(2)], name=name)
+
+    left, right = keras.Input((3,)), keras.Input((3,))
+    one = tower("tower")
+    other = one if share else tower("other")
+    both = layers.Concatenate()([one(left), other(right)])
+    return keras.Model([left, right], layers.Dense(1)(both), name="net")
+
+
+def summed(count: int) -> keras.Model:
+    inputs = [keras.Input((3,), name=f"input {number}") for number in range(3)]
+    return keras.Model(inputs, layers.Dense(1)(layers.Add()(inputs[:count])))
+
+
+def activated(activation: str) -> keras.Model:
+    return keras.Sequential([keras.Input((4,)), layers.Dense(3, activation=activation), layers.Dense(1)])
+
+
+def flattened(sequences: bool) -> keras.Model:
+    x = keras.Input((5, 3))
+    hidden = layers.LSTM(2, return_sequences=sequences)(x)
+    return keras.Model(x, layers.Dense(1)(layers.Flatten()(hidden)))
+
+
+@pytest.mark.parametrize("pair", MORE)
+def test_the_cause_is_said_in_the_users_words(pair: str) -> None:
+    reference, candidate, told = MORE[pair]
+    sorted_out = account(compare(reference, candidate))
+    assert told in sorted_out.causes[0].message
+    others = [finding.message for finding in sorted_out.causes[1:]]
+    assert all("changes nothing in the reference, but does in the candidate" in other for other in others)
+
+
+def test_what_fails_is_said_in_its_own_words() -> None:
+    class Refusing(layers.Layer):
+        def call(self, x, training=None):
+            if training:
+                raise ValueError("only for inference")
+            return x
+
+    def build(refuse: bool) -> keras.Model:
+        inner = [Refusing()] if refuse else []
+        return keras.Sequential([keras.Input((4,)), *inner, layers.Dense(1)])
+
+    text = " ".join(str(compare(lambda: build(False), lambda: build(True))).split())
+    assert "only for inference" in text
+    assert "\x1b" not in text
+    assert "Arguments received" not in text

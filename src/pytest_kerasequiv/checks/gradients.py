@@ -137,8 +137,7 @@ def _candidate_fails(nothing: CheckResult, candidate: BackwardObservation) -> Ch
     if nothing.verdict is Verdict.DIFFERENT:
         return nothing
     assert candidate.failure is not None
-    first = (candidate.failure.message.strip().splitlines() or [""])[0]
-    said = f"{candidate.failure.error}: {first}"
+    said = str(candidate.failure)
     message = f"only the candidate fails in training mode: {said}"
     finding = Finding.difference(NAME, "error", message, values=(None, said))
     return CheckResult(NAME, Verdict.DIFFERENT, Evidence.MEASURED, (finding,))

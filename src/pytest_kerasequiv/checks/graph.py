@@ -11,10 +11,10 @@ import keras
 
 from pytest_kerasequiv.checks.pair import Correspondence, Twin
 from pytest_kerasequiv.checks.registry import Check
-from pytest_kerasequiv.layers.edits import Edit
 from pytest_kerasequiv.layers.graph_reading import layer_graph
 from pytest_kerasequiv.layers.layer_graph import LayerGraph, NoLayerGraph
 from pytest_kerasequiv.layers.matching import Match, match
+from pytest_kerasequiv.layers.paired import Edit
 from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Kind, Verdict
 
 NAME = "graph"

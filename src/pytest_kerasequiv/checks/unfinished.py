@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import traceback
 
+from pytest_kerasequiv.errors import error_in_words
 from pytest_kerasequiv.time_limit import TimeLimit, TimeUp
 from pytest_kerasequiv.verdict import CheckResult, Finding, Verdict
 
 
 def crashed(name: str, error: Exception) -> CheckResult:
     """Return the result of a check that raised an exception."""
-    message = f"the check could not run: {type(error).__name__}: {error}"
+    message = f"the check could not run: {error_in_words(error)}"
     finding = Finding.difference(name, "error", message)
     trace = "".join(traceback.format_exception(error))
     return CheckResult(name, Verdict.INCONCLUSIVE, None, (finding,), {"traceback": trace})

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pytest_kerasequiv.building.workbench import loss_settings
 from pytest_kerasequiv.checks.pair import Pair
-from pytest_kerasequiv.errors import InputError
+from pytest_kerasequiv.errors import InputError, error_in_words
 from pytest_kerasequiv.running.differentiating import Pass, run_pass
 from pytest_kerasequiv.running.dtypes import UNIT_ROUNDOFF, least_precise_dtype
 from pytest_kerasequiv.running.input_layout import checked_inputs
@@ -64,7 +64,7 @@ def contradiction(pair: Pair, *, training: bool = True) -> str:
         with candidate.holding():
             theirs = _run(candidate, inputs, targets if training else None)
     except Exception as error:
-        return f"only the candidate fails: {type(error).__name__}"
+        return f"only the candidate fails: {error_in_words(error)}"
     roundoff = UNIT_ROUNDOFF[least_precise_dtype(pair.reference)]
     tensors = (*_outputs(ours.outcome, theirs.outcome), *_trained(pair, ours.trained, theirs.trained))
     found = (name for name, one, other in tensors if apart(one, other, ROUNDINGS * roundoff))

@@ -1,85 +1,18 @@
-"""One difference of two layer graphs, and what the writers of differences share."""
+"""The differences of two layer graphs under a pairing of their layers, each in one sentence."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 from pytest_kerasequiv.keras_access.added_settings import AS_EVER
 from pytest_kerasequiv.layers.colours import consumers_of
 from pytest_kerasequiv.layers.configs import value_in_words
-from pytest_kerasequiv.layers.layer_graph import Edge, LayerGraph, LayerNode
+from pytest_kerasequiv.layers.layer_graph import LayerGraph, LayerNode
+from pytest_kerasequiv.layers.paired import Edit, Paired, both, is_mask, sources
 from pytest_kerasequiv.layers.plain_values import shown
-
-
-@dataclass(frozen=True)
-class Edit:
-    """One difference of two layer graphs.
-
-    Attributes:
-        reference_layer: path of the layer in the reference, ``None`` where it has none.
-        candidate_layer: the same for the candidate.
-        field: the changed field of the config, or ``"class"``, ``"inputs"``, ``"layer"``, ``"sharing"``,
-            ``"outputs"``.
-        reference: the reference's value, canonical.
-        candidate: the candidate's value.
-        message: the difference as one sentence.
-        reference_node: index of the node in the reference's graph as it was read.
-        candidate_node: the same for the candidate.
-    """
-
-    reference_layer: str | None
-    candidate_layer: str | None
-    field: str
-    reference: Any
-    candidate: Any
-    message: str
-    reference_node: int | None = None
-    candidate_node: int | None = None
-
-
-@dataclass(frozen=True)
-class Paired:
-    """Two graphs, perhaps rewritten, and which of their nodes correspond.
-
-    Attributes:
-        reference: the reference's graph.
-        candidate: the candidate's.
-        pairing: node of the reference -> node of the candidate.
-        as_read: the graphs before rewriting, in whose words the edits are told.
-    """
-
-    reference: LayerGraph
-    candidate: LayerGraph
-    pairing: Mapping[int, int]
-    as_read: tuple[LayerGraph, LayerGraph]
-
-    @cached_property
-    def back(self) -> dict[int, int]:
-        """Node of the candidate -> node of the reference."""
-        return {other: index for index, other in self.pairing.items()}
-
-    def pairs(self) -> Iterator[tuple[int, int, LayerNode, LayerNode]]:
-        """Yield the pairs with their nodes, in the order of the reference."""
-        for index, other in sorted(self.pairing.items()):
-            yield index, other, self.reference.nodes[index], self.candidate.nodes[other]
-
-    def read(self, node: LayerNode, side: int) -> LayerNode:
-        """Return a node as it was before rewriting."""
-        nodes = self.as_read[side].nodes
-        return nodes[node.home] if 0 <= node.home < len(nodes) else node
-
-    def resolve(self, edge: Edge, side: int) -> tuple[int, int]:
-        """Return the nearest paired node (or input) that a tensor comes from, and which output."""
-        graph, partners = ((self.reference, self.pairing), (self.candidate, self.back))[side]
-        source, output = edge.source, edge.output
-        while source not in partners and graph.nodes[source].inputs:
-            first = graph.nodes[source].inputs[0]
-            source, output = first.source, first.output
-        return source, output
+from pytest_kerasequiv.layers.sharing import sharing_edits
 
 
 def field_edit(paired: Paired, mine: LayerNode, its: LayerNode, change: tuple[str, Any, Any]) -> Edit:
@@ -94,16 +27,6 @@ def field_edit(paired: Paired, mine: LayerNode, its: LayerNode, change: tuple[st
     told = f"{ours} in the reference and {theirs} in the candidate"
     message = f"{both(mine, its)} {what} {told if called == 'class' else value_in_words(ours, theirs)}"
     return Edit(mine.path, its.path, called, ours, theirs, message, mine.home, its.home)
-
-
-def sources(graph: LayerGraph, node: LayerNode, *, masks: bool = False) -> list[str]:
-    """Return the paths of the layers that a node reads; what computes its masks only where ``masks``."""
-    return [graph.nodes[edge.source].path for edge in node.inputs if masks or not _is_mask(edge.slot)]
-
-
-def both(mine: LayerNode, its: LayerNode) -> str:
-    """Name two layers that correspond."""
-    return mine.path if mine.path == its.path else f"{mine.path} / {its.path}"
 
 
 def edits(
@@ -122,14 +45,32 @@ def edits(
         as_read: the graphs before rewriting, in whose words the edits are told.
     """
     paired = Paired(reference, candidate, pairing, as_read or (reference, candidate))
-    return (
+    found = (
         *_model_edits(paired),
         *_field_edits(paired),
-        *_sharing_edits(paired),
+        *sharing_edits(paired),
         *_input_edits(paired),
         *layer_edits(paired),
         *_output_edits(paired),
     )
+    makers = {graph.nodes[i].path for graph in (reference, candidate) for i in _makers_of_masks(graph)}
+    return tuple(one for one in found if one.reference_layer not in makers) or found
+
+
+def _makers_of_masks(graph: LayerGraph) -> set[int]:
+    """Return the operations that make masks and nothing else: what differs is told of who has them made."""
+    readers = consumers_of(graph)
+    found: set[int] = set()
+    for index in reversed(range(len(graph.nodes))):
+        read = readers[index]
+        masks = [reader in found or _reads_as_mask(graph, reader, index) for reader, _, _ in read]
+        if masks and all(masks) and graph.nodes[index].kind.startswith("ops."):
+            found.add(index)
+    return found
+
+
+def _reads_as_mask(graph: LayerGraph, reader: int, source: int) -> bool:
+    return all(is_mask(edge.slot) for edge in graph.nodes[reader].inputs if edge.source == source)
 
 
 def changed_fields(mine: LayerNode, its: LayerNode) -> Iterator[tuple[str, Any, Any]]:
@@ -165,7 +106,9 @@ def _changed(paired: Paired, mine: LayerNode, its: LayerNode) -> Iterator[tuple[
     if ours.label == theirs.label:
         return  # what a rewrite made of them differs only by the shapes that they are given
     if mine.kind == its.kind:
-        yield from changed_fields(mine, its)
+        changes = list(changed_fields(mine, its))
+        other = any(name == "activation" for name, _, _ in changes)  # each activation has settings of its own
+        yield from (one for one in changes if not other or None not in one[1:])
         return
     told = [] if mine.part or its.part or ours.kind != theirs.kind else list(changed_fields(ours, theirs))
     yield from told or [("class", _kind(mine, ours), _kind(its, theirs))]
@@ -174,32 +117,6 @@ def _changed(paired: Paired, mine: LayerNode, its: LayerNode) -> Iterator[tuple[
 def _kind(node: LayerNode, read: LayerNode) -> str:
     """Return what a reader calls the class of a node."""
     return f"{read.kind} ({node.part} {shown(node.config.get(node.part))})" if node.part else read.kind
-
-
-def _sharing_edits(paired: Paired) -> Iterator[Edit]:
-    """Layers that one side calls several times where the other has several layers."""
-    theirs_of: dict[int, dict[int, tuple[LayerNode, LayerNode]]] = defaultdict(dict)
-    ours_of: dict[int, dict[int, tuple[LayerNode, LayerNode]]] = defaultdict(dict)
-    for _, _, mine, its in paired.pairs():
-        if mine.layer >= 0 and its.layer >= 0:
-            theirs_of[mine.layer].setdefault(its.layer, (mine, its))
-            ours_of[its.layer].setdefault(mine.layer, (mine, its))
-    yield from (_sharing_edit(list(found.values()), 0) for found in theirs_of.values() if len(found) > 1)
-    yield from (_sharing_edit(list(found.values()), 1) for found in ours_of.values() if len(found) > 1)
-
-
-def _sharing_edit(found: list[tuple[LayerNode, LayerNode]], sharing: int) -> Edit:
-    """Tell that one layer on the side ``sharing`` stands where the other side has several."""
-    mine, its = found[0]
-    ours = list(dict.fromkeys(pair[0].path for pair in found))
-    theirs = list(dict.fromkeys(pair[1].path for pair in found))
-    single, several = ("reference", "candidate") if sharing == 0 else ("candidate", "reference")
-    shared, separate = (ours, theirs) if sharing == 0 else (theirs, ours)
-    message = (
-        f"the {single} calls one layer, {shared[0]}, where the {several} has {len(separate)}: "
-        f"{', '.join(separate)}; shared against separate weights"
-    )
-    return Edit(mine.path, its.path, "sharing", ours, theirs, message, mine.home, its.home)
 
 
 def _input_edits(paired: Paired) -> Iterator[Edit]:
@@ -240,15 +157,23 @@ def _input_edit(paired: Paired, mine: LayerNode, its: LayerNode, reordered: bool
             if len(moved) == 2
             else ": the same tensors in another order"
         )
+    elif len(ours) != len(theirs):
+        message += _unread(ours, theirs)
     return Edit(mine.path, its.path, "inputs", ours, theirs, message, mine.home, its.home)
 
 
+def _unread(ours: Sequence[str], theirs: Sequence[str]) -> str:
+    """Say which inputs one side alone reads, by their names within the models."""
+    names = [[path.partition("/")[2] for path in paths] for paths in (ours, theirs)]
+    told = []
+    for side, mine, others in (("candidate", names[0], names[1]), ("reference", names[1], names[0])):
+        gone = [name for name in mine if name not in others]
+        told += [f"the {side} does not read {', '.join(map(repr, gone))}"] if gone else []
+    return ": " + "; ".join(told) if told else ""
+
+
 def _reads_mask(node: LayerNode) -> bool:
-    return any(_is_mask(edge.slot) for edge in node.inputs)
-
-
-def _is_mask(slot: str) -> bool:
-    return slot.startswith("mask of ") or slot.split(".", maxsplit=1)[0].endswith("mask")
+    return any(is_mask(edge.slot) for edge in node.inputs)
 
 
 def _output_edits(paired: Paired) -> Iterator[Edit]:
@@ -314,7 +239,7 @@ def _without_partner(paired: Paired, indices: Sequence[int], side: int) -> Itera
         node = graph.nodes[index]
         readers = [graph.nodes[reader] for reader, _, _ in consumers_of(graph)[index]]
         slots = [edge.slot for reader in readers for edge in reader.inputs if edge.source == index]
-        if node.kind.startswith("ops.") and slots and all(map(_is_mask, slots)):
+        if node.kind.startswith("ops.") and slots and all(map(is_mask, slots)):
             continue  # what computes a mask is told where the mask is read
         partner = wholes.get(node.home)
         if node.part and partner is not None:
@@ -337,12 +262,39 @@ def _one_sided_edit(paired: Paired, index: int, side: int) -> Edit:
     graph = (paired.reference, paired.candidate)[side]
     node, whose = graph.nodes[index], ("reference", "candidate")[side]
     kind = paired.read(node, side).kind
+    passed = _passed_by(paired, node, 1 - side)
+    if passed is not None:
+        return _of_a_layer_without_effect(paired, node, passed, side)
     readers = [graph.nodes[reader].path for reader, _, _ in consumers_of(graph)[index]]
     before = f" before {_list(readers)}" if readers and readers != [node.path] else ""
     message = f"only the {whose} has {node.path} ({kind}), after {_list(sources(graph, node))}{before}"
     if side == 0:
         return Edit(node.path, None, "layer", kind, None, message, node.home, None)
     return Edit(None, node.path, "layer", None, kind, message, None, node.home)
+
+
+def _passed_by(paired: Paired, node: LayerNode, side: int) -> LayerNode | None:
+    """Return the one layer of a kind that a side has too, though a rewrite left it out as it does nothing."""
+    graph, read = ((paired.reference, paired.candidate)[side], paired.as_read[side])
+    kept = {other.home for other in graph.nodes}
+    kind = paired.read(node, 1 - side).kind
+    found = [other for i, other in enumerate(read.nodes) if i not in kept and other.kind == kind]
+    return found[0] if len(found) == 1 else None
+
+
+def _of_a_layer_without_effect(paired: Paired, node: LayerNode, passed: LayerNode, side: int) -> Edit:
+    """Tell what differs between a layer and the one of the other side that does nothing there."""
+    own = paired.read(node, side)
+    mine, its = (own, passed) if side == 0 else (passed, own)
+    change = next(changed_fields(mine, its), None)
+    if change is not None:
+        name, ours, theirs = change
+        message = f"{both(mine, its)} ({mine.kind}): {name} is {value_in_words(ours, theirs)}"
+    else:
+        name, ours, theirs = "layer", mine.kind, its.kind
+        idle, acts = ("candidate", "reference") if side == 0 else ("reference", "candidate")
+        message = f"{both(mine, its)} ({mine.kind}) changes nothing in the {idle}, but does in the {acts}"
+    return Edit(mine.path, its.path, name, ours, theirs, message, mine.home, its.home)
 
 
 def _list(paths: Sequence[str]) -> str:

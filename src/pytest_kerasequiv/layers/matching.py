@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 
 from pytest_kerasequiv.layers.alignment import align
 from pytest_kerasequiv.layers.colours import colour
-from pytest_kerasequiv.layers.edits import Edit, edits
+from pytest_kerasequiv.layers.edits import edits
 from pytest_kerasequiv.layers.isomorphism import Symmetry, isomorphism
 from pytest_kerasequiv.layers.layer_graph import LayerGraph
+from pytest_kerasequiv.layers.paired import Edit
 from pytest_kerasequiv.layers.rewrites import Canonical, canonical
 from pytest_kerasequiv.layers.rule_uses import RuleUse, rule_uses
 

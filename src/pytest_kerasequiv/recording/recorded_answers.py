@@ -21,7 +21,7 @@ from pytest_kerasequiv.checks.tables.fresh_starts import explained as told_by_on
 from pytest_kerasequiv.checks.weights import StartObservation
 from pytest_kerasequiv.checks.witness import ROUNDINGS, apart
 from pytest_kerasequiv.correspondence.variable_map import VariableMap
-from pytest_kerasequiv.errors import InputError
+from pytest_kerasequiv.errors import InputError, error_in_words
 from pytest_kerasequiv.recording.called_ways import called_ways, compiled_alone, without_entries
 from pytest_kerasequiv.recording.content import Answer
 from pytest_kerasequiv.recording.culprits import LayerOutputs, explained
@@ -156,7 +156,7 @@ def contradiction(pair: RecordedPair) -> str:
     except (InputError, NotKept):
         raise
     except Exception as error:
-        return f"only the candidate fails: {type(error).__name__}"
+        return f"only the candidate fails: {error_in_words(error)}"
 
 
 def _contradiction(pair: RecordedPair) -> str:

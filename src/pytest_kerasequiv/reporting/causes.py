@@ -94,7 +94,7 @@ def _explaining(accusing: Sequence[Finding], changes: Sequence[Finding]) -> list
     """Return the changes of the layer graph that explain what the deciding checks found."""
     if accusing and is_consequence(accusing[0]):
         return sorted(changes, key=lambda f: f.field == "mask")
-    return [change for change in changes if any(_there(change, f) for f in accusing)]
+    return [change for change in changes if any(_there(change, f) or _handed_on(change, f) for f in accusing)]
 
 
 def is_consequence(finding: Finding) -> bool:
@@ -136,12 +136,19 @@ def _not_compared(result: CheckResult, finding: Finding) -> bool:
 def _told_again(finding: Finding, cause: Finding) -> bool:
     """Tell whether a difference is what a cause says of the same layer, or of one that it lies within."""
     if not _there(cause, finding):
-        return False
+        return cause.check != finding.check and _handed_on(cause, finding)
     if finding.field in NO_SETTING and cause.check != finding.check:
         return finding.field not in TOLD_BY_RUNNING
     if cause.check == finding.check:
         return "." in finding.field and _values(finding) == _values(cause)
     return cause.field.endswith(f"_{finding.field}") or _values(finding) == _values(cause)
+
+
+def _handed_on(cause: Finding, finding: Finding) -> bool:
+    """Tell whether an operation is called with the numbers of a setting: a mask made of ``mask_value``."""
+    ours = (cause.reference, cause.candidate)
+    telling = all(isinstance(one, int | float | str) and not isinstance(one, bool) for one in ours)
+    return telling and finding.field != "value" and ours == (finding.reference, finding.candidate)
 
 
 def _values(finding: Finding) -> tuple[str, str]:

@@ -97,6 +97,11 @@ def without_partner(
 ) -> list[Finding]:
     """Return what stands between a pair that agrees on its own: layers one side lacks, or other inputs."""
     ours, theirs = suspects.reference.calls[pair.reference], suspects.candidate.calls[pair.candidate]
+    parts = [i for i in missing if suspects.reference.calls[i].kind == theirs.kind != ours.kind]
+    parts_there = [i for i in extra if suspects.candidate.calls[i].kind == ours.kind != theirs.kind]
+    if parts or parts_there:  # a layer with its activation on one side, the two apart on the other
+        what = f"layer {both_paths(ours.path, theirs.path)} and what stands before it compute other numbers"
+        return [_finding(suspects.check, what, (ours.path, theirs.path), ("value", None, None))]
     found = []
     for calls, indices, side in (
         (suspects.reference, missing, "reference"),

@@ -13,6 +13,7 @@ from pytest_kerasequiv.checks.numeric.observing import Observation, Start, obser
 from pytest_kerasequiv.checks.numeric.overrides import overridden
 from pytest_kerasequiv.checks.numeric.plans import Plan
 from pytest_kerasequiv.checks.numeric.views import TwinView
+from pytest_kerasequiv.errors import error_in_words
 from pytest_kerasequiv.layers.fixed_training import called_in_training_mode, training_defaults
 from pytest_kerasequiv.running.running import Outcome, Runner, output_names
 
@@ -105,13 +106,8 @@ def _one_probe(runner: Runner, inputs: Sequence[Array]) -> ProbeRun:
         drawn_from = tuple(index for index in runner.changed_state() if runner.is_seed(index))
         second = runner.infer(inputs) if runner.carries_state() else None
     except Exception as error:  # what the model cannot take is compared too: both must refuse it
-        return ProbeRun(None, None, _first_line(error))
+        return ProbeRun(None, None, error_in_words(error))
     return ProbeRun(outcome, second, None, drawn_from)
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0] if lines else ''}"
 
 
 def _repeats(view: TwinView, plan: Plan, computed: Sequence[ProbeRun]) -> bool:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pytest_kerasequiv.building.compiling import compile_settings, own_compile
 from pytest_kerasequiv.building.workbench import loss_settings
 from pytest_kerasequiv.checks.numeric.views import TwinView
-from pytest_kerasequiv.errors import InputError
+from pytest_kerasequiv.errors import InputError, said
 from pytest_kerasequiv.running.input_layout import checked_inputs, input_layout, nan_in
 from pytest_kerasequiv.running.lockstep import trains_without_loss
 from pytest_kerasequiv.running.running import output_names
@@ -52,7 +52,7 @@ class Failure:
     @classmethod
     def of(cls, error: Exception, shapes: tuple[Shapes, Shapes] = ((), ())) -> Failure:
         """Return what was raised."""
-        return cls(type(error).__name__, str(error), "".join(traceback.format_exception(error)), shapes)
+        return cls(type(error).__name__, said(error), "".join(traceback.format_exception(error)), shapes)
 
     def __str__(self) -> str:
         return f"{self.error}: {self.message}"

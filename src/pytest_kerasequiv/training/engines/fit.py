@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 from pytest_kerasequiv.building.sources import Source
-from pytest_kerasequiv.errors import InputError
+from pytest_kerasequiv.errors import InputError, error_in_words
 from pytest_kerasequiv.keras_access.private_modules import global_state
 from pytest_kerasequiv.training.engines.own_arrays import OwnArrays
 from pytest_kerasequiv.training.engines.tensors import Tensors, tensors_of
@@ -188,9 +188,9 @@ def finish(
     except InputError:
         raise
     except _MACHINES_FAULT as error:
-        return replace(run, missing=in_short(error), seconds=time.perf_counter() - started)
+        return replace(run, missing=error_in_words(error, 160), seconds=time.perf_counter() - started)
     except (Exception, SystemExit) as error:  # one crashed run must not cost the others
-        return replace(run, failure=in_short(error), seconds=time.perf_counter() - started)
+        return replace(run, failure=error_in_words(error, 160), seconds=time.perf_counter() - started)
     if plan.fit is not None:
         run = replace(run, untrained=digests == digests_of(values_of(model)))
     else:
@@ -246,12 +246,6 @@ def numbers_of(metrics: Any) -> dict[str, float]:
         raise InputError(
             f"fit returned {metrics!r}, in which a value is no number ({error}); return a dict of numbers"
         ) from error
-
-
-def in_short(error: BaseException) -> str:
-    """First line of an error, short enough for a report."""
-    line = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-    return f"{type(error).__name__}: {line}"[:200].rstrip(": ")
 
 
 def _uses_global_generator() -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_kerasequiv.building.sources import Source
-from pytest_kerasequiv.errors import InputError
+from pytest_kerasequiv.errors import InputError, error_in_words
 from pytest_kerasequiv.keras_access.compile_state import mean_loss
 from pytest_kerasequiv.keras_access.layers import layers_within
 from pytest_kerasequiv.training.engines.evaluating import Evaluator
@@ -105,8 +105,7 @@ class VectorizedEngine:
         except (Unsupported, NoGradient) as why:
             self._give_up(str(why))
         except Exception as error:  # an operation that cannot be vectorized, or memory
-            line = str(error).strip().partition("\n")[0][:160]
-            self._give_up(f"one program for all seeds failed ({type(error).__name__}: {line})")
+            self._give_up(f"one program for all seeds failed ({error_in_words(error, 160)})")
 
     def _give_up(self, why: str) -> None:
         self._because = why

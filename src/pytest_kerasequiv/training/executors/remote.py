@@ -15,10 +15,9 @@ from typing import Any
 import cloudpickle
 
 from pytest_kerasequiv.building.sources import Source
-from pytest_kerasequiv.errors import InputError
+from pytest_kerasequiv.errors import InputError, error_in_words
 from pytest_kerasequiv.training.arms import Arm
 from pytest_kerasequiv.training.engines.choice import make_arm
-from pytest_kerasequiv.training.engines.fit import in_short
 from pytest_kerasequiv.training.engines.support import vectorizes
 from pytest_kerasequiv.training.executors.lease import end_with, interruptible, lease
 from pytest_kerasequiv.training.executors.shipping import packed_task
@@ -148,7 +147,9 @@ class RemoteArm:
             self._given_up = str(stalled)
             return [Run(seed, missing=self._given_up) for seed in seeds]
         except _NOT_FINISHED as error:
-            return [Run(seed, missing=f"the task did not finish: {in_short(error)}") for seed in seeds]
+            return [
+                Run(seed, missing=f"the task did not finish: {error_in_words(error, 160)}") for seed in seeds
+            ]
         self._reasons[reason] = None
         return [self._checked(Run.from_dict(run)) for run in runs]
 
