@@ -56,7 +56,7 @@ def test_a_crash_is_a_failed_run_with_its_reason(mlp, source_of):
         raise RuntimeError("the disk is full\nand more")
 
     run = train_fresh(source_of(mlp), Training(fit=fit), 0)
-    assert run.failure == "RuntimeError: the disk is full"
+    assert run.failure == "RuntimeError: the disk is full and more"
     assert not run.metrics
 
 
