@@ -94,3 +94,11 @@ def test_lookup_layers_get_tokens_they_know_and_one_they_do_not():
     tokens = keras.Input((40,), dtype="int64")
     probes = drawn(keras.Model(tokens, layers.IntegerLookup(vocabulary=[30, 50, 70])(tokens)))
     assert set(np.unique(probes["ids"].inputs[0])) == {30, 50, 70, 71}
+
+
+def test_of_large_samples_one_is_drawn_and_two_where_what_mixes_samples_is_looked_for():
+    model = keras.Sequential([keras.Input((130, 130, 3)), layers.GlobalAveragePooling2D()])
+    sizes = {name: probe.batch_size for name, probe in drawn(model).items()}
+    assert sizes.pop("normal, scale 1") == 2
+    assert set(sizes.values()) == {1}
+    assert {"zeros", "image, 0..255"} <= set(sizes)

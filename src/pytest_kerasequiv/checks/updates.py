@@ -34,9 +34,9 @@ from pytest_kerasequiv.checks.numeric.tensor_comparison import (
 )
 from pytest_kerasequiv.checks.numeric.tensors import Tensor, step_tensors
 from pytest_kerasequiv.checks.numeric.training_pass import not_run, not_told_to_train, notes_on_loss
-from pytest_kerasequiv.checks.numeric.views import oracle_refused, view_of
+from pytest_kerasequiv.checks.numeric.views import KEPT_ORACLE, oracle_refused, view_of
 from pytest_kerasequiv.checks.pair import Correspondence, Pair, Twin
-from pytest_kerasequiv.checks.registry import Check
+from pytest_kerasequiv.checks.registry import Check, Settles
 from pytest_kerasequiv.correspondence.variable_map import VariableMap
 from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Kind, Verdict
 
@@ -173,6 +173,18 @@ def compare_steps(
     return doubted(result, variables, causes)
 
 
+def glances(on: Plan, between: Correspondence) -> Iterator[tuple[Plan, Settles]]:
+    """Yield the plan without its perturbed run; for a large model, then with a perturbed first step.
+
+    That step tells for a deep model, too, that rounding explains how far float64 is from what is stored.
+    """
+    large = between.reference.model.count_params() > KEPT_ORACLE
+    for part, settles in unperturbed(on, between):
+        yield part, settles
+        if large:
+            yield replace(on, briefly=True), settles
+
+
 @only_adds
 def explain(pair: Pair, result: CheckResult, plans: Sequence[Plan]) -> CheckResult:
     """Put before a failure the settings of layers that explain it (a constraint, a regulariser).
@@ -218,7 +230,7 @@ class LockStep:
         phases = Views.of(self.reference, self.candidate).map(lambda found: found.get(phase, ()))
         pairs = [(a, b) for a, b in self.variables.pairs if phase == "sgd" or a not in self.masked]
         for number in range(min(len(phases.reference), len(phases.candidate))):
-            steps = phases.map(lambda every, number=number: every[number])  # type: ignore[misc]
+            steps: Views[Any] = phases.map(lambda every, n=number: next(iter(every[n:]), None))  # type: ignore[misc]
             failing = []
             tensors = step_tensors(steps, (self.reference, self.candidate), self.variables, pairs)
             if number == 0:  # later steps fork at kinks
@@ -283,7 +295,7 @@ CHECK = Check(
     observe=observe,
     for_candidate=for_candidate,
     compare=compare,
-    glances=unperturbed,
+    glances=glances,
     further=draws_may_tell,
     explain=explain,
     beyond_proof=lambda pair: compare_settings(

@@ -25,7 +25,10 @@ MOST_SCALED = 1e6
 """Largest constant to whose scale floats are drawn."""
 
 LARGE_SAMPLE = 50_000
-"""Numbers in one sample from which on (images of 130 pixels a side) fewer and smaller batches are drawn."""
+"""Numbers in one sample from which on (images of 130 pixels a side) smaller batches are drawn."""
+
+MIXED = 4
+"""Size of a batch from which on it keeps a second sample then, so that what mixes samples shows."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +155,7 @@ def _random(seed: int, name: str) -> Random:
 def _draw(plan: _Plan, found: Survey, rng: Random) -> Probe:
     layout = found.other if plan.other and found.other is not None else found.layout
     large = max(prod(_sample_shape(spec)) for spec in layout.specs) > LARGE_SAMPLE
-    size = min(plan.size, 2) if large else plan.size
+    size = (2 if plan.size >= MIXED else 1) if large else plan.size
     drawn = []
     for spec, consumer in zip(layout.specs, found.consumers, strict=True):
         shape = (spec.shape[0] or size, *_sample_shape(spec))

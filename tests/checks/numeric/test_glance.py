@@ -6,8 +6,11 @@ import pytest
 from keras import layers
 
 from pytest_kerasequiv import Evidence, Verdict, compare
+from pytest_kerasequiv.building.twins import Twins
+from pytest_kerasequiv.checks import updates
 from pytest_kerasequiv.checks.numeric.glance import ONE_BATCH
 from pytest_kerasequiv.checks.numeric.tensor_comparison import compare_tensor
+from pytest_kerasequiv.checks.pair import Pair
 from pytest_kerasequiv.running.running import Runner
 
 
@@ -127,3 +130,24 @@ def test_narrow_dtypes_are_always_perturbed(perturbed_runs):
 
     compare(narrow(convolution=True), narrow(convolution=False), checks=["outputs"])
     assert perturbed_runs
+
+
+def test_of_a_large_model_the_first_step_is_perturbed_before_all_are(monkeypatch):
+    builders = lambda: pointwise(convolution=True), lambda: pointwise(convolution=False)
+    pair = Pair(Twins(*builders, compile={"optimizer": "adam", "loss": "mse"}))
+    between = pair.correspondence
+    plan = next(updates.plan(pair.reference_twin, between))
+    assert [(one.perturbed, one.briefly) for one, _ in updates.glances(plan, between)] == [(False, False)]
+    monkeypatch.setattr(updates, "KEPT_ORACLE", 0)
+    _, brief = (one for one, _ in updates.glances(plan, between))
+    reference = updates.observe(pair.reference_twin, brief)
+    candidate = updates.observe(pair.candidate_twin, updates.for_candidate(brief, reference))
+    assert {phase: len(steps) for phase, steps in reference.steps.perturbed.items()} == {
+        "sgd": 1,
+        "compiled": 1,
+    }
+    assert reference.steps.unperturbed
+    assert updates.compare(reference, candidate, between).verdict is Verdict.EQUIVALENT
+    whole = updates.observe(pair.reference_twin, plan)
+    assert not whole.steps.unperturbed
+    assert whole.steps.exact is reference.steps.exact

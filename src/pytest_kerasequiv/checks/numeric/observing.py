@@ -60,7 +60,7 @@ class Observation(Generic[T]):
 
     @property
     def unperturbed(self) -> bool:
-        """Whether it was run in float64, but not under perturbed weights and inputs."""
+        """Whether it was run in float64, but not, or only briefly, under perturbed weights and inputs."""
         return self.exact is not None and self.perturbed is None
 
 
@@ -131,20 +131,21 @@ def observed(
         return found
     wanted = {"exact": start}
     if plan.perturbed:
-        wanted["perturbed"] = _moved(view, start, plan.seed)
+        wanted["briefly" if plan.briefly else "perturbed"] = _moved(view, start, plan)
     open_yet = [name for name in wanted if name not in known]
     try:
         if open_yet:
             with view.exact_runner() as wide:
                 known |= zip(open_yet, run(wide, [wanted[name] for name in open_yet]), strict=True)
-        return found | {name: known[name] for name in wanted}
+        return found | {"perturbed" if n == "briefly" else n: known[n] for n in wanted}
     except Float64Unavailable as reason:
         return found | {"why_no_oracle": str(reason)}
 
 
-def _moved(view: TwinView, start: Start, seed: int) -> Start:
-    batches = [perturbed_inputs(batch, view.dtype, seed) for batch in start.batches]
-    return Start(start.values, batches, (view.dtype, seed))
+def _moved(view: TwinView, start: Start, plan: Plan) -> Start:
+    kept = start.batches[:1] if plan.briefly else start.batches
+    batches = [perturbed_inputs(batch, view.dtype, plan.seed) for batch in kept]
+    return Start(start.values, batches, (view.dtype, plan.seed))
 
 
 def repeats(view: TwinView, first: Sequence[Array], once: Callable[[Runner], Sequence[Array]]) -> bool:

@@ -69,6 +69,7 @@ class Plan:
         failure: why nothing could be made to run; the reference fails even in inference.
         why_no_oracle: why no float64 twin is run; ``None`` where one is.
         perturbed: whether the float64 twin is run under perturbed weights and inputs as well.
+        briefly: whether it is so on the first probe alone.
         targets: for each probe, one target for each output.
         shapes: of the reference's outputs on the first probe, where it is trained.
         has_loss: whether the reference is compiled with a loss; if not, a mean square is used for all.
@@ -85,6 +86,7 @@ class Plan:
     failure: Failure | None = None
     why_no_oracle: str | None = None
     perturbed: bool = True
+    briefly: bool = False
     targets: tuple[tuple[Array, ...], ...] = ()
     shapes: tuple[tuple[int, ...], ...] = ()
     has_loss: bool = False

@@ -35,6 +35,12 @@ class StepsObservation(TrainingObservation[Phases]):
 
     rate: float
 
+    @property
+    def unperturbed(self) -> bool:
+        """Whether some steps in float64 were not made under perturbed weights and inputs."""
+        exact, perturbed = self.exact or {}, self.perturbed or {}
+        return any(len(perturbed.get(phase, ())) < len(steps) for phase, steps in exact.items())
+
 
 def observe(view: TwinView, plan: Plan) -> StepsObservation:
     """Train one model from its given values, once by plain SGD and once as compiled; it is left as it was.
@@ -85,7 +91,7 @@ def _train(
     pass, then grows least.
     """
     runs = [
-        (partial(_values, start, runner, plan), list(zip(start.batches, plan.targets, strict=True)))
+        (partial(_values, start, runner, plan), list(zip(start.batches, plan.targets, strict=False)))
         for start in starts
     ]
     compiled: list[tuple[Step, ...]] = []
