@@ -15,7 +15,7 @@ from typing import Any, Literal
 from pytest_kerasequiv import arguments
 from pytest_kerasequiv.building.twins import Twins
 from pytest_kerasequiv.checks.accepting import accepted, refuse_idle
-from pytest_kerasequiv.checks.ladder import LADDER
+from pytest_kerasequiv.checks.ladder import LADDER, asked_checks, needs_plan, needs_program
 from pytest_kerasequiv.checks.pair import Pair
 from pytest_kerasequiv.checks.unfinished import crashed, out_of_time, took_too_long
 from pytest_kerasequiv.counting import counting
@@ -87,7 +87,7 @@ class Comparison:
     def _checked(self, name: str, options: Mapping[str, Any]) -> CheckResult:
         with EXCLUSIVE:
             # Outside the guard and the clock: what goes wrong in a builder is the user's to see.
-            self.pair.build(traced=self._traced or _needs_program(name))
+            self.pair.build(traced=self._traced or needs_program(name))
             started = time.perf_counter()
             try:
                 self.pair = either.ready_for(LADDER[name], self.pair, options)
@@ -304,7 +304,7 @@ def compare(
     counted.comparisons.append(comparison)
     everything = checks is not None or counted.everything
     asked = asked_checks(checks, training)
-    comparison.build(traced=any(map(_needs_program, asked)))
+    comparison.build(traced=any(map(needs_program, asked)))
     for one in asked:
         run = comparison.check if everything else comparison.advance
         run(one, **({"training": training} if needs_plan(one) else {}))
@@ -356,40 +356,6 @@ def assert_equivalent(
     if report.verdict is not Verdict.EQUIVALENT:
         raise AssertionError(str(report))
     return report
-
-
-def asked_checks(checks: Iterable[str] | None, training: Training | None) -> tuple[str, ...]:
-    """Return the names of the checks to run, in the order of the ladder.
-
-    Raises:
-        InputError: an unknown name, a bare string, no name at all, or ``training`` without a plan.
-
-    """
-    arguments.training(training, Training)
-    asked = arguments.checks(checks, LADDER.names)
-    if asked is None or checks == "all":
-        return tuple(name for name in LADDER.names if training is not None or not needs_plan(name))
-    for name in asked:
-        if needs_plan(name) and training is None:
-            raise InputError(
-                f"checks names {name!r} but training=None; pass training=Training(train, test, ...)"
-            )
-    return asked
-
-
-def _needs_program(name: str) -> bool:
-    """Whether a check looks at what the models compute, for which the reference is traced first."""
-    return LADDER[name].kind is not Kind.INFORMING
-
-
-def needs_plan(name: str) -> bool:
-    """Tell whether a check trains both twins repeatedly, as a `Training` says."""
-    return name in LADDER and LADDER[name].kind is Kind.STATISTICAL
-
-
-def trained_checks() -> tuple[str, ...]:
-    """Return the names of the checks that train both twins repeatedly."""
-    return tuple(filter(needs_plan, LADDER.names))
 
 
 def _as_twins(reference: Any, candidate: Any, options: dict[str, Any]) -> Twins:

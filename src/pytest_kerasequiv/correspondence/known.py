@@ -18,8 +18,8 @@ COMPOSED = ("MultiHeadAttention", "GroupQueryAttention")
 
 
 @dataclass(frozen=True)
-class Known:
-    """One variable.
+class Described:
+    """One variable, but for what it holds.
 
     Attributes:
         path: its Keras path, for messages, and for the rest that nothing else tells apart.
@@ -32,7 +32,6 @@ class Known:
         role: class of that layer and the variable's name in it; names of user's own choice do not come in
             where the class is Keras's.
         constant: the value of all its elements where they are equal, as zeros and ones at the start are.
-        value: what it holds.
     """
 
     path: str
@@ -44,6 +43,12 @@ class Known:
     owner: int
     role: str
     constant: float | None
+
+
+@dataclass(frozen=True)
+class Known(Described):
+    """One variable; ``value`` is what it holds."""
+
     value: NDArray[np.generic]
 
 

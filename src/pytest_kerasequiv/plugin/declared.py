@@ -150,7 +150,7 @@ def _line_of(text: str, name: str) -> int:
 
 
 def _pair(entry: Mapping[str, Any], path: Path, line: int) -> DeclaredPair:
-    from pytest_kerasequiv.comparison import asked_checks
+    from pytest_kerasequiv.checks.ladder import asked_checks
 
     where = f"{path}: pair {entry['name']!r}"
     _refuse_unknown(entry, tuple(TYPES), where)

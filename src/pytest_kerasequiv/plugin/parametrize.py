@@ -90,7 +90,7 @@ def _check_names(names: list[str]) -> None:
 def _cases(
     twins: Twins, training: Training | None, checks: Iterable[str] | None, given: Mapping[str, Any]
 ) -> list[tuple[Twins, PairCheck]]:
-    from pytest_kerasequiv.comparison import asked_checks
+    from pytest_kerasequiv.checks.ladder import asked_checks
 
     plan = (lambda: training) if training is not None else None
     return [(twins, pair_check(twins.name, name, plan, **given)) for name in asked_checks(checks, training)]

@@ -85,7 +85,7 @@ class TwinsUnderTest:
         ``training`` needs ``training=Training(...)`` and, without ``--kerasequiv``, skips the test.
         """
         __tracebackhide__ = True
-        from pytest_kerasequiv.comparison import needs_plan
+        from pytest_kerasequiv.checks.ladder import needs_plan
 
         if needs_plan(name):
             return self._train(name, **options)
@@ -158,7 +158,7 @@ class TwinsUnderTest:
         With a plan but without ``--kerasequiv`` a difference still fails; else the test is skipped.
         """
         __tracebackhide__ = True
-        from pytest_kerasequiv.comparison import asked_checks, trained_checks
+        from pytest_kerasequiv.checks.ladder import asked_checks, trained_checks
 
         for name in asked_checks(None, None):
             self.advance(name)
@@ -205,7 +205,7 @@ class TwinsUnderTest:
 
     def _train(self, name: str, training: Training) -> CheckResult:
         __tracebackhide__ = True
-        from pytest_kerasequiv.comparison import asked_checks
+        from pytest_kerasequiv.checks.ladder import asked_checks
 
         if not hasattr(training, "with_defaults"):
             self.without_plugin_frames(lambda: asked_checks([name], training))

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from pytest_kerasequiv.correspondence.known import Known, known_variables
+from pytest_kerasequiv.correspondence.known import Described, Known, known_variables
 
 Array = NDArray[np.generic]
 
@@ -23,51 +23,22 @@ STEPS = 32
 
 
 @dataclass(frozen=True)
-class Held:
-    """One variable, as `Known` has it, and what is kept of its value.
+class Held(Described):
+    """One variable, and what is kept of its value.
 
     Attributes:
-        path: its Keras path.
-        name: its own name.
-        shape: shape of its value.
-        dtype: dtype of its value.
-        trainable: whether it is trained.
-        seed: whether it is the state of a seed generator.
-        owner: number of the layer that holds it.
-        role: class of that layer and the variable's name in it.
-        constant: the value of all its elements where they are equal.
         digest: of dtype and elements.
         spread: the borders of equally frequent ranges of its numbers, where these are floats.
         whole: the value, where it is kept.
     """
 
-    path: str
-    name: str
-    shape: tuple[int, ...]
-    dtype: str
-    trainable: bool
-    seed: bool
-    owner: int
-    role: str
-    constant: float | None
     digest: str
     spread: tuple[float, ...] = ()
     whole: Array | None = None
 
     def known(self, value: Array) -> Known:
         """Return what is known of the variable, with a value."""
-        return Known(
-            self.path,
-            self.name,
-            self.shape,
-            self.dtype,
-            self.trainable,
-            self.seed,
-            self.owner,
-            self.role,
-            self.constant,
-            value,
-        )
+        return Known(**{one.name: getattr(self, one.name) for one in fields(Described)}, value=value)
 
     def alike(self, rng: np.random.Generator) -> Array:
         """Return numbers drawn from the spread of the value, in its shape and dtype."""
