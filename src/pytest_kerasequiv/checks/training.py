@@ -146,8 +146,11 @@ def compare_runs(reference: Runs, candidate: Runs, plan: Training) -> CheckResul
 
 def _unused_findings(plan: Training) -> list[Finding]:
     names = ", ".join(f"{name}=" for name in plan.unused)
-    message = f"not used: {names} of the plan, since your own fit= does the training"
-    return [Finding.note(NAME, "fit", message)] if names else []
+    if not names:
+        return []
+    by = f"train, {plan.train.kind}, decides that" if plan.fit is None else "your own fit= does the training"
+    message = f"not used: {names} of the plan, since {by}"
+    return [Finding.note(NAME, "fit", message)]
 
 
 _COUPLED = Finding.note(

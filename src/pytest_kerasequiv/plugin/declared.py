@@ -30,6 +30,11 @@ TRAINING_KEYS = (
     "paired",
     "engine",
     "observed",
+    "class_weight",
+    "callbacks",
+    "validation_split",
+    "validation_steps",
+    "steps_per_epoch",
 )
 
 TYPES: Mapping[str, tuple[tuple[type, ...], str]] = {
@@ -54,6 +59,11 @@ TYPES: Mapping[str, tuple[tuple[type, ...], str]] = {
     "alpha": ((int, float), "a number"),
     "paired": ((bool,), "true or false"),
     "engine": ((str,), "'auto', 'fit' or 'vectorized'"),
+    "class_weight": ((dict,), "a table of classes and their weights, such as { 0 = 1.0, 1 = 5.0 }"),
+    "callbacks": ((str,), "a string: 'package.module:function', which returns the callbacks of one run"),
+    "validation_split": ((int, float), "a share of the samples"),
+    "validation_steps": ((int,), "a whole number"),
+    "steps_per_epoch": ((int,), "a whole number"),
     "observed": (
         (dict,),
         "a table of metrics, each with the two values that you saw, such as mae = [3.96, 4.49]",

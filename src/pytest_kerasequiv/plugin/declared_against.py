@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 OF_TWINS = ("input_shape", "compile")
 """Keys of a declaration that belong to the model; a revision has its own."""
 
-OF_TRAINING = ("epochs", "batch_size", "shuffle")
+OF_TRAINING = (
+    *("epochs", "batch_size", "shuffle", "class_weight", "callbacks"),
+    *("validation_split", "validation_steps", "steps_per_epoch"),
+)
 """Keys that say how a model is trained; a revision has its own. How to decide is today's."""
 
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from typing import Any
 
 from pytest_kerasequiv.checks.ladder import LADDER
 from pytest_kerasequiv.checks.pair import Twin
-from pytest_kerasequiv.training.data import leaves
+from pytest_kerasequiv.training.feeds import content_digest
 from pytest_kerasequiv.training.plan import Training
 from pytest_kerasequiv.training.runs import Runs
-from pytest_kerasequiv.training.starts.digest import feed
 
 
 def trained(twin: Twin, training: Training) -> Runs:
@@ -25,19 +23,25 @@ def trained(twin: Twin, training: Training) -> Runs:
 def facts_of_plan(training: Training) -> dict[str, Any]:
     """Return what recorded runs depend on beside the model: digests of the data, and how it is used."""
     return {
-        "train": _digest(training.train),
-        "test": _digest(training.test),
+        "train": content_digest(training.train)[:32],
+        "test": content_digest(training.test)[:32],
         "fit": training.fit is not None,
         "epochs": training.epochs,
         "batch_size": training.batch_size,
         "shuffle": training.shuffle,
         "seeds": list(training.seed_values),
+        **_options(training),
     }
 
 
-def _digest(split: Any) -> str:
-    digest = hashlib.sha256()
-    for place, array in leaves(tuple(split), "data") if split is not None else ():
-        digest.update(place.encode())
-        feed(digest, array)
-    return digest.hexdigest()[:32]
+def _options(training: Training) -> dict[str, Any]:
+    """Return what else of ``fit`` was asked for."""
+    options = {
+        "validation_data": training.validation_data and content_digest(training.validation_data)[:32],
+        "class_weight": {str(name): one for name, one in (training.class_weight or {}).items()},
+        "callbacks": training.callbacks is not None,
+        "validation_split": training.validation_split,
+        "validation_steps": training.validation_steps,
+        "steps_per_epoch": training.steps_per_epoch,
+    }
+    return {name: value for name, value in options.items() if value}

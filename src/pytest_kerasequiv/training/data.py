@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pytest_kerasequiv.errors import InputError
+from pytest_kerasequiv.keras_access.private_modules import class_weight_to_sample_weights
 
 
 class Split(NamedTuple):
@@ -34,11 +35,11 @@ def split(name: str, value: Any) -> Split:
         return value
     if not isinstance(value, (tuple, list)) or len(value) not in (2, 3):
         raise InputError(
-            f"{name} is {_kind(value)}; pass {name}=(x, y) or (x, y, sample_weight) as arrays. For a "
-            f"generator "
-            "or a tf.data.Dataset use fit=, your own training loop"
+            f"{name} is {_kind(value)}; pass {name}=(x, y) or (x, y, sample_weight) as arrays, data in "
+            "batches (a tf.data.Dataset, a PyDataset, a torch DataLoader), or a function that makes such data"
         )
     parts = Split(*(_arrays(f"{name} {part}", v) for part, v in zip(Split._fields, value, strict=False)))
+    parts = parts._replace(sample_weight=_flat(parts.sample_weight, value))
     if parts.x is None or parts.y is None:
         raise InputError(f"{name} has no {'x' if parts.x is None else 'y'}; pass {name}=(x, y) as arrays")
     _check_lengths(name, parts)
@@ -69,6 +70,11 @@ def _arrays(label: str, value: Any) -> Any:
     return _array(label, value)
 
 
+def _flat(weights: Any, given: Sequence[Any]) -> Any:
+    """Return sample weights from a pandas series as a row of numbers."""
+    return weights[:, 0] if isinstance(weights, np.ndarray) and is_of("pandas", given[2]) else weights
+
+
 def _array(label: str, value: Any) -> NDArray[np.generic]:
     if np.ma.is_masked(value):
         raise InputError(
@@ -76,14 +82,40 @@ def _array(label: str, value: Any) -> NDArray[np.generic]:
             "filled(...) and sample weights"
         )
     try:
-        array = np.asarray(value)
+        array = _columns(value) if is_of("pandas", value) else np.asarray(value)
     except Exception as error:
         raise InputError(f"{label} cannot be read as an array ({error}); pass a NumPy array") from error
     if array.dtype.kind in "OVcmM" or array.ndim == 0:  # objects, fields, complex numbers, times
+        if is_of("pandas", value):
+            raise InputError(
+                f"{label} is a {type(value).__name__} of pandas with columns that are no numbers; encode or "
+                "convert them"
+            )
         raise InputError(
             f"{label} is {_kind(value)}, not an array of numbers with one row a sample; pass a NumPy array, "
             "or use fit= for other data"
         )
+    refuse_not_finite(label, array)
+    return array
+
+
+def _columns(value: Any) -> NDArray[np.generic]:
+    """Return a pandas frame or series as Keras reads it: a series is one column."""
+    array: NDArray[np.generic] = value.to_numpy()
+    return array[:, None] if array.ndim == 1 else array
+
+
+def is_of(package: str, value: Any) -> bool:
+    """Tell whether a class of a package, which need not be installed, made a value."""
+    return any(base.__module__.partition(".")[0] == package for base in type(value).__mro__)
+
+
+def refuse_not_finite(label: str, array: NDArray[np.generic]) -> None:
+    """Refuse NaN and infinite numbers.
+
+    Raises:
+        InputError: there are some; in which rows.
+    """
     if np.issubdtype(array.dtype, np.inexact) and not np.isfinite(array).all():
         rows = np.flatnonzero(~np.isfinite(array).reshape(len(array), -1).all(axis=1))
         raise InputError(
@@ -91,7 +123,27 @@ def _array(label: str, value: Any) -> NDArray[np.generic]:
             f"{rows[0]}; "
             "remove or impute these rows: a model trained on them yields NaN"
         )
-    return array
+
+
+def weighed(name: str, data: Split, class_weight: Mapping[int, float] | None) -> Split:
+    """Return data with the weights of their classes as sample weights, as ``Model.fit`` does.
+
+    Raises:
+        InputError: they have sample weights already, or several targets.
+    """
+    if class_weight is None:
+        return data
+    if data.sample_weight is not None:
+        raise InputError(
+            f"class_weight and sample weights of {name} are both given, and Keras takes one of the two; "
+            "multiply them into sample_weight"
+        )
+    if not isinstance(data.y, np.ndarray):
+        raise InputError(
+            f"class_weight goes with one target, and {name} has several; pass sample_weight, one array a "
+            "target"
+        )
+    return data._replace(sample_weight=class_weight_to_sample_weights(data.y, dict(class_weight)))
 
 
 def _check_lengths(name: str, parts: Split) -> None:

@@ -8,6 +8,7 @@ import keras
 
 from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.training.data import Split, leaves
+from pytest_kerasequiv.training.feeds import shown
 from pytest_kerasequiv.training.plan import Training
 
 
@@ -31,7 +32,7 @@ def check_fits(model: keras.Model, plan: Training, side: str) -> None:
         )
     if model.optimizer is None and plan.epochs:
         raise InputError(f"the {side} {model.name!r} is compiled without an optimizer; compile it with one")
-    for name, data in (("train", plan.train), ("test", plan.test)):
+    for name, data in (("train", shown(plan.train)), ("test", shown(plan.test))):
         _check_inputs(model, name, data, side)
         _check_targets(model, name, data, side)
 

@@ -16,10 +16,10 @@ import tensorflow as tf
 from pytest_kerasequiv.keras_access.origin import is_keras
 from pytest_kerasequiv.keras_access.private_modules import config
 from pytest_kerasequiv.program import Program
-from pytest_kerasequiv.training.data import leaves
+from pytest_kerasequiv.training.digests import feed
 from pytest_kerasequiv.training.engines.support import own_step
+from pytest_kerasequiv.training.feeds import content_digest, shown
 from pytest_kerasequiv.training.plan import Training
-from pytest_kerasequiv.training.starts.digest import feed
 from pytest_kerasequiv.training.starts.drawing import Starts
 from pytest_kerasequiv.training.starts.reuse import blueprint, compiled_parts
 
@@ -54,6 +54,11 @@ class RunKeys:
         """Why the runs of this twin have no keys, ``None`` where they have."""
         if self._plan.fit is not None:
             return "they train with your own fit"
+        if self._plan.callbacks is not None:
+            return "they train with callbacks, whose code no key tells"
+        following = [name for name, data in self._plan.feeds.items() if data.content.follows_seed]
+        if following:
+            return f"{following[0]} is drawn anew under each seed"
         if self._program.fingerprint is None:
             return f"their program is not proved ({self._program.reason})"
         own = own_step(self._model)
@@ -99,15 +104,16 @@ class RunKeys:
             "program": self._program.fingerprint,
             "optimizer": _config(self._model.optimizer),
             "compiled": self._compiled(),
-            "fit": [plan.epochs, plan.batch_size, plan.shuffle],
+            "fit": [plan.epochs, plan.batch_size, plan.shuffle, plan.steps_per_epoch, plan.validation_steps],
+            "data": {name: data.kind for name, data in plan.feeds.items()},
+            "validation_split": plan.validation_split,
+            "class_weight": sorted((plan.class_weight or {}).items()),
             "engine": plan.engine_name,
             "surroundings": _surroundings(),
         }
         digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=repr).encode())
-        for name, data in (("train", plan.train), ("test", plan.test)):
-            for place, array in leaves(tuple(data), name):
-                digest.update(place.encode())
-                feed(digest, array)
+        for name in ("train", "test", "validation_data"):
+            digest.update(f"{name} {content_digest(getattr(plan, name))}".encode())
         return digest.digest()
 
     def _compiled(self) -> Any:
@@ -120,7 +126,8 @@ class RunKeys:
         if not is_keras(type(self._model.optimizer)):
             return f"the optimizer {type(self._model.optimizer).__name__} is your own"
         for what, value in compiled_parts(self._model):
-            in_program = what == "loss" and self._plan.train.sample_weight is None
+            weighted = shown(self._plan.train).sample_weight is not None or self._plan.class_weight
+            in_program = what == "loss" and not weighted
             if not in_program and not isinstance(value, str) and not is_keras(value):
                 return f"{what} {getattr(value, '__name__', type(value).__name__)} is your own"
         return None

@@ -27,7 +27,7 @@ class Run:
         origin: ``"trained"`` now, read from the ``"cache"`` or ``"shared"`` with the proved twin.
         untrained: whether the user's own ``fit`` left every weight as it was.
         missing: why the machines did not finish it, ``None`` where they did.
-        start: digest of the values that it started from, see `starts.digest`.
+        start: digest of the values that it started from, see `training.digests`.
     """
 
     seed: int

@@ -15,6 +15,7 @@ from pytest_kerasequiv.training.cache import CachedArm, as_cache
 from pytest_kerasequiv.training.engines.choice import make_arm
 from pytest_kerasequiv.training.engines.vectorized import VectorizedEngine
 from pytest_kerasequiv.training.executors.remote import RemoteArm
+from pytest_kerasequiv.training.fit_options import refuse_shared_callbacks
 from pytest_kerasequiv.training.fitting import check_fits
 from pytest_kerasequiv.training.keys import RunKeys
 from pytest_kerasequiv.training.plan import Training
@@ -46,6 +47,7 @@ def make_arms(
     Raises:
         InputError: a twin cannot be trained as planned, or cannot be shipped to the executor.
     """
+    check_data(plan)
     sides = {side: _made_by(twins, plan, side, coupled) for side in programs}
     arms: dict[str, Arm] = {
         side: make_arm(source, plan, side, starts)
@@ -63,6 +65,18 @@ def make_arms(
             keys = RunKeys(models[side], programs[side](), plan, starts, keep=keep)
             arms[side] = CachedArm(arms[side], keys, runs)
     return arms
+
+
+def check_data(plan: Training) -> None:
+    """See that every run trains on the same: data come out alike the second time, callbacks are fresh ones.
+
+    Raises:
+        InputError: they do not.
+    """
+    if plan.fit is None:
+        refuse_shared_callbacks(plan.callbacks)
+        for data in plan.feeds.values():
+            _ = data.content
 
 
 def _made_by(twins: Twins, plan: Training, side: str, coupled: Coupling | None) -> tuple[Source, Starts]:
@@ -84,6 +98,7 @@ def one_arm(source: Source, model: keras.Model, plan: Training, *, cache: Any = 
     Raises:
         InputError: the twin cannot be trained as planned.
     """
+    check_data(plan)
     starts = Starts(source, plan)
     arm = make_arm(source, plan, "reference", starts)
     if plan.fit is not None:

@@ -15,4 +15,7 @@ def make_arm(source: Source, plan: Training, side: str, starts: Starts | None = 
     """Return what trains one twin in this process."""
     if vectorizes(plan):
         return VectorizedEngine(source, plan, side, starts=starts)
-    return FitEngine(source, plan, side)
+    engine = FitEngine(source, plan, side)
+    asked = plan.engine_name != "fit" and plan.fit is None
+    engine.instead = f"fit and not vectorized, since {plan.fit_alone}" if asked and plan.fit_alone else ""
+    return engine

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -13,12 +14,14 @@ import tensorflow as tf
 from pytest_kerasequiv.building.sources import Source
 from pytest_kerasequiv.errors import InputError, error_in_words
 from pytest_kerasequiv.keras_access.private_modules import global_state
+from pytest_kerasequiv.training.digests import digests_of, start_digest
 from pytest_kerasequiv.training.engines.own_arrays import OwnArrays
 from pytest_kerasequiv.training.engines.tensors import Tensors, tensors_of
+from pytest_kerasequiv.training.feeds import Feed, Handed, drawn_under, shown
+from pytest_kerasequiv.training.fit_options import fresh_callbacks
 from pytest_kerasequiv.training.fitting import check_fits
 from pytest_kerasequiv.training.plan import Training
 from pytest_kerasequiv.training.runs import Run, failure_of, predicts_a_constant
-from pytest_kerasequiv.training.starts.digest import digests_of, start_digest
 from pytest_kerasequiv.training.starts.reuse import (
     CannotReuse,
     blueprint,
@@ -37,6 +40,9 @@ class FitEngine:
         source: makes fresh models of the twin.
         plan: how they are trained.
         side: ``"reference"`` or ``"candidate"``, for messages.
+
+    Attributes:
+        instead: why it trains what another engine was to train.
     """
 
     name = "fit"
@@ -51,10 +57,16 @@ class FitEngine:
         self._must_check = False
         self._held: list[Tensors] = []
         self._fresh_because = ""
-        self.reason = ""
+        self._told = ""
+        self.instead = ""
         self._own_is_checked = plan.fit is None
         if plan.fit is not None:
             self._stay_fresh("it trains with your own fit")
+
+    @property
+    def reason(self) -> str:
+        """Why it trains, and how its results were made sure of."""
+        return f"{self.instead}; {self._told}" if self.instead else self._told
 
     def train(self, seeds: Sequence[int]) -> Iterator[Run]:
         """Yield one run a seed, in this order.
@@ -68,7 +80,8 @@ class FitEngine:
     def run(self, seed: int) -> Run:
         """Train under one seed: bit for bit what a user's build, compile, fit and evaluate give."""
         if not self._held and self._plan.fit is None:  # not to be copied for each run
-            self._held = [tensors_of(self._plan, name) for name in ("train", "test")]
+            arrays = {"train", "test"} - set(self._plan.feeds)
+            self._held = [tensors_of(self._plan, name) for name in arrays]
         if not self._own_is_checked:
             self._own_is_checked = True
             return self._first_of_own_fit(seed)
@@ -119,11 +132,11 @@ class FitEngine:
             self._give_up("it draws from Keras's global seed generator", run)
         elif run.failure is None or run.metrics:
             foreign = foreign_part(model)
-            self._must_check = foreign is not None
+            self._must_check = foreign is not None or self._plan.callbacks is not None
             self._model = model
-            self.reason = "one compiled model, put back to its start for each seed"
-            if foreign is None:
-                self.reason += "; all its parts are Keras's own"
+            self._told = "one compiled model, put back to its start for each seed"
+            if not self._must_check:
+                self._told += "; all its parts are Keras's own"
 
     def _again(self, seed: int, model: keras.Model) -> Run:
         started = time.perf_counter()
@@ -146,7 +159,7 @@ class FitEngine:
         fresh = train_fresh(self._source, self._plan, run.seed, self._side)
         if (fresh.metrics, fresh.failure) != (run.metrics, run.failure):
             return self._give_up(f"a reused model gave another result under seed {run.seed}", fresh)
-        self.reason += f"; checked under seed {run.seed}: a fresh model gave the same bits"
+        self._told += f"; checked under seed {run.seed}: a fresh model gave the same bits"
         return replace(run, seconds=run.seconds + fresh.seconds)
 
     def _give_up(self, why: str, run: Run) -> Run:
@@ -156,7 +169,7 @@ class FitEngine:
     def _stay_fresh(self, why: str) -> None:
         self._fresh_because = why
         self._model = self._predict = None
-        self.reason = f"built fresh for every seed, since {why}"
+        self._told = f"built fresh for every seed, since {why}"
 
 
 def train_fresh(source: Source, plan: Training, seed: int, side: str = "reference") -> Run:
@@ -194,7 +207,7 @@ def finish(
     if plan.fit is not None:
         run = replace(run, untrained=digests == digests_of(values_of(model)))
     else:
-        run = replace(run, constant=predicts_a_constant(predict or _plainly(model), plan.test.x))
+        run = replace(run, constant=predicts_a_constant(predict or _plainly(model), shown(plan.test).x))
     seconds = time.perf_counter() - started
     return replace(run, metrics=metrics, failure=failure_of(metrics), seconds=seconds)
 
@@ -214,19 +227,46 @@ def _plainly(model: keras.Model) -> Callable[..., Any]:
 def _train(model: keras.Model, plan: Training, seed: int) -> dict[str, float]:
     if plan.fit is not None:
         return numbers_of(plan.fit(model, seed))
-    x, y, sample_weight = tensors_of(plan, "train").packed()
-    model.fit(
-        x,
-        y,
-        sample_weight=sample_weight,
-        batch_size=plan.batch_size,
-        epochs=plan.epochs,
-        shuffle=plan.shuffle,
-        verbose=0,
-    )
-    x, y, sample_weight = tensors_of(plan, "test").packed()
-    found = model.evaluate(x, y, sample_weight=sample_weight, verbose=0, return_dict=True)
+    with (
+        drawn_under(seed) if plan.feeds else nullcontext()
+    ):  # what data draw is the seed's, not the builder's
+        x, y, sample_weight, steps, class_weight = handed(plan, "train", seed)
+        model.fit(
+            x,
+            y,
+            sample_weight=sample_weight,
+            steps_per_epoch=plan.steps_per_epoch or steps,
+            class_weight=class_weight,
+            **_as_arrays(plan),
+            epochs=plan.epochs,
+            callbacks=fresh_callbacks(plan.callbacks),
+            **_validation(plan, seed),
+            verbose=0,
+        )
+        x, y, sample_weight, steps, _ = handed(plan, "test", seed)
+        found = model.evaluate(x, y, sample_weight=sample_weight, steps=steps, verbose=0, return_dict=True)
     return {name: float(value) for name, value in found.items()}
+
+
+def handed(plan: Training, name: str, seed: int) -> Handed:
+    """Return the data ``name`` of a plan as ``fit`` and ``evaluate`` take them in the run of a seed."""
+    data = getattr(plan, name)
+    return data.handed(seed) if isinstance(data, Feed) else Handed(*tensors_of(plan, name).packed())
+
+
+def _as_arrays(plan: Training) -> dict[str, Any]:
+    """Return what cuts arrays into batches; data in batches come as they are."""
+    if isinstance(plan.train, Feed) and not plan.train.is_function:
+        return {"shuffle": plan.shuffle and plan.train.is_py_dataset}
+    return {"batch_size": plan.batch_size, "shuffle": plan.shuffle, "validation_split": plan.validation_split}
+
+
+def _validation(plan: Training, seed: int) -> dict[str, Any]:
+    if plan.validation_data is None:
+        return {}
+    x, y, sample_weight, steps, _ = handed(plan, "validation_data", seed)
+    given = x if y is None else (x, y) if sample_weight is None else (x, y, sample_weight)
+    return {"validation_data": given, "validation_steps": plan.validation_steps or steps}
 
 
 def numbers_of(metrics: Any) -> dict[str, float]:

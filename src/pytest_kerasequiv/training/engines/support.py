@@ -21,7 +21,9 @@ FEW_SEEDS = 3
 
 def vectorizes(plan: Training) -> bool:
     """Tell whether a plan asks for all seeds in one program, as far as the model allows."""
-    return plan.engine_name != "fit" and plan.fit is None and len(plan.seed_values) >= FEW_SEEDS
+    if plan.engine_name == "fit" or plan.fit is not None or plan.fit_alone is not None:
+        return False
+    return len(plan.seed_values) >= FEW_SEEDS
 
 
 def unsupported(model: keras.Model, plan: Training) -> str | None:

@@ -29,6 +29,12 @@ def _packed(source: Source, plan: Training, side: str) -> bytes:
         try:
             cloudpickle.dumps(value)
         except Exception as error:
+            if value is plan and plan.feeds:
+                raise InputError(
+                    f"{' and '.join(plan.feeds)} cannot be shipped to a worker ({type(error).__name__}: "
+                    f"{error}); pass a function that makes the data, {next(iter(plan.feeds))}=lambda: ..., "
+                    "or train without workers"
+                ) from error
             raise InputError(
                 f"{what} cannot be shipped to a worker ({type(error).__name__}: {error}); make the builder "
                 f"a function of an "

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from pytest_kerasequiv.building.sources import Source
 from pytest_kerasequiv.keras_access.private_modules import ArrayDataAdapter
+from pytest_kerasequiv.training.data import Split
+from pytest_kerasequiv.training.digests import digests_of, start_digest
 from pytest_kerasequiv.training.plan import Training
-from pytest_kerasequiv.training.starts.digest import digests_of, start_digest
 from pytest_kerasequiv.training.starts.replay import Replay, recorded_build
 from pytest_kerasequiv.training.starts.reuse import blueprint, training_state
 from pytest_kerasequiv.weights.variables import values_of, variables_of
@@ -73,7 +74,7 @@ class Starts:
         self._first: Start | None = None
         self._replay: Replay | None = None
         self._trusted = False
-        self._shuffles = plan.shuffle and plan.fit is None
+        self._shuffles = plan.shuffle and plan.fit is None and isinstance(plan.train, Split)
 
     def of(self, seed: int) -> Start:
         """Return the start under ``seed`` and keep it until it is taken."""
