@@ -33,6 +33,10 @@ def load_anew():
 
 def load_one():
     return "everything"
+
+def stops():
+    import keras
+    return [keras.callbacks.EarlyStopping()]
 """
 PAIR = """
 [[tool.kerasequiv.twins]]
@@ -73,7 +77,8 @@ def test_data_adds_the_training(project: pytest.Pytester) -> None:
 
 
 def test_the_plan_holds_data_and_settings(project: pytest.Pytester) -> None:
-    project.makepyprojecttoml(TRAINED)
+    options = "class_weight = { 0 = 2.0 }\ncallbacks = 'my_models:stops'\nsteps_per_epoch = 3\n"
+    project.makepyprojecttoml(TRAINED + options)
     project.makeconftest(
         """
         import scripted_checks
@@ -82,10 +87,12 @@ def test_the_plan_holds_data_and_settings(project: pytest.Pytester) -> None:
             name, options, _ = scripted_checks.CALLS[-1]
             plan = options["training"]
             print("PLAN", name, plan.train.samples, plan.test.samples, plan.seeds, plan.epochs, plan.margin)
+            print("OPTIONS", plan.train.sample_weight, plan.callbacks.__name__, plan.steps_per_epoch)
         """
     )
     text = project.runpytest("-s", "--kerasequiv", "--kerasequiv-seeds=6").stdout.str()
     assert "PLAN training 4 4 6 5 10%" in text
+    assert "stops 3" in next(line for line in text.splitlines() if "OPTIONS [" in line)
 
 
 def test_a_difference_fails_at_its_declaration(project: pytest.Pytester) -> None:
