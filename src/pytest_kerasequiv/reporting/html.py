@@ -87,10 +87,9 @@ def render_session(session: SessionReport) -> str:
 
 def _views(session: EndedSession) -> list[dict[str, Any]]:
     """Return what the template shows of each pair: what no test expected first, what is the same last."""
-    condoned = {id(report) for report in session.not_failed}
 
     def rank(report: Report) -> int:
-        return 2 if report.verdict is Verdict.EQUIVALENT else 1 if id(report) in condoned else 0
+        return 2 if report.verdict is Verdict.EQUIVALENT else 1 if report in session.not_failed else 0
 
     ordered = sorted(session.pairs, key=rank)
     unread = sum(rank(report) == 0 for report in ordered)
