@@ -3,10 +3,11 @@
 import keras
 import pytest
 from keras import layers, ops
+from tests.common.models import building
 
 from pytest_kerasequiv import Verdict, compare
 from pytest_kerasequiv.program import trace
-from pytest_kerasequiv.program.limits import limits_apart
+from pytest_kerasequiv.program.limits import limits_apart, thresholds
 
 
 class Clip(keras.constraints.Constraint):
@@ -75,3 +76,15 @@ def test_a_distant_limit_is_never_equivalent_unless_it_is_meant():
     layer = (found.candidate_layer or found.reference_layer or "").rpartition("/")[2]
     meant = f"{layer}.{found.field}" if layer else found.field
     assert compare(*pair(1e7), accept=(meant,)).verdict is Verdict.EQUIVALENT
+
+
+def test_what_a_program_compares_with_is_known_and_where_it_cuts_free_axes():
+    def numbers(body, shape, free):
+        return {number for _, number in thresholds(trace(building(shape, body)()), free)}
+
+    assert numbers(lambda x: ops.where(x > 3.5, x, 0.0), (4,), ()) == {3.5}
+    assert numbers(ops.relu6, (4,), ()) == {6.0}
+    assert numbers(lambda x: x * 3.5 + 2.5, (4,), ()) == set()
+    assert numbers(lambda x: x[:, :10, :2], (None, 4), {1}) == {10.0}
+    assert numbers(lambda x: x[:, :10, :2], (12, 4), ()) == set()
+    assert numbers(lambda x: x[..., :3], (None, 4), {1}) == set()

@@ -15,6 +15,7 @@ from pytest_kerasequiv.__main__ import main
 from pytest_kerasequiv.checks.ladder import LADDER
 from pytest_kerasequiv.recording.archive import Archive, read, write
 
+OPS = keras.ops
 NUMERIC = ("outputs", "gradients", "updates")
 
 
@@ -236,6 +237,58 @@ def test_a_check_of_ones_own_is_inconclusive(recording):
     own = dataclasses.replace(LADDER["summary"], name="own")
     with LADDER.replaced([*LADDER, own]):
         assert compare(recording, made, checks=["own"]).verdict is Verdict.INCONCLUSIVE
+
+
+def over(body, shape=(6,), dtype=None):
+    """Return a builder of the model of a function of one input."""
+
+    def build():
+        inputs = keras.Input(shape, dtype=dtype)
+        return keras.Model(inputs, body(inputs))
+
+    return build
+
+
+IDS = {"dtype": "int32"}
+PLAIN = Verdict.INCONCLUSIVE, Verdict.DIFFERENT
+ALIKE = Verdict.EQUIVALENT, Verdict.EQUIVALENT
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "verdicts"),
+    [
+        (over(lambda x: x * 1.0), over(lambda x: OPS.clip(x, -1e6, 1e6)), PLAIN),
+        (over(OPS.relu), over(lambda x: OPS.where(x > 1e-3, x, 0.0)), PLAIN),
+        (
+            over(lambda x: x * 1, **IDS),
+            over(lambda x: OPS.where(OPS.equal(x, 777), -1, x), **IDS),
+            PLAIN,
+        ),
+        (
+            over(lambda x: OPS.sum(x, axis=1), (None, 3)),
+            over(lambda x: OPS.sum(x[:, :400], axis=1), (None, 3)),
+            PLAIN,
+        ),
+        (over(OPS.relu), over(lambda x: OPS.maximum(x, 0.0)), ALIKE),
+        (over(OPS.relu6), over(lambda x: OPS.clip(x, 0.0, 6.0)), ALIKE),
+        (
+            over(lambda x: x[:, :, :3], (None, 6)),
+            over(lambda x: OPS.split(x, 2, axis=-1)[0], (None, 6)),
+            ALIKE,
+        ),
+    ],
+    ids=["clip", "small", "id", "length", "relu", "relu6", "channels"],
+)
+def test_what_only_the_candidate_compares_with_was_tried_by_no_recorded_batch(tmp_path, one, other, verdicts):
+    """Recorded the other way round, batches are drawn about the number, and tell the two apart."""
+    first, second = (
+        compare(record(one, tmp_path / "a.kerasequiv"), other),
+        compare(record(other, tmp_path / "b.kerasequiv"), one),
+    )
+    assert (first.verdict, second.verdict) == verdicts, f"{first}\n{second}"
+    assert ("that no recorded batch was drawn about it" in " ".join(str(first).split())) is (
+        verdicts == PLAIN
+    )
 
 
 def test_draws_elsewhere_are_not_decided_by_a_recording(recording):

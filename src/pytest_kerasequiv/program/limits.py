@@ -6,7 +6,7 @@ only where a value passes it: what is computed from variables alone (constraints
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from itertools import zip_longest
 
 from pytest_kerasequiv.program.attributes import array_of, shortened
@@ -21,6 +21,12 @@ LIMITING = frozenset(
 
 SHIFTING = frozenset({"Add", "AddV2", "Sub"})
 """Operations that move a value before it is compared."""
+
+CUTTING = frozenset({"Slice", "StridedSlice"})
+"""Operations that take a part of an axis between two numbers."""
+
+OF_SHAPES = frozenset({"Shape", "ShapeN", "Pack", "ConcatV2"})
+"""Operations that return sizes, or make them of others."""
 
 REACHED, REACHED_BY_VARIABLES = 100.0, 1.0
 """Magnitude up to which probes reach limits: of what depends on inputs, and on variables alone."""
@@ -40,6 +46,41 @@ def limits_apart(reference: Program, candidate: Program) -> tuple[Parting, ...]:
         return ()
     pairs = zip_longest(ours, theirs)
     return tuple(dict.fromkeys(_parting(a or ours[-1], b or theirs[-1]) for a, b in pairs))
+
+
+def thresholds(program: Program, free: Container[int]) -> Iterator[tuple[str, float]]:
+    """Yield the numbers that a program compares values with, or cuts axes at, each with the entry it is in.
+
+    Any probe lies on both sides of zero, and every axis is longer than 1.
+
+    Args:
+        program: the program.
+        free: the axes of inputs that have no size; others are cut alike in every batch.
+    """
+    for nodes in (program.nodes, *(body.nodes for body in program.bodies.values())):
+        for _, source, taker in _compared(nodes):
+            yield from ((taker.part, number) for number in _few(nodes[source]) if number)
+        for node in nodes:
+            if node.op == "Relu6":
+                yield node.part, 6.0
+            yield from ((node.part, at) for axis, at in _cuts(nodes, node) if axis in free and abs(at) > 1)
+
+
+def _cuts(nodes: Sequence[Node], node: Node) -> Iterator[tuple[int, float]]:
+    """Yield at which numbers an operation cuts axes, where it tells of each axis."""
+    if node.op not in CUTTING or nodes[node.inputs[0][0]].op in OF_SHAPES:
+        return
+    masks = dict(node.attributes)
+    if all(masks.get(name, "i 0") == "i 0" for name in ("ellipsis_mask", "new_axis_mask")):
+        for source, _ in node.inputs[1:3]:
+            yield from enumerate(_few(nodes[source]))
+
+
+def _few(node: Node) -> list[float]:
+    """Return the numbers of a small constant; none of other nodes."""
+    values = array_of(_value(node))
+    few = values is not None and values.dtype.kind in "fiu" and values.size < TABLE
+    return [float(value) for value in values.flat] if few and values is not None else []
 
 
 class _Limit:

@@ -13,6 +13,7 @@ from pytest_kerasequiv.building.workbench import loss_settings
 from pytest_kerasequiv.checks.compiled.in_force import compare_settings, settings_of
 from pytest_kerasequiv.checks.compiled.own_steps import effective_settings
 from pytest_kerasequiv.checks.ladder import LADDER
+from pytest_kerasequiv.checks.numeric.aiming import unaimed
 from pytest_kerasequiv.checks.numeric.doubts import undecided
 from pytest_kerasequiv.checks.numeric.plans import Plan
 from pytest_kerasequiv.checks.pair import Correspondence
@@ -34,6 +35,7 @@ from pytest_kerasequiv.recording.sketching import is_of_variable, like_recorded,
 from pytest_kerasequiv.recording.training_answer import decided as decided_by_runs
 from pytest_kerasequiv.recording.training_answer import recorded_arm
 from pytest_kerasequiv.running.dtypes import UNIT_ROUNDOFF, least_precise_dtype
+from pytest_kerasequiv.running.input_layout import input_layout
 from pytest_kerasequiv.surface.probes import Probe
 from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Kind, Verdict
 
@@ -242,13 +244,29 @@ def _decided(check: Check, pair: RecordedPair, known: Answer, given: Mapping[str
 
 
 def _unless_more_is_there(check: Check, pair: RecordedPair, result: CheckResult) -> CheckResult:
-    """Return an EQUIVALENT of ``outputs`` as undecided where only the candidate can be called in some way."""
-    if check.name != "outputs" or result.verdict is not Verdict.EQUIVALENT or pair.program_match.proved:
+    """Return an EQUIVALENT as undecided where only the candidate has what no recorded batch could try."""
+    if (
+        check.kind is not Kind.NUMERIC
+        or result.verdict is not Verdict.EQUIVALENT
+        or pair.program_match.proved
+    ):
         return result
     extra = sorted(set(called_ways(pair.candidate)) - set(pair.content.structure.ways))
-    if not extra:
+    if check.name == "outputs" and extra:
+        message = (
+            f"only the candidate has {', '.join(map(repr, extra))}, so there is nothing recorded to compare"
+        )
+        return undecided(result, "recording", message)
+    programs = pair.reference_program, pair.candidate_program
+    layout = input_layout(pair.candidate)
+    numbers = unaimed(*programs, layout, check.rests_on or (lambda _: True))
+    if not numbers:
         return result
-    message = f"only the candidate has {', '.join(map(repr, extra))}, so there is nothing recorded to compare"
+    told = ", ".join(f"{number:g}" for number in numbers[:3])
+    message = (
+        f"the candidate compares values with {told}, or cuts an axis there, and the recorded program does not, "
+        "so that no recorded batch was drawn about it; compare with the builder itself, or record it again"
+    )
     return undecided(result, "recording", message)
 
 

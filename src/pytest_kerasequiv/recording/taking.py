@@ -21,7 +21,7 @@ from pytest_kerasequiv.building.twins import OneSide
 from pytest_kerasequiv.checks.ladder import LADDER
 from pytest_kerasequiv.checks.numeric.laws import DrawsPlan
 from pytest_kerasequiv.checks.numeric.plans import Plan
-from pytest_kerasequiv.checks.numeric.views import view_of
+from pytest_kerasequiv.checks.numeric.views import survey_for, view_of
 from pytest_kerasequiv.checks.pair import Pair, Twin
 from pytest_kerasequiv.checks.registry import Check, completed, named
 from pytest_kerasequiv.checks.weights import StartObservation
@@ -37,7 +37,7 @@ from pytest_kerasequiv.recording.plan_forms import Draws, KeptPlan, kept
 from pytest_kerasequiv.recording.provenance import made_under
 from pytest_kerasequiv.recording.sketching import reduced
 from pytest_kerasequiv.running.input_layout import checked_inputs, input_layout
-from pytest_kerasequiv.surface.probes import NoProbes, Survey
+from pytest_kerasequiv.surface.probes import Survey
 from pytest_kerasequiv.training.plan import Training
 from pytest_kerasequiv.verdict import Kind
 
@@ -220,8 +220,8 @@ def _observed(pair: ReferencePair, training: Training | None) -> tuple[Structure
 
 def _survey(twin: Twin) -> Survey | None:
     try:
-        return view_of(twin).survey()
-    except (NoProbes, NotKept):
+        return survey_for(twin, None)
+    except NotKept:
         return None
 
 

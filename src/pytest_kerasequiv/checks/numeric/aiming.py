@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from math import prod
 
 from pytest_kerasequiv.program import Program
 from pytest_kerasequiv.program.attributes import array_of
+from pytest_kerasequiv.program.limits import ALIKE, thresholds
 from pytest_kerasequiv.program.nodes import Node
 from pytest_kerasequiv.running.input_layout import InputLayout
 from pytest_kerasequiv.surface.sizes import free_axes, with_sizes
@@ -33,26 +34,59 @@ LOOKUPS = frozenset({"OneHot", "Gather", "GatherV2", "GatherNd", "ResourceGather
 """Operations that take indices, which are not negative."""
 
 
-def aimed(found: Survey, layout: InputLayout, reference: Program, candidate: Program) -> Survey:
+def aimed(found: Survey, layout: InputLayout, reference: Program, candidate: Program | None) -> Survey:
     """Return a survey with what only the two programs together tell.
 
     Args:
         found: what the models take.
         layout: the reference's inputs, free axes left free.
         reference: the reference's program.
-        candidate: the candidate's.
+        candidate: the candidate's; ``None`` where nothing is known of it: it may part over any number that
+            the reference compares values with.
     """
-    near = constants_apart(reference, candidate)
-    looked_up = any(node.op in LOOKUPS for program in (reference, candidate) for node in _nodes(program))
-    traced = reference.reason is None and candidate.reason is None
+    programs = [program for program in (reference, candidate) if program is not None]
+    near = _compared_with(reference, layout) if candidate is None else constants_apart(reference, candidate)
+    looked_up = any(node.op in LOOKUPS for program in programs for node in _nodes(program))
+    traced = all(program.reason is None for program in programs)
     return replace(found, near=near, lengths=tuple(_lengths(layout, near)), signed=traced and not looked_up)
+
+
+def unaimed(
+    reference: Program, candidate: Program, layout: InputLayout, counts: Callable[[str], bool]
+) -> tuple[float, ...]:
+    """Return the numbers that only the candidate compares with: no probe for the reference is aimed there.
+
+    Args:
+        reference: the reference's program.
+        candidate: the candidate's program.
+        layout: the inputs of both, free axes left free.
+        counts: tells of the name of an entry whether what is compared in it counts.
+    """
+    known = [number for _, number in thresholds(reference, _free(layout))]
+    found = {number for part, number in thresholds(candidate, _free(layout)) if counts(part)}
+    return _smallest(
+        one for one in found if not any(math.isclose(one, number, rel_tol=ALIKE) for number in known)
+    )
+
+
+def _compared_with(program: Program, layout: InputLayout) -> tuple[float, ...]:
+    found = {number for _, number in thresholds(program, _free(layout))}
+    return _smallest(number for number in found if abs(number) <= LARGEST)
+
+
+def _free(layout: InputLayout) -> set[int]:
+    return {axis for _, axis in free_axes(layout)}
+
+
+def _smallest(numbers: Iterable[float]) -> tuple[float, ...]:
+    return tuple(sorted(numbers, key=lambda value: (abs(value), value)))[:MOST]
 
 
 def constants_apart(reference: Program, candidate: Program) -> tuple[float, ...]:
     """Return the numbers that stand more often in one program than in the other, as few as matter."""
     ours, theirs = (Counter(_numbers(program)) for program in (reference, candidate))
     apart = {*(ours - theirs), *(theirs - ours)}
-    return tuple(sorted(apart, key=lambda value: (abs(value), value)))[:MOST]
+    return _smallest(apart)
 
 
 def _numbers(program: Program) -> Iterator[float]:
@@ -77,5 +111,5 @@ def _lengths(layout: InputLayout, near: tuple[float, ...]) -> Iterator[InputLayo
     for value in whole[:3] if axes else ():
         for more in (-1, 0, 1) if value == whole[0] else (1,):
             sized = with_sizes(layout, dict.fromkeys(axes, value + more))
-            if max(prod(size or 1 for size in spec.shape[1:]) for spec in sized.specs) <= LARGEST_SAMPLE:
+            if max(math.prod(size or 1 for size in spec.shape[1:]) for spec in sized.specs) <= LARGEST_SAMPLE:
                 yield sized

@@ -211,13 +211,16 @@ def survey_for(reference: Twin, between: Correspondence | None) -> Survey | None
         found = view_of(reference).survey()
     except NoProbes:
         return None
-    if between is None or between.proved:
+    layout = input_layout(reference.model)
+    if between is None:
+        return aimed(found, layout, reference.program, None)
+    if between.proved:
         return found
     try:
         found = joined(found, view_of(between.candidate).survey())
     except NoProbes:  # it may yet take what the reference takes
         found = replace(found, masks=found.masks or masks_somewhere(between.candidate.model))
-    return aimed(found, input_layout(reference.model), reference.program, between.candidate.program)
+    return aimed(found, layout, reference.program, between.candidate.program)
 
 
 def oracle_refused(between: Correspondence | None, *given: float | None) -> str | None:
