@@ -265,7 +265,7 @@ def _unless_more_is_there(check: Check, pair: RecordedPair, result: CheckResult)
     told = ", ".join(f"{number:g}" for number in numbers[:3])
     message = (
         f"the candidate compares values with {told}, or cuts an axis there, and the recorded program does "
-        "not, so that no recorded batch was drawn about it; compare with the builder itself, or record it again"
+        "not, so that no recorded batch was drawn about it; compare with the builder, or record it again"
     )
     return undecided(result, "recording", message)
 

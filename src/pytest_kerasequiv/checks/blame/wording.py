@@ -175,7 +175,8 @@ def only_adds(explain: Explain[P]) -> Explain[P]:
 
 def _in_the_users_words(pair: Pair, result: CheckResult) -> CheckResult:
     """Name layers inside code of the user's by their attributes too: Keras's counted names tell little."""
-    names = {**attribute_paths(pair.candidate), **attribute_paths(pair.reference)}
+    models = [pair.candidate] if pair.twins.recording is not None else [pair.candidate, pair.reference]
+    names = {path: attributes for model in models for path, attributes in attribute_paths(model).items()}
     return replace(result, findings=tuple(_named(finding, names) for finding in result.findings))
 
 
