@@ -153,9 +153,11 @@ def test_places_are_where_the_boxes_are_drawn() -> None:
     for one in found.values():
         assert 0 <= one.left <= 100 - one.width + 0.1
         assert 0 < one.top <= 100 - one.height + 0.1
-    first, second = (next(one for one in found if one.side == side) for side in ("reference", "candidate"))
+    first, second = (
+        next(one for one in found.values() if one.side == side) for side in ("reference", "candidate")
+    )
     assert first.top == second.top
     assert second.left - first.left == pytest.approx(50, abs=0.1)
-    tops = [one.top for one in found if one.side == "reference"]
+    tops = [one.top for one in found.values() if one.side == "reference"]
     assert tops == sorted(tops)
     assert tops[1] - tops[0] == pytest.approx(first.height, abs=0.1)
