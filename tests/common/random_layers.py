@@ -168,7 +168,7 @@ PIXELS: dict[str, Any] = {
 }
 """Augmentation -> values, for images in 0 to 255."""
 
-PARTS: tuple[Part, ...] = (
+_PARTS: tuple[Part, ...] = (
     *ANYWHERE,
     *_wide("sequence", 1),
     *_wide("image", 2),
@@ -261,6 +261,8 @@ PARTS: tuple[Part, ...] = (
     *(_part(name, "pixels", **values) for name, values in PIXELS.items()),
     _part("Rescaling", "pixels", "image", scale=(1 / 255, 1 / 127.5), offset=(0.0, -1.0)),
 )
+PARTS = tuple(part for part in _PARTS if hasattr(layers, part.name))
+"""Those that this Keras has."""
 
 NOT_COVERED = {
     "FlaxLayer, JaxLayer, TorchModuleWrapper, TFSMLayer": "need another framework or an exported model",
