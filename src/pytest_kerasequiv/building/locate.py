@@ -12,6 +12,7 @@ import keras
 
 from pytest_kerasequiv.building.file_contents import refuse_code
 from pytest_kerasequiv.errors import InputError, said
+from pytest_kerasequiv.keras_access.hdf5_files import load_hdf5
 from pytest_kerasequiv.keras_access.random_state import preserved_state
 
 SUFFIXES = (".keras", ".h5", ".hdf5")
@@ -109,19 +110,14 @@ def load(path: Path, argument: str) -> keras.Model:
         )
     refuse_code(path, argument)
     try:
-        with warnings.catch_warnings(), keras.saving.custom_object_scope(_legacy_names(path)):
+        if path.suffix != ".keras":
+            return load_hdf5(path)
+        with warnings.catch_warnings():
             # the optimizer's own state is not kept: each twin gets a fresh one
             warnings.filterwarnings("ignore", message="Skipping variable loading for optimizer")
             return keras.models.load_model(path, safe_mode=True)
     except Exception as error:
         raise InputError(f"{argument}={str(path)!r} cannot be loaded: {_why_not_loaded(error)}") from error
-
-
-def _legacy_names(path: Path) -> dict[str, Any]:
-    """Return the short names of losses, which Keras 3 writes to HDF5 files and does not read back."""
-    if path.suffix == ".keras":
-        return {}
-    return {name: keras.losses.get(name) for name in ("mse", "mae", "mape", "msle")}
 
 
 def _why_not_loaded(error: Exception) -> str:
