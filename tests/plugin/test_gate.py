@@ -301,7 +301,11 @@ def test_a_difference_that_no_test_fails_over_says_so(scripted: pytest.Pytester)
     )
     note = "    expected failure, or kerasequiv_inconclusive = warn"
     assert lines.count(note) == 1
-    assert lines[lines.index(note) - 2].startswith("DIFFERENT (measured)      test_expected")
+    before = lines[: lines.index(note)]
+    assert [line for line in before if not line.startswith(" ")][-1].startswith(
+        "DIFFERENT (measured)      test_e"
+    )
+    assert any("rate is 0.2 in the reference" in line for line in before), "the cause is told"
 
 
 def test_1000_parametrised_items(scripted: pytest.Pytester) -> None:

@@ -18,7 +18,7 @@ from pytest_kerasequiv.plugin.then_and_now import revision_of
 from pytest_kerasequiv.reporting.outcome import CONDONED
 from pytest_kerasequiv.reporting.printable import printable, printable_line
 from pytest_kerasequiv.reporting.revisions import against_revision, revision_lines
-from pytest_kerasequiv.reporting.text import luck_lines, metric_table, metrics
+from pytest_kerasequiv.reporting.text import cause_lines, luck_lines, metric_table, metrics
 from pytest_kerasequiv.verdict import Report, Verdict
 
 if TYPE_CHECKING:
@@ -244,6 +244,7 @@ def section(pairs: Iterable[Report], not_failed: Collection[Report] = ()) -> Ite
     """
     for report in pairs:
         yield _headline(report)
+        yield from (f"    {printable(line)}" for line in cause_lines(report, WIDTH - 4))
         for verdict in Verdict:
             names = [name for name, result in report.checks.items() if result.verdict is verdict]
             if names:

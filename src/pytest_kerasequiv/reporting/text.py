@@ -82,6 +82,18 @@ def _cause_lines(sorted_out: Account) -> Iterator[str]:
         yield from textwrap.wrap(line, WIDTH, initial_indent="    ", subsequent_indent="    ")
 
 
+def cause_lines(report: Report, width: int = WIDTH) -> list[str]:
+    """Return the first cause of a pair that is not EQUIVALENT, in `SHOWN_LINES` lines at most."""
+    causes = account(report).causes if report.verdict is not Verdict.EQUIVALENT else ()
+    if not causes:
+        return []
+    more = f" (and {len(causes) - 1} more)" if len(causes) > 1 else ""
+    told = f"{causes[0].check}: {with_layer(causes[0])}".partition("\n")[0]
+    return textwrap.wrap(
+        told + more, width, subsequent_indent="  ", max_lines=SHOWN_LINES, placeholder=" ..."
+    )
+
+
 def followed(sorted_out: Account) -> str:
     """Say which checks found what follows from the causes."""
     these = "these" if len(sorted_out.causes) > 1 else "it"
