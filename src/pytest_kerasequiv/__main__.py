@@ -55,6 +55,12 @@ def _parser() -> argparse.ArgumentParser:
         "--all", action="store_true", help="run every check, even where the answer is known before"
     )
     parser.add_argument(
+        "--backend",
+        metavar="NAME",
+        help="run CANDIDATE with Keras on that backend (jax, torch), REFERENCE on TensorFlow; without "
+        "CANDIDATE it is REFERENCE on both",
+    )
+    parser.add_argument(
         "--against",
         metavar="REV",
         help="take REFERENCE from that git revision (origin/main, origin/main..., a tag, a hash); without "
@@ -69,8 +75,12 @@ def _compare(asked: argparse.Namespace) -> int:
     if report_file is not None and report_file.suffix not in {".json", ".html"}:
         raise InputError(f"--report {report_file}: a report is written as .json or .html, by suffix")
     checks: Literal["all"] | None = "all" if asked.all else None
+    if asked.against is not None and asked.backend is not None:
+        raise InputError(
+            f"--against {asked.against} and --backend {asked.backend} compare with different things; give one"
+        )
     if asked.against is None:
-        report = compare(asked.reference, asked.candidate, checks=checks)
+        report = compare(asked.reference, asked.candidate, checks=checks, backend=asked.backend)
     else:
         report = _against(asked, checks)
     print(report)  # noqa: T201

@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar, cast
 
 from pytest_kerasequiv.errors import InputError
 
+BACKENDS = ("tensorflow", "jax", "torch")
 ENGINES = ("auto", "fit", "vectorized")
 LARGEST_SEED = 2**32 - 1
 MOST_RUNS = 1_000_000
@@ -95,6 +96,14 @@ def weights(value: Any) -> Weights:
             "'own' (compare the weights each side came with) or 'auto'"
         )
     return cast("Weights", value)
+
+
+def backend(value: Any) -> str | None:
+    """Return the backend of Keras that the candidate runs on; ``None`` for the reference's, TensorFlow."""
+    if value is None:
+        return None
+    found = _one_of("backend", value, BACKENDS)
+    return None if found == "tensorflow" else found
 
 
 def name(value: Any) -> str:

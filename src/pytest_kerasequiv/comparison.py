@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import cached_property
 from importlib import metadata
 from itertools import count
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pytest_kerasequiv import arguments
 from pytest_kerasequiv.building.twins import Twins
@@ -29,6 +29,8 @@ from pytest_kerasequiv.training.plan import Training
 from pytest_kerasequiv.verdict import CONTRADICTED, CheckResult, Finding, Kind, Report, Verdict
 
 _NUMBERS = count()
+
+Found = TypeVar("Found", CheckResult, CheckResult | None)
 
 
 class Comparison:
@@ -137,8 +139,13 @@ class Comparison:
             return None
         return self._in_time(name, lambda: self._advanced(name, options))
 
-    def _advanced(self, name: str, options: Mapping[str, Any]) -> CheckResult:
+    def _advanced(self, name: str, options: Mapping[str, Any]) -> CheckResult | None:
         self.pair.build()
+        with EXCLUSIVE:
+            left = either.left_out(LADDER[name], self.pair)
+        if left:
+            self.not_run[name] = left
+            return None
         follows = either.follows(LADDER[name], self.pair) if self._proved_for(name) else None
         return self.check(name, **options) if follows is None else self._keep(follows, 0.0)
 
@@ -155,7 +162,7 @@ class Comparison:
         starts = [result for result in self.results.values() if result.kind is Kind.START]
         return bool(starts) and all(result.verdict is Verdict.EQUIVALENT for result in starts)
 
-    def _in_time(self, name: str, run: Callable[[], CheckResult]) -> CheckResult:
+    def _in_time(self, name: str, run: Callable[[], Found]) -> Found | CheckResult:
         """Return the result of a check, INCONCLUSIVE where the pair's limit of time is reached before."""
         with EXCLUSIVE:  # what another thread compares meanwhile takes none of the pair's time
             if self._limit.running:
@@ -266,6 +273,7 @@ def compare(
     compile: Any = None,  # noqa: A002 - named after Model.compile
     weights: Literal["auto", "copy", "own"] = "auto",
     batch: Any = None,
+    backend: Literal["tensorflow", "jax", "torch"] | None = None,
     name: str | None = None,
 ) -> Report:
     """Compare two models and return the report.
@@ -286,13 +294,20 @@ def compare(
         compile: as `Twins` takes it.
         weights: as `Twins` takes it.
         batch: as `Twins` takes it.
+        backend: as `Twins` takes it.
         name: name of the pair in reports.
 
     Raises:
         InputError: an argument cannot be used, or an entry of ``accept`` meets nothing.
 
     """
-    of_twins = {"input_shape": input_shape, "compile": compile, "batch": batch, "name": name}
+    of_twins = {
+        "input_shape": input_shape,
+        "compile": compile,
+        "batch": batch,
+        "backend": backend,
+        "name": name,
+    }
     given = {key: value for key, value in of_twins.items() if value is not None}
     if weights != "auto":
         given["weights"] = weights
@@ -327,6 +342,7 @@ def assert_equivalent(
     compile: Any = None,  # noqa: A002 - named after Model.compile
     weights: Literal["auto", "copy", "own"] = "auto",
     batch: Any = None,
+    backend: Literal["tensorflow", "jax", "torch"] | None = None,
     name: str | None = None,
 ) -> Report:
     """Compare two models as `compare` does, and return the report.
@@ -351,6 +367,7 @@ def assert_equivalent(
         compile=compile,
         weights=weights,
         batch=batch,
+        backend=backend,
         name=name,
     )
     if report.verdict is not Verdict.EQUIVALENT:
@@ -376,7 +393,7 @@ def _context(pair: Pair, accept: Sequence[str]) -> dict[str, Any]:
         "candidate": pair.twins.candidate_label,
         "weights": pair.twins.weights,
         "seed": pair.seed,
-        **either.recorded_under(pair),
+        **either.made_under(pair),
         **({"accept": list(accept)} if accept else {}),
         "versions": {
             "python": platform.python_version(),

@@ -118,7 +118,7 @@ def _start(variable: Any, made: Initialised | None) -> Start:
     if made is None or made.tensor is None:
         return Start("other")
     base = buffer_view(made.tensor)
-    untouched = same_buffer(base, peek(variable))
+    untouched = _never_changed(base, peek(variable))
     initializer = made.initializer
     if not isinstance(initializer, keras.initializers.Initializer) or not is_keras(type(initializer)):
         return Start("other", untouched=untouched, base=None if untouched else base)
@@ -130,6 +130,13 @@ def _start(variable: Any, made: Initialised | None) -> Start:
         return Start("fixed", settings, untouched=True)
     origin: Origin = "drawn" if explicit_seed(initializer) is None else "seeded"
     return Start(origin, settings, seed if isinstance(seed, int) else None, untouched=True)
+
+
+def _never_changed(first: NDArray[np.generic], now: NDArray[np.generic]) -> bool:
+    """Tell whether a variable holds what it was made with: its buffer, on other backends these numbers."""
+    if keras.config.backend() == "tensorflow":
+        return same_buffer(first, now)
+    return np.array_equal(first, now, equal_nan=first.dtype.kind == "f")
 
 
 def moved(

@@ -14,21 +14,12 @@ from pytest_kerasequiv import arguments
 from pytest_kerasequiv.building.batches import check_batch
 from pytest_kerasequiv.building.compiling import check_compile
 from pytest_kerasequiv.building.makers import FromFile, FromModel, FromRecording
+from pytest_kerasequiv.building.pairing import adapted_alike, check_pair
 from pytest_kerasequiv.building.sources import MissingShapeError, Source, derived_source, place_of, source_of
-from pytest_kerasequiv.building.specs import (
-    Specs,
-    compatible,
-    flat_specs,
-    input_specs,
-    output_count,
-    parse_input_shape,
-    show,
-    specs_of_example,
-)
+from pytest_kerasequiv.building.specs import Specs, input_specs, parse_input_shape, specs_of_example
 from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.keras_access.exclusive import EXCLUSIVE
 from pytest_kerasequiv.weight_map import WeightMap
-from pytest_kerasequiv.weights.adapted import adapt_like, lent
 
 COPY_WEIGHTS = "pytest_kerasequiv.checks.copying:copy_weights"
 """What copies weights: a room above maps variables, so it is named here and imported when it is used."""
@@ -63,10 +54,14 @@ class Twins:
         batch: what the models' own ``train_step`` takes where it is no ``(x, y)`` of the model's inputs and
             targets like its outputs, such as ``{"image": x, "target": y}``; or a function without arguments
             that returns it, called once. Every step of ``updates`` is made with it.
+        backend: the backend of Keras that the candidate runs on, ``"jax"`` or ``"torch"``, in a process of
+            its own; the reference runs on TensorFlow. Without a candidate, the reference is compared with
+            itself there. ``"tensorflow"`` is as if it was left away.
         name: name of the pair in reports.
 
     Attributes:
         weights: ``"copy"`` or ``"own"``.
+        backend: the other backend that the candidate runs on; ``None`` for none.
         name: name of the pair in reports.
         derived: the candidate is derived from the reference.
         given: the candidate as it was given, and the settings of both sides.
@@ -87,9 +82,13 @@ class Twins:
         compile: Any = None,  # noqa: A002 - named after Model.compile
         weights: Literal["auto", "copy", "own"] = "auto",
         batch: Any = None,
+        backend: Literal["tensorflow", "jax", "torch"] | None = None,
         name: str | None = None,
     ) -> None:
         __tracebackhide__ = True
+        self.backend = arguments.backend(backend)
+        if self.backend is not None and candidate is None:
+            candidate = reference
         self.given = candidate, {"input_shape": input_shape, "compile": compile, "batch": batch}
         self._batch = check_batch(batch)
         settings = check_compile(compile)
@@ -108,7 +107,10 @@ class Twins:
                 f"reference {self.reference_label!r} is a recording, of which no candidate can be derived; "
                 "pass the builder of the other model as candidate"
             )
-        _refuse_same(self._given_reference, self._given_candidate)
+        if self.backend is not None:
+            self._given_candidate = self._elsewhere(self.backend)
+        else:
+            _refuse_same(self._given_reference, self._given_candidate)
         self.weights = _weights(weights, {self._given_reference.kind, self._given_candidate.kind})
         self.constants_decide = weights == "auto"
         self.name = arguments.name(name) if name is not None else self._default_name()
@@ -125,7 +127,7 @@ class Twins:
         self._example = specs_of_example(inputs)
 
     def tell_specs(self, specs: Specs | None) -> None:
-        """Take from a recording what inputs its model took, for a candidate that does not know its own."""
+        """Take from what was observed elsewhere what inputs a model took, for one that does not tell."""
         self._recorded = specs
 
     def know_reference_as(self, label: str) -> None:
@@ -156,7 +158,16 @@ class Twins:
 
     @property
     def candidate(self) -> keras.Model:
-        """The candidate, built once, under the same seed."""
+        """The candidate, built once, under the same seed.
+
+        Raises:
+            InputError: it runs on another backend, in another process.
+        """
+        if self.backend is not None:
+            raise InputError(
+                f"candidate {self.candidate_label!r} runs in another process, where Keras has that backend, "
+                "so there is no model of it here; look at the reference, or at the report"
+            )
         with EXCLUSIVE:
             return self._sides[1][1]
 
@@ -202,12 +213,14 @@ class Twins:
         __tracebackhide__ = True
         if self.recording is not None:
             return (self._given_reference, self._candidate_side[1]), self._candidate_side
+        if self.backend is not None:
+            return self._reference_side, self._reference_side
         reference, candidate = self._reference_side, self._candidate_side
         sources, models = zip(reference, candidate, strict=True)
-        _check_pair(models, sources)
+        check_pair(models, sources)
         own = self.constants_decide and all(source.is_builder for source in sources)
         if self.weights == "copy" and not own:
-            sources = _adapted_alike(models, sources)
+            sources = adapted_alike(models, sources)
         return (sources[0], models[0]), (sources[1], models[1])
 
     @cached_property
@@ -216,10 +229,11 @@ class Twins:
         source, model = self._reference_alone
         if model is not None:
             return source, model
-        if self.derived:
-            if self._example is None:
+        if self.derived or self.backend is not None:
+            told = self._recorded if self._example is None else self._example
+            if told is None:
                 raise source.missing_shape()
-            return source.with_specs(self._example).built_as_given(BUILD_SEED)
+            return source.with_specs(told).built_as_given(BUILD_SEED)
         theirs, other = self._candidate_alone
         if other is not None:
             return _learned(source, other)
@@ -255,9 +269,24 @@ class Twins:
     def _with_shape(self, source: Source) -> Source:
         return replace(source, specs=self._specs, example=self._example, batch=self._batch)
 
+    def _elsewhere(self, backend: str) -> Source:
+        """Return the candidate as a reader knows it; it is never built here.
+
+        Raises:
+            InputError: the reference is a recording, whose model is on neither backend.
+        """
+        if self.recording is not None:
+            raise InputError(
+                f"backend={backend!r} needs a reference that runs on TensorFlow here, and "
+                f"{self.reference_label!r} is a recording; pass the builder it was made of"
+            )
+        return replace(self._given_candidate, label=f"{self.candidate_label} on {backend}")
+
     def _default_name(self) -> str:
         if self.derived:
             return self.reference_label
+        if self.backend is not None and self.candidate_label == f"{self.reference_label} on {self.backend}":
+            return f"{self.reference_label}-on-{self.backend}"
         return f"{self.reference_label}-vs-{self.candidate_label}"
 
 
@@ -313,71 +342,3 @@ def _refuse_same(reference: Source, candidate: Source) -> None:
             f"reference and candidate are the same {reference.kind} {reference.label!r}; comparing a model "
             "with itself proves nothing, so pass the other model, or candidate=None for its other-API twin"
         )
-
-
-def _check_pair(models: tuple[keras.Model, keras.Model], sources: tuple[Source, Source]) -> None:
-    """Refuse twins that no common input fits or that share variables."""
-    __tracebackhide__ = True
-    for what, count in (("inputs", _input_count), ("outputs", output_count)):
-        one, other = (count(model) for model in models)
-        if one is not None and other is not None and one != other:
-            raise InputError(
-                f"reference {sources[0].label!r} has {_number(one, what)}, candidate {sources[1].label!r} "
-                f"has {other}; twins need equally many {what}, paired in order"
-            )
-    _check_shapes(models, sources)
-    _refuse_shared(models, sources)
-
-
-def _refuse_shared(models: tuple[keras.Model, keras.Model], sources: tuple[Source, Source]) -> None:
-    """Refuse twins that share what training changes; preprocessing or a frozen backbone may be shared."""
-    __tracebackhide__ = True
-    trained = {id(variable) for model in models for variable in model.trainable_variables}
-    common = trained & {id(v) for v in models[0].variables} & {id(v) for v in models[1].variables}
-    shared = [variable.path for variable in models[1].variables if id(variable) in common]
-    if shared:
-        named = ", ".join(map(repr, shared[:3])) + (f" and {len(shared) - 3} more" if len(shared) > 3 else "")
-        raise InputError(
-            f"reference {sources[0].label!r} and candidate {sources[1].label!r} share what training changes "
-            f"({named}): training one would train the other; make these layers inside the builders, or "
-            "freeze them (layer.trainable = False)"
-        )
-
-
-def _adapted_alike(
-    models: tuple[keras.Model, keras.Model], sources: tuple[Source, Source]
-) -> tuple[Source, Source]:
-    """Carry what preprocessing layers have learned, as weights are carried, to a side that lacks it.
-
-    Statistics go to the candidate; a vocabulary or boundaries also to the reference, if that has none.
-    """
-    found = []
-    for giver, taker, statistics in ((models[1], models[0], False), (models[0], models[1], True)):
-        given = list(lent(giver, taker, statistics=statistics))
-        for _, layer, learned in given:
-            adapt_like(layer, learned)
-        found.append(tuple((number, learned) for number, _, learned in given))
-    ours, theirs = (replace(source, learned=learned) for source, learned in zip(sources, found, strict=True))
-    return ours, theirs
-
-
-def _number(count: int, what: str) -> str:
-    return f"{count} {what.removesuffix('s') if count == 1 else what}"
-
-
-def _check_shapes(models: tuple[keras.Model, keras.Model], sources: tuple[Source, Source]) -> None:
-    specs = [input_specs(model) for model in models]
-    if specs[0] is None or specs[1] is None:
-        return
-    for index, (one, other) in enumerate(zip(flat_specs(specs[0]), flat_specs(specs[1]), strict=True)):
-        if not compatible(one.shape, other.shape):
-            raise InputError(
-                f"input {index} of reference {sources[0].label!r} has shape {one.shape[1:]}, of candidate "
-                f"{sources[1].label!r} {other.shape[1:]}; inputs are paired in order (dicts by name) and "
-                f"must fit the same arrays (all inputs: {show(specs[0])} against {show(specs[1])})"
-            )
-
-
-def _input_count(model: keras.Model) -> int | None:
-    specs = input_specs(model)
-    return None if specs is None else len(flat_specs(specs))

@@ -53,7 +53,7 @@ def result(reference: Program, candidate: Program, match: ProgramMatch, alignmen
     figures["skeleton"] = "the same" if alignment.same else "another"
     figures["partings"] = [parting.to_dict() for parting in alignment.partings]
     findings = [_parting(one, rewritten=not alignment.same) for one in alignment.partings]
-    findings += [_unseen(*pair) for pair in unseen_apart(reference, candidate)]
+    findings += [unseen_in_words(*pair) for pair in unseen_apart(reference, candidate)]
     if not findings or not alignment.same:
         findings += _findings(reference, candidate, match)
     return CheckResult("program", Verdict.INCONCLUSIVE, None, tuple(findings), figures)
@@ -69,7 +69,7 @@ def _parting(parting: Parting, *, rewritten: bool) -> Finding:
     return made("program", parting.field, message, layers=layers, values=values)
 
 
-def _unseen(ours: OwnCode | None, theirs: OwnCode | None) -> Finding:
+def unseen_in_words(ours: OwnCode | None, theirs: OwnCode | None) -> Finding:
     """Say in which code the twins differ that no operation shows."""
     layers, values = (
         (None if ours is None else getattr(ours, field), None if theirs is None else getattr(theirs, field))

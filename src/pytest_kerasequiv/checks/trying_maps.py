@@ -40,12 +40,12 @@ def chosen_map(
         return maps[0]
     if own:
         both = values_of(reference), values_of(candidate)
-        return max(maps, key=lambda one: _equal_values(one, *both))
+        return max(maps, key=lambda one: equal_values(one, *both))
     values = generic_values(reference, values_of(reference), seed)
     ours = Runner(reference, values)
     with ours.holding():
         try:
-            probe = _smallest(probes_for(survey(reference), seed))
+            probe = smallest(probes_for(survey(reference), seed))
         except NoProbes:
             return maps[0]
         ours.reset_all()
@@ -69,12 +69,13 @@ def first_agreeing(maps: Sequence[VariableMap], agrees: Callable[[VariableMap], 
     return replace(maps[0], tried=len(maps), certain=maps[0].rivals is not None)
 
 
-def _equal_values(one: VariableMap, ours: Arrays, theirs: Arrays) -> int:
+def equal_values(one: VariableMap, ours: Arrays, theirs: Arrays) -> int:
+    """Return how many variables hold the same on both sides under a map."""
     carried = one.carry(ours, theirs)
     return sum(bool(np.array_equal(carried[other], theirs[other])) for _, other in one.pairs)
 
 
-def _smallest(probes: Sequence[Probe]) -> Probe:
+def smallest(probes: Sequence[Probe]) -> Probe:
     """Return the first of the probes that are no single row."""
     return next((probe for probe in probes if probe.batch_size > 1), probes[0])
 
@@ -99,10 +100,11 @@ def agree(
             outputs = list(map(kept, runner.infer(inputs).outputs))
         except Exception:  # a model that refuses what the other takes agrees under no map
             return False
-    return len(outputs) == len(expected) and all(map(_near, expected, outputs))
+    return len(outputs) == len(expected) and all(map(near, expected, outputs))
 
 
-def _near(ours: NDArray[np.generic], theirs: NDArray[np.generic]) -> bool:
+def near(ours: NDArray[np.generic], theirs: NDArray[np.generic]) -> bool:
+    """Tell whether two outputs agree, but for rounding."""
     if ours.size != theirs.size or ours.dtype.kind not in "fiub":
         return ours.shape == theirs.shape and bool(np.all(ours == theirs))
     first, second = np.asarray(ours, float).ravel(), np.asarray(theirs, float).ravel()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras.src.initializers.random_initializers import RandomInitializer
 
@@ -70,8 +71,15 @@ def nothing_drawn() -> Iterator[None]:
 
 
 def _value_of(variable: Any) -> Any:
-    tensor = tf.convert_to_tensor(variable._value)
+    tensor = tensor_of(variable._value)
     return tensor if hasattr(tensor, "numpy") else None
+
+
+def tensor_of(value: Any) -> Any:
+    """Return a variable's value as a tensor of TensorFlow: its own buffer, on other backends a copy."""
+    if keras.config.backend() != "tensorflow":
+        value = np.array(keras.ops.convert_to_numpy(value))
+    return tf.convert_to_tensor(value)
 
 
 def draws(initializer: Any) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from keras.src.backend import random
+from keras.src.backend import compute_output_spec, random
 from keras.src.backend.common import global_state
 from keras.src.random import seed_generator
 from keras.src.trainers.data_adapters.array_data_adapter import ArrayDataAdapter
@@ -14,6 +14,7 @@ from tensorflow.python.framework import config, op_def_registry
 __all__ = [
     "ArrayDataAdapter",
     "class_weight_to_sample_weights",
+    "compute_output_spec",
     "config",
     "global_state",
     "op_def_registry",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import re
 import sys
 from typing import Any
@@ -14,6 +15,9 @@ KERAS = (3, 9, 2)
 """The oldest versions on which the test suite passed; see docs/versions.md."""
 
 ASKED = "pytest-kerasequiv compares Keras models under TensorFlow"
+
+OBSERVING = "KERASEQUIV_OBSERVES"
+"""Set in the environment of a process that observes models on another backend, for one on TensorFlow."""
 
 
 def require_keras() -> None:
@@ -47,7 +51,7 @@ def why_not(tensorflow: Any, keras: Any) -> str | None:
             'them: pip install -U "tensorflow" "keras>=3"'
         )
     backend = keras.config.backend()
-    if backend != "tensorflow":
+    if backend not in {"tensorflow", os.environ.get(OBSERVING)}:
         return (
             f"{ASKED}, and Keras {keras.__version__} runs on {backend} here, where no float64 model can "
             "serve as a measure; set KERAS_BACKEND=tensorflow for the tests that compare models"

@@ -27,12 +27,13 @@ def is_array(value: Any) -> bool:
     """Tell whether a value is an array, a tensor or a variable that can be read."""
     if isinstance(value, np.ndarray | np.generic):
         return True
-    names = ("dtype", "shape", "numpy")
-    return not isinstance(value, type | ModuleType) and all(hasattr(value, name) for name in names)
+    has = not isinstance(value, type | ModuleType) and hasattr(value, "dtype") and hasattr(value, "shape")
+    return has and (hasattr(value, "numpy") or hasattr(value, "__array__"))
 
 
 def array_label(value: Any) -> Any:
     """Return an array as plain data: a number, its few values, or a digest with shape and dtype."""
+    value = value.detach() if hasattr(value, "detach") else value  # of torch
     array = np.asarray(value.numpy() if hasattr(value, "numpy") else value)
     if array.ndim == 0 and array.dtype.kind in "biuf":
         return bool(array) if array.dtype.kind == "b" else number(array.item())

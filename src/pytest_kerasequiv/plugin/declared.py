@@ -45,6 +45,7 @@ TYPES: Mapping[str, tuple[tuple[type, ...], str]] = {
     "input_shape": ((list, dict), "a list of sizes without the batch axis, or a list or table of these"),
     "compile": ((dict,), "a table of arguments for Model.compile"),
     "weights": ((str,), "'auto', 'copy' or 'own'"),
+    "backend": ((str,), "'tensorflow', 'jax' or 'torch': what the candidate runs on"),
     "was": ((str, dict), "the builder's name at another revision, or a table of these per side"),
     "checks": ((list, str), 'a list of names of checks, or "all"'),
     "timeout": ((int, float), "seconds"),
@@ -245,7 +246,7 @@ def _refuse_stranger(text: str, key: str, path: Path) -> None:
 def _twins(entry: Mapping[str, Any], sides: Mapping[str, str]) -> Twins:
     from pytest_kerasequiv.building.twins import Twins
 
-    keys = ("name", "input_shape", "compile", "weights")
+    keys = ("name", "input_shape", "compile", "weights", "backend")
     return Twins(
         sides["reference"], sides.get("candidate"), **{key: entry[key] for key in keys if key in entry}
     )

@@ -57,7 +57,7 @@ class TwinsFactory:
             revision is not None
             and candidate is None
             and _is_builder(reference)
-            and "recording" not in options
+            and not {"recording", "backend"} & options.keys()
         ):
             options.setdefault("name", f"{node.name} #{count + 1}" if count else node.name)
             both = then_and_now(revision, reference, options, was)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_kerasequiv.checks.blame.forward import ROUNDOFFS
-from pytest_kerasequiv.checks.blame.wording import ONLY_TRAINING, WITHOUT_EFFECT, only_adds
-from pytest_kerasequiv.checks.graph import grouped
+from pytest_kerasequiv.checks.blame.settings import settings_apart
+from pytest_kerasequiv.checks.blame.wording import only_adds
 from pytest_kerasequiv.checks.numeric.views import TwinView, view_of
 from pytest_kerasequiv.checks.pair import Pair
 from pytest_kerasequiv.checks.tolerance import largest
@@ -96,7 +96,7 @@ def explained(
     if result.verdict is not Verdict.DIFFERENT or pair.layer_match is None:
         return result
     training = result.name != "outputs"
-    settings = list(_settings(pair, result.name, training=training))
+    settings = list(settings_apart(pair, result.name, training=training))
     parted = None if training or None in given else _first_parting(pair, result.name, *given)
     known = {finding.field for finding in result.differences if finding.reference_layer is not None}
     causes = [one for one in settings if one.field not in known]
@@ -105,15 +105,6 @@ def explained(
         causes = [*at, *(one for one in causes if one not in at)]
         causes = causes if at else [parted, *causes]
     return replace(result, findings=(*causes, *result.findings))
-
-
-def _settings(pair: Pair, check: str, *, training: bool) -> Iterator[Finding]:
-    """Yield what differs in the layers as configured and wired, and can matter to the check."""
-    assert pair.layer_match is not None
-    left_out = [word for word in WITHOUT_EFFECT if not training or word not in ONLY_TRAINING]
-    for finding in grouped(pair.layer_match.edits):
-        if not any(word in finding.field for word in left_out):
-            yield replace(finding, check=check)
 
 
 def _first_parting(

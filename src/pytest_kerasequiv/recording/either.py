@@ -1,10 +1,12 @@
-"""What a comparison does with its pair, whether its reference is live or recorded."""
+"""What a comparison does with its pair: both live, a recorded reference, or another backend's candidate."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+from pytest_kerasequiv.backends import answers as across_backends
+from pytest_kerasequiv.backends.pair import BackendPair
 from pytest_kerasequiv.building.twins import Twins
 from pytest_kerasequiv.checks import witness
 from pytest_kerasequiv.checks.pair import Pair
@@ -29,6 +31,8 @@ def pair_of(twins: Twins, training: Training | None = None, **settings: Any) -> 
     Raises:
         InputError: a setting cannot be used, or the recording cannot be read.
     """
+    if twins.backend is not None:
+        return BackendPair(twins, **settings)
     if twins.recording is None:
         return Pair(twins, **settings)
     renew = RENEW.get()
@@ -53,7 +57,14 @@ def answer(check: Check, pair: Pair, options: Mapping[str, Any]) -> CheckResult:
     """
     if isinstance(pair, RecordedPair):
         return recorded_answers.answer(check, pair, options)
+    if isinstance(pair, BackendPair):
+        return across_backends.answer(check, pair, options)
     return check(pair, **options)
+
+
+def left_out(check: Check, pair: Pair) -> str:
+    """Return why a check can tell nothing of a pair, so that it is not run; empty where it can."""
+    return across_backends.left_out(check, pair) if isinstance(pair, BackendPair) else ""
 
 
 def follows(check: Check, pair: Pair) -> CheckResult | None:
@@ -63,7 +74,7 @@ def follows(check: Check, pair: Pair) -> CheckResult | None:
 
 def proved_in_part(check: Check, pair: Pair) -> bool:
     """Whether a check rests on entries that are proved the same, and a batch does not contradict that."""
-    if isinstance(pair, RecordedPair) or check.rests_on is None or pair.twins.weights != "copy":
+    if isinstance(pair, RecordedPair | BackendPair) or check.rests_on is None or pair.twins.weights != "copy":
         return False
     same = pair.same_in(check.rests_on)
     return same and not witness.contradiction(pair, training=check.rests_on("training"))
@@ -76,6 +87,8 @@ def contradiction(pair: Pair) -> str:
     return witness.contradiction(pair)
 
 
-def recorded_under(pair: Pair) -> dict[str, Any]:
-    """Return under what the reference was recorded, for reports; empty for a live one."""
+def made_under(pair: Pair) -> dict[str, Any]:
+    """Return under what a side was observed that is not live here, for reports; empty where both are."""
+    if isinstance(pair, BackendPair):
+        return {"backend": {"candidate": pair.backend, "versions": pair.versions}}
     return {"recorded": pair.content.made} if isinstance(pair, RecordedPair) else {}

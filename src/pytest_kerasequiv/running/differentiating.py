@@ -61,7 +61,7 @@ def run_pass(runner: Runner, inputs: Sequence[Array], targets: Sequence[Array], 
     outputs, loss, extra, gradients, moved = _call(runner, packed, runner.targets(targets))
     runner.note_answer(inputs, outputs)
     trainable = _trainable_indices(runner)
-    positions = [i for i, leaf in enumerate(keras.tree.flatten(packed)) if leaf.dtype.is_floating]
+    positions = [i for i, leaf in enumerate(keras.tree.flatten(packed)) if is_float(leaf)]
     state = {
         index: read(peek(variable))
         for index, variable in enumerate(variables_of(model))
@@ -84,6 +84,9 @@ def _trainable_indices(runner: Runner) -> list[int]:
 
 def _call(runner: Runner, packed: Any, targets: list[Any]) -> Any:
     """Run the pass: traced, once for all batch sizes, where the model has an RNN; else eagerly."""
+    own_pass = runner.own_pass()
+    if own_pass is not None:
+        return own_pass(packed, targets)
     if not runner.in_graph():
         return _pass(runner, packed, targets)
     traced = runner.concrete("pass", lambda x, y: _pass(runner, x, y), packed, targets)
@@ -92,12 +95,12 @@ def _call(runner: Runner, packed: Any, targets: list[Any]) -> Any:
 
 def _pass(runner: Runner, packed: Any, targets: list[Any]) -> Any:
     model = runner.model
-    leaves = [leaf for leaf in keras.tree.flatten(packed) if leaf.dtype.is_floating]
+    leaves = [leaf for leaf in keras.tree.flatten(packed) if is_float(leaf)]
     weights = model.trainable_variables
     with tf.GradientTape() as tape:
         tape.watch(leaves)
         outputs = runner.traced["sample"] = model(packed, **phase(model, training=True))
-        loss, extra = _loss(model, packed, outputs, targets, compiled=runner.uses_loss)
+        loss, extra = loss_of(model, packed, outputs, targets, compiled=runner.uses_loss)
     dense = gradients_of(tape, loss, [*weights, *leaves])
     flat = [tf.convert_to_tensor(output) for output in keras.tree.flatten(outputs)]
     return flat, loss, extra, dense[: len(weights)], dense[len(weights) :]
@@ -117,16 +120,21 @@ def gradients_of(tape: Any, target: Any, sources: Sequence[Any]) -> list[Any]:
     ]
 
 
-def _loss(model: Any, packed: Any, outputs: Any, targets: list[Any], *, compiled: bool) -> tuple[Any, Any]:
-    added = [tf.reduce_sum(loss) for loss in model.losses]
-    wide = keras.config.floatx()
-    extra = tf.add_n([tf.cast(loss, wide) for loss in added]) if added else tf.constant(0.0, wide)
+def is_float(tensor: Any) -> bool:
+    """Tell whether a tensor of Keras's backend holds floats."""
+    return bool(keras.backend.is_float_dtype(keras.backend.standardize_dtype(tensor.dtype)))
+
+
+def loss_of(model: Any, packed: Any, outputs: Any, targets: list[Any], *, compiled: bool) -> tuple[Any, Any]:
+    """Return the whole loss of a call, and what regularisation and added losses have in it."""
+    ops, wide = keras.ops, keras.config.floatx()
+    extra = sum((ops.cast(ops.sum(loss), wide) for loss in model.losses), ops.zeros((), wide))
     if compiled:
         y = keras.tree.pack_sequence_as(outputs, targets)
         return model.compute_loss(x=packed, y=y, y_pred=outputs, sample_weight=None, training=True), extra
     squares = [
-        tf.reduce_mean(tf.square(tf.cast(output, wide) - tf.cast(target, wide)))
+        ops.mean(ops.square(ops.cast(output, wide) - ops.cast(target, wide)))
         for output, target in zip(keras.tree.flatten(outputs), targets, strict=True)
-        if output.dtype.is_floating
+        if is_float(output)
     ]
-    return tf.add_n([*squares, extra]), extra
+    return sum(squares, extra), extra

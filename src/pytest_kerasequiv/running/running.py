@@ -240,7 +240,7 @@ class Runner:
         """
         packed = self.pack(inputs)
         call = self.concrete("call", self._call, packed) if self.in_graph() else self._call
-        outcome = _as_arrays(call(packed))
+        outcome = as_arrays(call(packed))
         self.note_answer(inputs, outcome.outputs)
         self._inferred()[_shapes(inputs)] = [output.shape for output in outcome.outputs]
         return outcome
@@ -256,6 +256,10 @@ class Runner:
     def _inferred(self) -> dict[Any, list[tuple[int, ...]]]:
         found: dict[Any, list[tuple[int, ...]]] = self.traced.setdefault("inferred", {})
         return found
+
+    def own_pass(self) -> Callable[[Any, list[Any]], Any] | None:
+        """Return what makes a pass of inputs and targets where TensorFlow's tape does not; else ``None``."""
+        return None
 
     def note_answer(self, inputs: Sequence[Array], outputs: Sequence[Any]) -> None:
         """Keep the shapes and dtypes of flattened outputs, for `like_answer`."""
@@ -304,7 +308,8 @@ def _with_masks(outputs: Any) -> tuple[list[Any], list[Any]]:
     return tensors, [mask_beside(tensor) for tensor in tensors]
 
 
-def _as_arrays(outputs: tuple[list[Any], list[Any]]) -> Outcome:
+def as_arrays(outputs: tuple[list[Any], list[Any]]) -> Outcome:
+    """Return flattened outputs and their masks as arrays."""
     tensors, masks = outputs
     return Outcome(
         tuple(np.asarray(keras.ops.convert_to_numpy(tensor)) for tensor in tensors),

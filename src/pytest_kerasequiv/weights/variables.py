@@ -8,9 +8,9 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
+from pytest_kerasequiv.keras_access.initialising import tensor_of
 from pytest_kerasequiv.keras_access.layers import layers_within
 
 SEED_ROLE = "seed_generator_state"
@@ -96,7 +96,7 @@ def peek(variable: keras.Variable) -> NDArray[np.generic]:
     The array is read-only and keeps this value: TensorFlow does not write into a buffer that is shared, but
     gives the variable another one. While the array lives, a changed variable costs its size once more.
     """
-    return buffer_view(tf.convert_to_tensor(variable.value))
+    return buffer_view(tensor_of(variable.value))
 
 
 def _bits(array: NDArray[np.generic]) -> NDArray[np.generic]:

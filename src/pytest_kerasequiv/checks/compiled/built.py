@@ -21,6 +21,7 @@ from pytest_kerasequiv.keras_access.compile_state import (
     metrics_within,
 )
 from pytest_kerasequiv.keras_access.functional import outputs_structure
+from pytest_kerasequiv.keras_access.private_modules import compute_output_spec
 from pytest_kerasequiv.keras_access.random_state import preserved_state
 
 MOST_TARGETS = 64
@@ -78,7 +79,7 @@ def _built(model: Any, given: Mapping[str, Any], targets: Any, outputs: Any) -> 
         kind = type(loss_in_force(model))
         loss = kind(fresh_settings(given["loss"], "loss"), given.get("loss_weights"), output_names=names)
         loss.build(targets, outputs)
-        tf.function(loss.__call__, autograph=False).get_concrete_function(*map(_specs, (targets, outputs)))
+        _try(loss, targets, outputs)
         for one in losses_within(loss):
             losses[_position(one.path, outputs, names)].append((one.loss, one.loss_weights))
     asked, fresh = _fresh_metrics(given)
@@ -99,6 +100,14 @@ def _fresh_metrics(given: Mapping[str, Any]) -> tuple[list[Any], bool]:
         return [fresh_settings(given.get(name), name) for name in METRICS], True
     except InputError:
         return [given.get(name) for name in METRICS], False
+
+
+def _try(loss: Any, targets: Any, outputs: Any) -> None:
+    """Call a loss on symbolic tensors; whatever it raises, it does not take them."""
+    if keras.config.backend() == "tensorflow":
+        tf.function(loss.__call__, autograph=False).get_concrete_function(*map(_specs, (targets, outputs)))
+    else:
+        compute_output_spec(loss.__call__, targets, outputs)
 
 
 def _specs(structure: Any) -> Any:

@@ -119,6 +119,7 @@ def compare_tensor(
     sharp: bool = False,
     oracle: bool = True,
     cautious: bool = False,
+    noise: float = 0.0,
 ) -> Compared:
     """Compare one tensor.
 
@@ -133,6 +134,8 @@ def compare_tensor(
         sharp: whether the programs have one skeleton, see `checks.tolerance`.
         oracle: whether the float64 results are used, see `is_oracle`.
         cautious: whether no perturbed run was made, so that only what is beyond doubt agrees.
+        noise: what rounding alone leaves of a tensor that is truly zero, where only the reference has a
+            float64 twin.
     """
     ours, theirs = widened(arrays[0]), widened(arrays[1])
     own = tolerance.given(rtol, atol)
@@ -140,16 +143,20 @@ def compare_tensor(
         return Compared(what, probe, _identical(ours, theirs))
     if own is not None:
         return Compared(what, probe, difference(ours, theirs, own))
-    if arrays[2] is None or arrays[3] is None or not oracle:
+    if arrays[2] is None or not oracle:
         usual = tolerance.NONE if cautious and not oracle else tolerance.default(dtype, ours)
         stored = difference(ours, theirs, usual)
         return Compared(what, probe, stored, oracle=oracle)
-    exact = (widened(arrays[2]), widened(arrays[3]))
+    exact = widened(arrays[2])
     moved = None if arrays[4] is None else widened(arrays[4])
-    amplified = tolerance.amplification(ours, exact[0], moved, dtype)
+    amplified = tolerance.amplification(ours, exact, moved, dtype)
+    if arrays[3] is None:
+        amplified = max(amplified, noise)
+        stored = difference(ours, theirs, tolerance.derived(amplified, dtype, within=dtype))
+        return Compared(what, probe, stored, None, amplified)
     stored = difference(ours, theirs, tolerance.derived(amplified, dtype, within=dtype))
     allowed = tolerance.derived(amplified, dtype, within="float64", sharp=sharp, cautious=cautious)
-    fine = difference(*exact, allowed)
+    fine = difference(exact, widened(arrays[3]), allowed)
     return Compared(what, probe, stored, fine, amplified)
 
 
@@ -169,7 +176,7 @@ def oracle_notes(check: str, compared: Sequence[Compared]) -> list[Finding]:
 
 
 def is_oracle(arrays: Sequence[Array | None], dtype: str) -> bool:
-    """Tell whether rounding explains how far float64 results are from those as computed, on both sides.
+    """Tell whether rounding explains how far float64 results are from those as computed, on each side.
 
     Asked of what a forward pass returns; a gradient may jump at a kink. Where it is not so, there is no
     float64 twin on this probe: its code branches on the dtype, or its builder makes another model each time.
@@ -178,15 +185,15 @@ def is_oracle(arrays: Sequence[Array | None], dtype: str) -> bool:
         arrays: as `compare_tensor` takes them.
         dtype: the reference's compute dtype.
     """
-    if arrays[0] is None or arrays[1] is None or arrays[2] is None or arrays[3] is None:
+    if arrays[0] is None or arrays[1] is None or arrays[2] is None:
         return True
-    ours, theirs, exact, other = (widened(array) for array in arrays[:4])
+    ours, theirs, exact = (widened(array) for array in arrays[:3])
     if ours.dtype.kind != "f" or exact.dtype.kind != "f":
         return True
     moved = None if arrays[4] is None else widened(arrays[4])
     conditioned = tolerance.conditioning(exact, moved, dtype)
-    both = (ours, exact), (theirs, other)
-    return all(tolerance.explained(*one, conditioned, dtype) for one in both)
+    sides = [(ours, exact)] + ([] if arrays[3] is None else [(theirs, widened(arrays[3]))])
+    return all(tolerance.explained(*one, conditioned, dtype) for one in sides)
 
 
 def _identical(reference: Array, candidate: Array) -> Difference:

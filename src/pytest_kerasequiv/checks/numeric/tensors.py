@@ -28,13 +28,15 @@ Pairs = Sequence[tuple[int, int]]
 class Tensor:
     """One tensor as both twins have it: what it is, whose (layers and field), and its views.
 
-    ``forward``: whether it comes of the forward pass, so that it cannot jump at a kink.
+    ``forward``: whether it comes of the forward pass, so that it cannot jump at a kink. ``gradient``: whether
+    it is the gradient of the loss with respect to something.
     """
 
     what: str
     where: tuple[str | None, str | None, str]
     views: Views[Array | None]
     forward: bool = False
+    gradient: bool = False
 
     @classmethod
     def of(
@@ -44,10 +46,11 @@ class Tensor:
         views: Views[Array | None],
         *,
         forward: bool = False,
+        gradient: bool = False,
     ) -> Tensor:
         """Return a tensor; a candidate's gets the reference's shape where a rewrite only reshapes it."""
         shape = None if views.reference is None else views.reference.shape
-        return cls(what, where, views.map(partial(_like, shape=shape)), forward)
+        return cls(what, where, views.map(partial(_like, shape=shape)), forward, gradient)
 
     def shape_finding(self, check: str, probe: str) -> Finding | None:
         """Return the finding where the two cannot be compared element by element."""
@@ -91,7 +94,7 @@ def pass_tensors(
         found += _of_variables(field, what, passes, (reference, candidate), variables, pairs=variables.pairs)
     for k in sorted(passes.reference.input_gradients):
         views = passes.map(lambda one, k=k: one.input_gradients.get(k))  # type: ignore[misc]
-        found.append(Tensor.of(f"the gradient of input {k}", (*alone, "value"), views))
+        found.append(Tensor.of(f"the gradient of input {k}", (*alone, "value"), views, gradient=True))
     return found
 
 
@@ -138,7 +141,9 @@ def _of_variables(
         picked = _returned(_picked(views, field, a, b), variables, (a, b))
         if picked.reference is not None and picked.candidate is not None:
             ours, theirs = sides[0].variables[a], sides[1].variables[b]
-            found.append(Tensor.of(f"{what} {str(ours)!r}", (ours.layer, theirs.layer, ours.role), picked))
+            where = ours.layer, theirs.layer, ours.role
+            gradient = field == "gradients"
+            found.append(Tensor.of(f"{what} {str(ours)!r}", where, picked, gradient=gradient))
     return found
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_kerasequiv.keras_access.random_state import preserved_state
+from pytest_kerasequiv.weights.variables import peek
 
 SIZES = (0.1, 1.0, 10.0, 1000.0)
 """Standard deviations of the values that are tried; both signs occur in each."""
@@ -20,7 +21,7 @@ TOLERANCE = 1e-3
 def constrained(variable: keras.Variable) -> tuple[float, ...] | None:
     """Return a sketch of what the constraint of a variable makes of values; ``None`` where it has none."""
     constraint = getattr(variable, "constraint", None)
-    if constraint is None or not np.issubdtype(np.dtype(variable.value.numpy().dtype), np.floating):
+    if constraint is None or not np.issubdtype(peek(variable).dtype, np.floating):
         return None
 
     def kept(value: NDArray[np.float32]) -> NDArray[np.generic]:

@@ -20,7 +20,7 @@ def packed_task(source: Source, plan: Training, side: str) -> bytes:
     Raises:
         InputError: something in it cannot be pickled.
     """
-    with _test_files_by_value():
+    with own_files_by_value():
         return _packed(source, plan, side)
 
 
@@ -45,7 +45,7 @@ def _packed(source: Source, plan: Training, side: str) -> bytes:
 
 
 @contextmanager
-def _test_files_by_value() -> Iterator[None]:
+def own_files_by_value() -> Iterator[None]:
     """Ship what lives in test files whole: in pytest's importlib mode a worker cannot import them."""
     modules = [module for module in list(sys.modules.values()) if _only_here(module)]
     for module in modules:
