@@ -54,10 +54,8 @@ def left_out(check: Check, pair: BackendPair) -> str:
     """Return why a check cannot tell anything of a pair; empty where it can."""
     if check.name != "updates" or _settings_apart(pair):
         return ""
-    return (
-        f"steps of training on {NAMES[pair.backend]} are not compared with TensorFlow's one by one; the "
-        "compile settings were, and are the same. The check training compares what training leads to"
-    )
+    name = NAMES[pair.backend]
+    return f"the compile settings are the same; steps on {name} are not compared one by one, see training"
 
 
 def _informed(check: Check, pair: BackendPair, _: Mapping[str, Any]) -> CheckResult:
