@@ -6,7 +6,7 @@ only where a value passes it: what is computed from variables alone (constraints
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from itertools import zip_longest
 
 from pytest_kerasequiv.program.attributes import array_of, shortened
@@ -25,8 +25,11 @@ SHIFTING = frozenset({"Add", "AddV2", "Sub"})
 CUTTING = frozenset({"Slice", "StridedSlice"})
 """Operations that take a part of an axis between two numbers."""
 
-OF_SHAPES = frozenset({"Shape", "ShapeN", "Pack", "ConcatV2"})
-"""Operations that return sizes, or make them of others."""
+SIZES = frozenset({"Shape", "ShapeN", "Size"})
+"""Operations that return sizes."""
+
+OF_SHAPES = SIZES | {"Pack", "ConcatV2"}
+"""Operations whose parts are sizes, as code for shapes uses them."""
 
 REACHED, REACHED_BY_VARIABLES = 100.0, 1.0
 """Magnitude up to which probes reach limits: of what depends on inputs, and on variables alone."""
@@ -66,6 +69,16 @@ def thresholds(program: Program, free: Container[int]) -> Iterator[tuple[str, fl
             yield from ((node.part, at) for axis, at in _cuts(nodes, node) if axis in free and abs(at) > 1)
 
 
+def sizes_compared(program: Program) -> Iterator[int]:
+    """Yield the whole numbers above 1 that a program compares sizes of its tensors with."""
+    for nodes in (program.nodes, *(body.nodes for body in program.bodies.values())):
+        of_sizes = _depending(nodes, lambda node: node.op in SIZES)
+        for index, source, _ in _compared(nodes):
+            values = array_of(_value(nodes[source]))
+            if of_sizes[index] and values is not None and values.dtype.kind in "iu":
+                yield from (int(number) for number in _few(nodes[source]) if number > 1)
+
+
 def _cuts(nodes: Sequence[Node], node: Node) -> Iterator[tuple[int, float]]:
     """Yield at which numbers an operation cuts axes, where it tells of each axis."""
     if node.op not in CUTTING or nodes[node.inputs[0][0]].op in OF_SHAPES:
@@ -102,7 +115,7 @@ def _parting(ours: _Limit, theirs: _Limit) -> Parting:
 def _far(program: Program) -> Iterator[_Limit]:
     """Yield the limits beyond what probes reach, each text once."""
     seen: set[str] = set()
-    by_input = _depend_on_inputs(program.nodes)
+    by_input = _depending(program.nodes, _is_given)
     for index, source, taker in _compared(program.nodes):
         text = _value(program.nodes[source])
         reach = REACHED if by_input[index] else REACHED_BY_VARIABLES
@@ -125,11 +138,15 @@ def _compared(nodes: Sequence[Node]) -> Iterator[tuple[int, int, Node]]:
             yield from ((index, source, node) for source in moved)
 
 
-def _depend_on_inputs(nodes: Sequence[Node]) -> list[bool]:
+def _is_given(node: Node) -> bool:
+    return node.op.startswith(("Input ", "Target ", "Arg "))
+
+
+def _depending(nodes: Sequence[Node], on: Callable[[Node], bool]) -> list[bool]:
+    """Return of each node whether it is one of some kind, or computed from such."""
     found: list[bool] = []
     for node in nodes:
-        leaf = node.op.startswith(("Input ", "Target ", "Arg "))
-        found.append(leaf or any(found[source] for source, _ in node.inputs))
+        found.append(on(node) or any(found[source] for source, _ in node.inputs))
     return found
 
 

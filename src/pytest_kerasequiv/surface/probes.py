@@ -69,6 +69,9 @@ def probes_for(found: Survey, seed: int) -> tuple[Probe, ...]:
         sizes = " and ".join("x".join(map(str, spec.shape[1:])) for spec in layout.specs)
         plan = _Plan(f"of size {sizes}", 1, _normal(1.0))
         drawn.append(_draw(plan, replace(found, layout=layout), _random(seed, plan.name)))
+    for size in found.batches:
+        plan = _Plan(f"of {size} samples", size, _normal(1.0))
+        drawn.append(_draw(plan, found, _random(seed, plan.name)))
     return tuple(drawn)
 
 

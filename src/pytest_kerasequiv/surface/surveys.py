@@ -53,6 +53,7 @@ class Survey:
             are taken.
         near: constants over which the twins part, see `checks.numeric.aiming`.
         lengths: the inputs with free axes as long as these constants.
+        batches: batch sizes that a twin compares sizes with.
         signed: whether integers may be negative.
     """
 
@@ -62,6 +63,7 @@ class Survey:
     other: InputLayout | None = None
     near: tuple[float, ...] = ()
     lengths: tuple[InputLayout, ...] = ()
+    batches: tuple[int, ...] = ()
     signed: bool = False
 
 

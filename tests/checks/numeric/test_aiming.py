@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers, ops
 from tests.common.models import functional
 
+from pytest_kerasequiv import Verdict, compare
 from pytest_kerasequiv.checks.numeric.aiming import aimed, constants_apart
 from pytest_kerasequiv.program import trace
 from pytest_kerasequiv.running.input_layout import input_layout
@@ -95,3 +97,20 @@ def test_rows_are_padded_at_the_right_at_the_left_and_in_between_whether_or_not_
     assert not zero[2, 0]
     assert not zero[2, -1]
     assert zero[-1].all()
+
+
+def by_size(limit):
+    def double(x):
+        return tf.cond(tf.shape(x)[0] > limit, lambda: x * 2.0, lambda: x)
+
+    return functional(layers.Lambda(double, output_shape=(4,)), (4,))
+
+
+def test_batches_are_as_large_as_sizes_are_compared_with():
+    plain = functional(layers.Identity(), (4,))
+    for pair in ((plain, by_size(64)), (by_size(64), plain)):
+        assert {"of 64 samples", "of 65 samples"} <= set(together(*pair))
+        assert together(*pair)["of 65 samples"][0].shape == (65, 4)
+    assert not any(name.endswith("samples") for name in together(plain, plain))
+    assert not any(name.endswith("samples") for name in together(plain, by_size(10**6)))
+    assert compare(plain, by_size(64), weights="copy").verdict is Verdict.DIFFERENT

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from pytest_kerasequiv.program import Program
 from pytest_kerasequiv.program.attributes import array_of
-from pytest_kerasequiv.program.limits import ALIKE, thresholds
+from pytest_kerasequiv.program.limits import ALIKE, sizes_compared, thresholds
 from pytest_kerasequiv.program.nodes import Node
 from pytest_kerasequiv.running.input_layout import InputLayout
 from pytest_kerasequiv.surface.sizes import free_axes, with_sizes
@@ -28,7 +28,10 @@ LONGEST = 2048
 """Largest size of a free axis that is tried for a constant."""
 
 LARGEST_SAMPLE = 200_000
-"""Most numbers of a sample of such a size."""
+"""Most numbers of a sample of such a size, and of a batch of a size that is compared with."""
+
+MOST_BATCHES = 3
+"""How many sizes that are compared with are tried as batch sizes."""
 
 LOOKUPS = frozenset({"OneHot", "Gather", "GatherV2", "GatherNd", "ResourceGather", "ResourceGatherNd"})
 """Operations that take indices, which are not negative."""
@@ -48,7 +51,13 @@ def aimed(found: Survey, layout: InputLayout, reference: Program, candidate: Pro
     near = _compared_with(reference, layout) if candidate is None else constants_apart(reference, candidate)
     looked_up = any(node.op in LOOKUPS for program in programs for node in _nodes(program))
     traced = all(program.reason is None for program in programs)
-    return replace(found, near=near, lengths=tuple(_lengths(layout, near)), signed=traced and not looked_up)
+    return replace(
+        found,
+        near=near,
+        lengths=tuple(_lengths(layout, near)),
+        batches=_batches(found.layout, programs),
+        signed=traced and not looked_up,
+    )
 
 
 def unaimed(
@@ -67,6 +76,14 @@ def unaimed(
     return _smallest(
         one for one in found if not any(math.isclose(one, number, rel_tol=ALIKE) for number in known)
     )
+
+
+def _batches(settled: InputLayout, programs: Iterable[Program]) -> tuple[int, ...]:
+    """Return batch sizes at and above what sizes are compared with, as far as such batches are cheap."""
+    asked = sorted({size for program in programs for size in sizes_compared(program)})[:MOST_BATCHES]
+    sample = max(math.prod(size or 1 for size in spec.shape[1:]) for spec in settled.specs)
+    both = sorted({size + more for size in asked for more in (0, 1)})
+    return tuple(size for size in both if size * sample <= LARGEST_SAMPLE)
 
 
 def _compared_with(program: Program, layout: InputLayout) -> tuple[float, ...]:
