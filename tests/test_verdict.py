@@ -52,3 +52,59 @@ def test_differences_come_before_notes() -> None:
         "p", Verdict.DIFFERENT, None, {"summary": first, "graph": result("graph", Verdict.DIFFERENT)}
     )
     assert [f.severity for f in report.findings] == ["difference", "note"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "decides", "runs"),
+    [
+        (Kind.INFORMING, False, False),
+        (Kind.PROVING, False, False),
+        (Kind.START, True, False),
+        (Kind.NUMERIC, True, True),
+        (Kind.STATISTICAL, True, True),
+    ],
+)
+def test_what_the_answer_of_a_kind_counts_for(kind: Kind, decides: bool, runs: bool) -> None:
+    assert (kind.decides, kind.runs) == (decides, runs)
+
+
+@pytest.mark.parametrize("severity", ["difference", "note"])
+def test_findings_are_made_in_two_ways(severity: str) -> None:
+    made = getattr(Finding, severity)("graph", "rate", "they differ", layers=("a", "b"), values=(1, 2))
+    assert made == Finding("graph", "a", "b", "rate", 1, 2, "they differ", severity)
+    assert str(made) == "they differ"
+    found = CheckResult("graph", Verdict.DIFFERENT, None, (made,))
+    assert (found.differences, found.notes) == (((made,), ()) if severity == "difference" else ((), (made,)))
+
+
+def test_findings_survive_json_and_no_evidence_stays_none() -> None:
+    finding = Finding("graph", None, "b", "rate", 0.5, None, "they differ", "note")
+    check = CheckResult("graph", Verdict.INCONCLUSIVE, None, (finding,), {"a": 1}, 2.0, Kind.START, "mend it")
+    report = Report("pair", Verdict.INCONCLUSIVE, None, {"graph": check}, {}, {"outputs": "not asked for"})
+    assert Report.from_dict(json.loads(json.dumps(report.to_dict()))) == report
+
+
+def test_a_check_that_was_not_run_says_why() -> None:
+    report = Report("p", Verdict.DIFFERENT, None, {}, {}, {"updates": "outputs already differ"})
+    with pytest.raises(KeyError, match="check 'updates' was not run: outputs already differ"):
+        report["updates"]
+    with pytest.raises(KeyError, match="check 'graph' is not in this report; it has: none"):
+        report["graph"]
+
+
+def test_weights_that_found_no_map_have_none() -> None:
+    broken = CheckResult("weights", Verdict.INCONCLUSIVE, None)
+    with pytest.raises(KeyError, match="the check 'weights' found no map of the weights"):
+        Report("p", Verdict.INCONCLUSIVE, None, {"weights": broken}).weight_map  # noqa: B018
+
+
+def test_a_picture_of_another_suffix_is_refused(tmp_path) -> None:
+    with pytest.raises(ValueError, match=r"pictures are written as \.svg or \.png"):
+        result("graph", Verdict.DIFFERENT).plot(tmp_path / "x.pdf")
+
+
+def test_a_report_is_shown_as_text_and_saved_as_a_page(tmp_path) -> None:
+    assert str(sample_report()).startswith("EQUIVALENT (measured): pair")
+    page = sample_report().save(tmp_path / "r.html").read_text(encoding="utf-8")
+    assert page == sample_report()._repr_html_()
+    assert "<section" in page
