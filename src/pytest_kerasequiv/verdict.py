@@ -73,6 +73,9 @@ ACCEPTED = "accepted: "
 MISMATCHED = "mismatched elements: "
 """Stands in the message of a finding that tells how far two arrays are apart."""
 
+OTHER_VALUES = " of the values differ"
+"""Stands in the message of a finding that tells that two weights hold other values."""
+
 
 @dataclass(frozen=True)
 class Finding:

@@ -287,7 +287,9 @@ class Twins:
             return self.reference_label
         if self.backend is not None and self.candidate_label == f"{self.reference_label} on {self.backend}":
             return f"{self.reference_label}-on-{self.backend}"
-        return f"{self.reference_label}-vs-{self.candidate_label}"
+        names = [Path(label).name for label in (self.reference_label, self.candidate_label)]
+        told = names if names[0] != names[1] else [self.reference_label, self.candidate_label]
+        return "-vs-".join(told)
 
 
 class OneSide(Twins):

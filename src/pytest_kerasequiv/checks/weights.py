@@ -395,5 +395,5 @@ CHECK = Check(
     compare=compare,
     further=further,
     explain=sharing.explain,
-    next_step="compare shape, trainability, sharing and initialiser of the variables named above.",
+    next_step='weights="copy" compares the models without the values that their weights hold.',
 )

@@ -18,7 +18,7 @@ from pytest_kerasequiv.plugin.then_and_now import revision_of
 from pytest_kerasequiv.reporting.outcome import CONDONED
 from pytest_kerasequiv.reporting.printable import printable, printable_line
 from pytest_kerasequiv.reporting.revisions import against_revision, revision_lines
-from pytest_kerasequiv.reporting.text import cause_lines, luck_lines, metric_table, metrics
+from pytest_kerasequiv.reporting.text import cause_lines, in_form_only, luck_lines, metric_table, metrics
 from pytest_kerasequiv.verdict import Report, Verdict
 
 if TYPE_CHECKING:
@@ -245,10 +245,7 @@ def section(pairs: Iterable[Report], not_failed: Collection[Report] = ()) -> Ite
     for report in pairs:
         yield _headline(report)
         yield from (f"    {printable(line)}" for line in cause_lines(report, WIDTH - 4))
-        for verdict in Verdict:
-            names = [name for name, result in report.checks.items() if result.verdict is verdict]
-            if names:
-                yield f"    {verdict.value + ':':<14}{' '.join(names)}"
+        yield from _answers(report)
         if report.not_run:
             why = ", ".join(dict.fromkeys(report.not_run.values()))
             yield f"    {'not run:':<14}{' '.join(report.not_run)} ({why})"
@@ -257,6 +254,17 @@ def section(pairs: Iterable[Report], not_failed: Collection[Report] = ()) -> Ite
         yield from (f"    {printable(line)}" for line in metric_table(metrics(report), WIDTH - 4))
         seen = luck_lines(metrics(report), WIDTH - 4, seen_only=True)
         yield from (f"    {printable(line)}" for line in seen)
+
+
+def _answers(report: Report) -> Iterator[str]:
+    """Yield for each answer the checks that gave it."""
+    form = [name for name, result in report.checks.items() if in_form_only(report, result)]
+    for verdict in Verdict:
+        names = [n for n, result in report.checks.items() if result.verdict is verdict and n not in form]
+        if names:
+            yield f"    {verdict.value + ':':<14}{' '.join(names)}"
+    if form:
+        yield f"    {'other form:':<14}{' '.join(form)} (the function is the same)"
 
 
 def _headline(report: Report) -> str:

@@ -9,6 +9,7 @@ from pytest_kerasequiv.verdict import (
     ACCEPTED,
     CONTRADICTED,
     MISMATCHED,
+    OTHER_VALUES,
     CheckResult,
     Finding,
     Kind,
@@ -110,7 +111,8 @@ def names_a_setting(finding: Finding) -> bool:
     """Tell whether a difference names what the user wrote: a setting of a layer or of ``compile``."""
     if finding.field.partition(".")[0] in COMPILED or finding.field.endswith((".code", "sharing")):
         return True
-    told = finding.field == "value" or finding.check == "summary" or MISMATCHED in finding.message
+    told = any(words in finding.message for words in (MISMATCHED, OTHER_VALUES))
+    told |= finding.field == "value" or finding.check == "summary"
     return any(_paths(finding)) and not told
 
 
@@ -121,6 +123,8 @@ def _follows(finding: Finding, causes: Sequence[Finding], report: Report) -> boo
     kind = report[finding.check].kind
     if kind is Kind.INFORMING and finding.field == "mask":
         return True
+    if OTHER_VALUES in finding.message and any(OTHER_VALUES in cause.message for cause in causes):
+        return True  # one weight stands for all
     if report.verdict is Verdict.DIFFERENT and _not_compared(report[finding.check], finding):
         return True
     if kind is Kind.PROVING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pytest_kerasequiv.reporting.text import follows
+from pytest_kerasequiv.reporting.text import follows, in_form_only
 from pytest_kerasequiv.verdict import Report
 
 CHECKS = ("summary", "graph", "program", "weights", "outputs", "gradients", "updates", "training")
@@ -40,5 +40,7 @@ def _step(report: Report, name: str) -> Step:
     result = report.checks[name]
     if follows(result):
         return Step(name, result.verdict.value, f"follows from {result.figures['follows']}")
+    if in_form_only(report, result):
+        return Step(name, "form", f"differs in form only, {result.seconds:.1f} s")
     told = result.evidence.value.lower() if result.evidence else "not decided"
     return Step(name, result.verdict.value, f"{told}, {result.seconds:.1f} s")

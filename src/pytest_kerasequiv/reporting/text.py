@@ -60,9 +60,12 @@ def headline(report: Report) -> str:
     """
     evidence = f" ({report.evidence.value.lower()})" if report.evidence else ""
     labels = [str(report.context[side]) for side in ("reference", "candidate") if side in report.context]
-    sides = f" [{' against '.join(labels)}]" if len(set(labels)) == 2 else ""
     line = f"{report.verdict.value}{evidence}: {report.name}"
-    return line + sides if len(line + sides) <= WIDTH else line
+    for named in (labels, [label.rpartition("/")[2] for label in labels]):  # in full, or the names of files
+        sides = f" [{' against '.join(named)}]" if len(set(named)) == 2 else ""
+        if len(line + sides) <= WIDTH:
+            return line + sides
+    return line
 
 
 def metrics(report: Report) -> Mapping[str, Any]:
@@ -115,6 +118,7 @@ def _finding_parts(finding: Finding, mark: str, width: int) -> Iterator[list[str
 def _check_lines(report: Report) -> Iterator[str]:
     for result in report.checks.values():
         evidence = result.evidence.value.lower() if result.evidence else ""
+        evidence = "in form only" if in_form_only(report, result) else evidence
         line = f"  {result.name:<10} {result.verdict.value:<13} {evidence:<12} "
         yield line + (FOLLOWS if follows(result) else f"{result.seconds:>8.2f} s")
     for name, why in report.not_run.items():
@@ -154,6 +158,11 @@ FOLLOWS = "follows from program"
 def follows(result: CheckResult) -> bool:
     """Tell whether the answer of a check follows from the proof of another."""
     return "follows" in result.figures
+
+
+def in_form_only(report: Report, result: CheckResult) -> bool:
+    """Tell whether a check found layers or rows that differ in a pair that is EQUIVALENT all the same."""
+    return report.verdict is Verdict.EQUIVALENT and result.verdict is Verdict.DIFFERENT
 
 
 def _side_by_side_lines(report: Report) -> Iterator[str]:

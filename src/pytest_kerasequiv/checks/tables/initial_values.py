@@ -18,7 +18,7 @@ from pytest_kerasequiv.keras_access.origin import is_keras
 from pytest_kerasequiv.layers.configs import read_config
 from pytest_kerasequiv.layers.graph_reading import describe, named_functions
 from pytest_kerasequiv.layers.plain_values import shown
-from pytest_kerasequiv.verdict import Finding
+from pytest_kerasequiv.verdict import OTHER_VALUES, Finding
 from pytest_kerasequiv.weights.variables import is_seed, variables_of
 from pytest_kerasequiv.weights.vocabularies import Learned
 
@@ -219,7 +219,7 @@ class InitialValues:
         worst = np.unravel_index(int(np.argmax(np.where(np.isnan(apart), np.inf, apart))), apart.shape)
         share = np.count_nonzero(apart != 0) / apart.size
         message = (
-            f": {share:.1%} of the values differ, most at {tuple(map(int, worst))}: {mine[worst]:.6g} in the "
+            f": {share:.1%}{OTHER_VALUES}, most at {tuple(map(int, worst))}: {mine[worst]:.6g} in the "
             f"reference, {its[worst]:.6g} in the candidate{why}"
         )
         return finding(facts, facts[0].name, (float(mine[worst]), float(its[worst])), message, severity)
