@@ -71,6 +71,17 @@ def test_what_default_initialisers_and_one_map_need_no_word_about_is_not_said() 
     assert "which variable is which" not in notes
 
 
+def test_an_activation_of_its_own_brings_no_word_about_initialisers() -> None:
+    def build(apart: bool) -> keras.Model:
+        last = [layers.ReLU()] if apart else []
+        hidden = layers.Dense(3, activation=None if apart else "relu")
+        return keras.Sequential([keras.Input((4,)), hidden, *last, layers.Dense(1)])
+
+    notes = str(compare(lambda: build(False), lambda: build(True)).findings)
+    assert "activation split" in notes
+    assert "initialiser form" not in notes
+
+
 def found(check: str, field: str, layer: str | None, kind: Kind) -> CheckResult:
     finding = Finding(check, layer, layer, field, 1, 2, f"{field} of {layer}")
     return CheckResult(check, Verdict.DIFFERENT, Evidence.MEASURED, (finding,), kind=kind)

@@ -43,6 +43,7 @@ def apply(work: Work, index: int) -> None:
         constants={},
         variables=(),
         part="activation",
-        # With whatever activation and weights: a layer that is split on both sides needs no rule.
-        rewrites=(*node.rewrites, (NAME, node.path, "")),
+        # With whatever activation and weights: a layer that is split on both sides needs no rule. What was
+        # rewritten before is of the layer alone.
+        rewrites=((NAME, node.path, ""),),
     )
