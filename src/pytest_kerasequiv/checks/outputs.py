@@ -8,8 +8,8 @@ from typing import Any
 
 from pytest_kerasequiv.checks.blame.forward import blame, layer_table
 from pytest_kerasequiv.checks.blame.wording import only_adds
+from pytest_kerasequiv.checks.compiled.explained_results import effective_settings, step_findings
 from pytest_kerasequiv.checks.compiled.in_force import settings_of
-from pytest_kerasequiv.checks.compiled.own_steps import effective_settings, step_findings
 from pytest_kerasequiv.checks.numeric import inference, laws, surface_runs
 from pytest_kerasequiv.checks.numeric.glance import ONE_BATCH, glances
 from pytest_kerasequiv.checks.numeric.inference import InferenceObservation

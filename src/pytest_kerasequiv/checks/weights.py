@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pytest_kerasequiv.building.sources import Source
 from pytest_kerasequiv.building.starts import starts_of
 from pytest_kerasequiv.building.twins import BUILD_SEED, OTHER_SEED
-from pytest_kerasequiv.checks.blame import sharing
+from pytest_kerasequiv.checks.blame import shared_attributes
 from pytest_kerasequiv.checks.pair import Correspondence, Twin
 from pytest_kerasequiv.checks.registry import Check
 from pytest_kerasequiv.checks.tables.constraints import alike
@@ -394,6 +394,6 @@ CHECK = Check(
     observe=observe,
     compare=compare,
     further=further,
-    explain=sharing.explain,
+    explain=shared_attributes.explain,
     next_step='weights="copy" compares the models without the values that their weights hold.',
 )

@@ -12,7 +12,7 @@ from pytest_kerasequiv.layers.configs import value_in_words
 from pytest_kerasequiv.layers.layer_graph import LayerGraph, LayerNode
 from pytest_kerasequiv.layers.paired import Edit, Paired, both, is_mask, sources
 from pytest_kerasequiv.layers.plain_values import shown
-from pytest_kerasequiv.layers.sharing import sharing_edits
+from pytest_kerasequiv.layers.shared_layers import sharing_edits
 
 
 def field_edit(paired: Paired, mine: LayerNode, its: LayerNode, change: tuple[str, Any, Any]) -> Edit:
