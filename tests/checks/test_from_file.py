@@ -29,7 +29,7 @@ def net(*extra: Any, activation: str = "relu", rate: float = 0.3, table: float |
         x = layers.BatchNormalization(name="norm")(layers.Dense(5, activation=activation, name="dense")(x))
         for make in extra:
             x = make()(x)
-        model = keras.Model(inputs, {"y": layers.Dropout(rate, name="drop")(x)}, name="net")
+        model = keras.Model(inputs, {"y": layers.Dropout(rate, name="y")(x)}, name="net")
         if table is not None:
             model.get_layer("dense").kernel.assign(np.full((4, 5), table) + np.eye(4, 5))
         model.compile("adam", "mse", metrics=["mae"])

@@ -15,6 +15,7 @@ from pytest_kerasequiv.building.twins import Twins
 from pytest_kerasequiv.checks import graph
 from pytest_kerasequiv.checks.pair import Pair
 from pytest_kerasequiv.jsonable import to_jsonable
+from pytest_kerasequiv.keras_access.supported import is_before
 from pytest_kerasequiv.layers.graph_reading import layer_graph, operations_of
 from pytest_kerasequiv.layers.layer_graph import LayerGraph, NoLayerGraph
 from pytest_kerasequiv.verdict import CheckResult, Evidence, Verdict
@@ -29,8 +30,6 @@ def told(result: CheckResult) -> list[tuple[str, Any, Any]]:
 
 
 def forecaster(rate: float = 0.2, kernel: int = 7, functional: bool = False, name: str = "forecaster") -> Any:
-    import keras
-
     L = keras.layers
     stack = [
         L.Conv1D(4, kernel, activation="relu"),
@@ -49,8 +48,6 @@ def forecaster(rate: float = 0.2, kernel: int = 7, functional: bool = False, nam
 
 
 def vectors(body: Callable[[Any, Any], Any], *, inputs: int = 1, **more: Any) -> Any:
-    import keras
-
     given = [keras.Input((4,)) for _ in range(inputs)]
     return keras.Model(given, body(given[0] if inputs == 1 else given, keras.layers), **more)
 
@@ -107,8 +104,6 @@ FIELDS: list[tuple[str, dict[str, Any], str, dict[str, Any]]] = [
 def test_faults_are_told_by_field(
     kind: str, before: dict[str, Any], field: str, after: dict[str, Any]
 ) -> None:
-    import keras
-
     needed = {"Conv1D": {"filters": 4, "kernel_size": 3}, "LSTM": {"units": 4, "return_sequences": True}}
 
     def build(options: dict[str, Any]) -> Any:
@@ -125,6 +120,8 @@ def test_faults_are_told_by_field(
     assert (first.reference_layer, first.candidate_layer) == ("m/it", "m/it")
     assert field in {f.field for f in result.differences}
     allowed = {field, "pool_size", "strides"} if kind == "MaxPooling1D" else {field}
+    if is_before(keras, 3, 10):  # casts to and from the dtype are operations of the graph there
+        allowed |= {"layer"}
     assert {f.field for f in result.differences} <= allowed
 
 
@@ -206,8 +203,6 @@ def test_branches_built_in_another_order() -> None:
 
 
 def test_nested_models_are_written_out() -> None:
-    import keras
-
     def build(nested: bool) -> Any:
         block = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name="conv")], name="block1")
         return vectors(lambda x, L: L.Dense(2)(block(x) if nested else block.layers[0](x)), name="functional")
@@ -219,8 +214,6 @@ def test_nested_models_are_written_out() -> None:
 
 
 def test_a_nested_model_that_is_called_twice_shares_its_layers() -> None:
-    import keras
-
     def build(twice: bool) -> Any:
         def block() -> Any:
             return keras.Sequential([keras.Input((4,)), keras.layers.Dense(4)])
@@ -234,8 +227,6 @@ def test_a_nested_model_that_is_called_twice_shares_its_layers() -> None:
 
 
 def test_training_argument_of_a_nested_model_reaches_its_layers() -> None:
-    import keras
-
     def build(**call: Any) -> Any:
         block = keras.Sequential([keras.Input((4,)), keras.layers.Dropout(0.5)])
         return vectors(lambda x, L: L.Dense(2)(block(x, **call)))
@@ -244,8 +235,6 @@ def test_training_argument_of_a_nested_model_reaches_its_layers() -> None:
 
 
 def test_masks_come_out_of_nested_models() -> None:
-    import keras
-
     def build(nested: bool, mask: bool = True) -> Any:
         tokens = keras.Input((5,), dtype="int32")
         x = keras.layers.Embedding(9, 3, mask_zero=mask)(tokens)
@@ -263,8 +252,6 @@ def test_masks_come_out_of_nested_models() -> None:
 
 
 def test_reading_masks_leaves_the_model_and_the_names_alone() -> None:
-    import keras
-
     tokens = keras.Input((5,), dtype="int32")
     encoder = keras.Model(tokens, keras.layers.Embedding(9, 3, mask_zero=True)(tokens))
     tokens = keras.Input((5,), dtype="int32")
@@ -337,8 +324,6 @@ def test_one_change_in_many_layers_is_told_once() -> None:
 
 
 def test_subclassed_models_have_no_graph() -> None:
-    import keras
-
     class Own(keras.Model):
         def __init__(self) -> None:
             super().__init__()
@@ -359,8 +344,6 @@ def test_subclassed_models_have_no_graph() -> None:
 
 
 def test_a_functional_subclass_with_its_own_call_has_no_graph() -> None:
-    import keras
-
     class Doubled(keras.Model):
         def call(self, inputs: Any, training: Any = None) -> Any:
             return 2 * super().call(inputs)
@@ -371,15 +354,12 @@ def test_a_functional_subclass_with_its_own_call_has_no_graph() -> None:
 
 
 def test_an_unbuilt_sequential_has_no_graph() -> None:
-    import keras
-
     with pytest.raises(NoLayerGraph, match="not built"):
         layer_graph(keras.Sequential([keras.layers.Dense(2)]))
 
 
 def scale_layer(power: int) -> Any:
     """A custom layer class; its code differs with ``power``, its name and config do not."""
-    import keras
 
     class Scale(keras.layers.Layer):
         def __init__(self, factor: float, **more: Any) -> None:
@@ -407,8 +387,6 @@ def test_custom_layers_are_compared_by_config_and_code() -> None:
 
 
 def test_custom_layers_inside_wrappers() -> None:
-    import keras
-
     def build(power: int) -> Any:
         cls = scale_layer(power)
         cls.compute_output_shape = lambda self, shape: shape
@@ -420,8 +398,6 @@ def test_custom_layers_inside_wrappers() -> None:
 
 
 def test_models_inside_wrappers() -> None:
-    import keras
-
     def build(units: int, swap: bool = False) -> Any:
         step = keras.Input((4,))
         a, b = keras.layers.Dense(units)(step), keras.layers.Dense(units, use_bias=False)(step)
@@ -435,8 +411,6 @@ def test_models_inside_wrappers() -> None:
 
 
 def test_a_custom_layer_without_config_is_not_called_equivalent() -> None:
-    import keras
-
     class Opaque(keras.layers.Layer):
         def __init__(self, function: Any) -> None:
             super().__init__()
@@ -466,8 +440,6 @@ def test_a_function_that_holds_what_cannot_be_compared() -> None:
 def test_a_partial_function_is_compared_with_its_arguments() -> None:
     import functools
 
-    import keras
-
     def build(top: float) -> Any:
         own = functools.partial(keras.activations.relu, max_value=top)
         return vectors(lambda x, L: L.Lambda(own)(x))
@@ -485,8 +457,6 @@ def test_a_replaced_call_is_seen() -> None:
 
 
 def test_private_attributes_of_custom_layers_count() -> None:
-    import keras
-
     class Hidden(keras.layers.Layer):
         def __init__(self, factor: float) -> None:
             super().__init__()
@@ -503,8 +473,6 @@ def test_private_attributes_of_custom_layers_count() -> None:
 
 
 def test_a_nested_functional_subclass_is_compared_by_its_graph_too() -> None:
-    import keras
-
     class Doubled(keras.Model):
         def call(self, inputs: Any, training: Any = None) -> Any:
             return 2 * super().call(inputs)
@@ -520,8 +488,6 @@ def test_a_nested_functional_subclass_is_compared_by_its_graph_too() -> None:
 
 
 def test_operations_of_the_user_are_compared_by_code() -> None:
-    import keras
-
     def build(power: int) -> Any:
         class Power(keras.Operation):
             def call(self, x: Any) -> Any:
@@ -556,8 +522,6 @@ def test_lambda_layers_are_compared_by_code() -> None:
 
 
 def test_dtype_of_a_nested_input() -> None:
-    import keras
-
     def build(dtype: str) -> Any:
         inner_inputs = keras.Input((4,), dtype=dtype)
         inner = keras.Model(inner_inputs, keras.ops.cast(inner_inputs, "float32"))
@@ -611,8 +575,6 @@ def test_reading_a_graph_does_not_count_up_the_names_of_keras() -> None:
 
 
 def test_names_that_agree_by_chance_are_told_so() -> None:
-    import keras
-
     def subtracted(swapped: bool) -> Any:
         first, second = keras.Input((3,), name="a"), keras.Input((3,), name="b")
         left, right = keras.layers.Dense(2, name="left"), keras.layers.Dense(2, name="right")

@@ -18,7 +18,7 @@ def net(*extra, activation="relu", rate=0.3, compiled=True):
         x = layers.BatchNormalization(name="norm")(layers.Dense(5, activation=activation, name="dense")(x))
         for make in extra:
             x = make()(x)
-        model = keras.Model(inputs, {"y": layers.Dropout(rate, name="drop")(x)}, name="net")
+        model = keras.Model(inputs, {"y": layers.Dropout(rate, name="y")(x)}, name="net")
         if compiled:
             model.compile("adam", "mse", metrics=["mae"])
         return model

@@ -1,5 +1,6 @@
 """Initialisers of one law, for the shape that they draw: what they draw under one seed is the oracle."""
 
+import inspect
 import itertools
 
 import keras
@@ -10,6 +11,7 @@ from pytest_kerasequiv.checks.tables.drawing_laws import law_of, laws_in_words, 
 from pytest_kerasequiv.layers.configs import canonical
 
 KINDS = keras.initializers
+WITH_AXES = "input_axes" in inspect.signature(KINDS.GlorotUniform).parameters
 AXES = {"input_axes": (0,), "output_axes": (1, 2)}
 
 
@@ -18,7 +20,7 @@ def members(shape):
     limit = float(np.sqrt(6 / (shape[0] + np.prod(shape[1:]))))
     return [
         KINDS.GlorotUniform(seed=3),
-        KINDS.GlorotUniform(seed=3, **(AXES if len(shape) == 3 else {})),
+        KINDS.GlorotUniform(seed=3, **(AXES if WITH_AXES and len(shape) == 3 else {})),
         KINDS.VarianceScaling(1.0, "fan_avg", "uniform", seed=3),
         KINDS.RandomUniform(-limit, limit, seed=3),
         KINDS.LecunUniform(seed=3),
@@ -50,6 +52,7 @@ def test_other_initialisers_are_one_by_their_settings():
     assert not same_law(canonical(KINDS.Zeros()), canonical(KINDS.GlorotUniform()), shapes)
 
 
+@pytest.mark.skipif(not WITH_AXES, reason="this Keras counts the axes of a kernel in one way")
 def test_each_variable_has_the_law_of_its_own_shape():
     glorot, plain = canonical(KINDS.GlorotUniform()), canonical(KINDS.GlorotUniform(**AXES))
     assert same_law(glorot, plain, ((8, 8), (8, 2, 4)))
