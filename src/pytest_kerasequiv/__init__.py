@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pytest_kerasequiv.building.functions import Function
     from pytest_kerasequiv.building.twins import Twins
     from pytest_kerasequiv.comparison import assert_equivalent, compare
     from pytest_kerasequiv.errors import InputError
@@ -30,6 +31,7 @@ _HOME = {
     "EquivalenceTest": "statistics.result",
     "Evidence": "verdict",
     "Finding": "verdict",
+    "Function": "building.functions",
     "InputError": "errors",
     "MappedWeight": "weight_map",
     "Report": "verdict",
@@ -52,6 +54,7 @@ __all__ = [
     "EquivalenceTest",
     "Evidence",
     "Finding",
+    "Function",
     "InputError",
     "MappedWeight",
     "Report",

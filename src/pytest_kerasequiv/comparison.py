@@ -139,6 +139,13 @@ class Comparison:
             return None
         return self._in_time(name, lambda: self._advanced(name, options))
 
+    def leaves_out(self, name: str) -> bool:
+        """Tell whether the candidate is a function, of which a check can tell nothing, and note why."""
+        left = "" if self.twins.function is None else either.left_out(LADDER[name], self.pair)
+        if left:
+            self.not_run[name] = left
+        return bool(left)
+
     def _advanced(self, name: str, options: Mapping[str, Any]) -> CheckResult | None:
         self.pair.build()
         with EXCLUSIVE:
@@ -181,6 +188,8 @@ class Comparison:
     @cached_property
     def proved(self) -> bool:
         """Whether the twins are proved to be one program with one start, and a batch does not contradict."""
+        if not either.provable(self.pair):
+            return False
         grounds = [check.name for check in LADDER if check.kind in {Kind.PROVING, Kind.START}]
         found = [self.results[name] if name in self.results else self.check(name) for name in grounds]
         proofs = [result for result in found if result.kind is Kind.PROVING]
@@ -321,6 +330,8 @@ def compare(
     asked = asked_checks(checks, training)
     comparison.build(traced=any(map(needs_program, asked)))
     for one in asked:
+        if checks in (None, "all") and comparison.leaves_out(one):
+            continue
         run = comparison.check if everything else comparison.advance
         run(one, **({"training": training} if needs_plan(one) else {}))
     comparison.refuse_idle_accept()

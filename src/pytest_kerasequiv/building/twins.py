@@ -13,6 +13,7 @@ import keras
 from pytest_kerasequiv import arguments
 from pytest_kerasequiv.building.batches import check_batch
 from pytest_kerasequiv.building.compiling import check_compile
+from pytest_kerasequiv.building.functions import Function, function_of
 from pytest_kerasequiv.building.makers import FromFile, FromModel, FromRecording
 from pytest_kerasequiv.building.pairing import adapted_alike, check_pair
 from pytest_kerasequiv.building.sources import MissingShapeError, Source, derived_source, place_of, source_of
@@ -41,7 +42,8 @@ class Twins:
         reference: a zero-argument builder, a ``keras.Model``, a path to a ``.keras`` or ``.h5`` file, or
             ``"package.module:builder"``. A model instance is compared through a copy with its weights. A path
             to a ``.kerasequiv`` file is a recording, see `record`: what was observed of a model earlier.
-        candidate: the same; ``None`` derives the other-API twin of the reference: functional from a
+        candidate: the same, or a function of inputs, see `Function`, of which the outputs are compared;
+            ``None`` derives the other-API twin of the reference: functional from a
             Sequential, Sequential from a functional model that is one chain of layers.
         input_shape: shape of one input without the batch axis, or a list or dict of shapes; needed only where
             neither side knows its shape. A dtype may go beside a shape, ``((60,), "int32")``, and a
@@ -64,6 +66,7 @@ class Twins:
         backend: the other backend that the candidate runs on; ``None`` for none.
         name: name of the pair in reports.
         derived: the candidate is derived from the reference.
+        function: the candidate where it is a function of inputs; ``None`` where it is a model.
         given: the candidate as it was given, and the settings of both sides.
         constants_decide: values that a builder sets belong to its model although weights are carried;
             ``weights="copy"`` said outright makes them a note.
@@ -96,9 +99,12 @@ class Twins:
         self._example: Specs | None = None
         self._recorded: Specs | None = None
         self._given_reference = source_of(reference, "reference", compile=settings)
+        self.function = function_of(candidate)
         self._given_candidate = (
             derived_source(self._given_reference)
             if candidate is None
+            else self._known_as(self.function)
+            if self.function is not None
             else source_of(candidate, "candidate", compile=settings)
         )
         self.derived = candidate is None
@@ -109,9 +115,11 @@ class Twins:
             )
         if self.backend is not None:
             self._given_candidate = self._elsewhere(self.backend)
-        else:
+        elif self.function is None:
             _refuse_same(self._given_reference, self._given_candidate)
         self.weights = _weights(weights, {self._given_reference.kind, self._given_candidate.kind})
+        if self.function is not None:
+            self.weights = _weights_of_function(weights)
         self.constants_decide = weights == "auto"
         self.name = arguments.name(name) if name is not None else self._default_name()
         places = place_of(reference), place_of(candidate)
@@ -161,12 +169,17 @@ class Twins:
         """The candidate, built once, under the same seed.
 
         Raises:
-            InputError: it runs on another backend, in another process.
+            InputError: it runs on another backend, in another process, or is a function of inputs.
         """
         if self.backend is not None:
             raise InputError(
                 f"candidate {self.candidate_label!r} runs in another process, where Keras has that backend, "
                 "so there is no model of it here; look at the reference, or at the report"
+            )
+        if self.function is not None:
+            raise InputError(
+                f"candidate {self.candidate_label!r} is a function of inputs, so there is no model of it; "
+                "look at the reference, or at the report"
             )
         with EXCLUSIVE:
             return self._sides[1][1]
@@ -213,7 +226,7 @@ class Twins:
         __tracebackhide__ = True
         if self.recording is not None:
             return (self._given_reference, self._candidate_side[1]), self._candidate_side
-        if self.backend is not None:
+        if self.backend is not None or self.function is not None:
             return self._reference_side, self._reference_side
         reference, candidate = self._reference_side, self._candidate_side
         sources, models = zip(reference, candidate, strict=True)
@@ -229,7 +242,7 @@ class Twins:
         source, model = self._reference_alone
         if model is not None:
             return source, model
-        if self.derived or self.backend is not None:
+        if self.derived or self.backend is not None or self.function is not None:
             told = self._recorded if self._example is None else self._example
             if told is None:
                 raise source.missing_shape()
@@ -281,6 +294,19 @@ class Twins:
                 f"{self.reference_label!r} is a recording; pass the builder it was made of"
             )
         return replace(self._given_candidate, label=f"{self.candidate_label} on {backend}")
+
+    def _known_as(self, function: Function) -> Source:
+        """Return the candidate as a reader knows it; it is never built.
+
+        Raises:
+            InputError: the reference is a recording, whose float64 result cannot be asked for these inputs.
+        """
+        if self.recording is not None:
+            raise InputError(
+                f"candidate {function.label!r} is a function of inputs, which is compared with a live "
+                f"reference, and {self.reference_label!r} is a recording; pass the model that it was made of"
+            )
+        return replace(self._given_reference, argument="candidate", label=function.label)
 
     def _default_name(self) -> str:
         if self.derived:
@@ -335,6 +361,15 @@ def _weights(asked: str, kinds: set[str]) -> Literal["copy", "own"]:
     if asked == "auto":
         return "own" if "file" in kinds and "builder" not in kinds else "copy"
     return "own" if asked == "own" else "copy"
+
+
+def _weights_of_function(asked: str) -> Literal["own"]:
+    if asked == "copy":
+        raise InputError(
+            "weights='copy' cannot be used with a function of inputs, which has weights of its own; leave "
+            "weights away"
+        )
+    return "own"
 
 
 def _refuse_same(reference: Source, candidate: Source) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 from pytest_kerasequiv.backends import answers as across_backends
 from pytest_kerasequiv.backends.pair import BackendPair
 from pytest_kerasequiv.building.twins import Twins
-from pytest_kerasequiv.checks import witness
+from pytest_kerasequiv.checks import functions, witness
+from pytest_kerasequiv.checks.functions import FunctionPair
 from pytest_kerasequiv.checks.pair import Pair
 from pytest_kerasequiv.checks.registry import Check
 from pytest_kerasequiv.counting import RENEW
@@ -33,6 +34,8 @@ def pair_of(twins: Twins, training: Training | None = None, **settings: Any) -> 
     """
     if twins.backend is not None:
         return BackendPair(twins, **settings)
+    if twins.function is not None:
+        return FunctionPair(twins, **settings)
     if twins.recording is None:
         return Pair(twins, **settings)
     renew = RENEW.get()
@@ -59,12 +62,22 @@ def answer(check: Check, pair: Pair, options: Mapping[str, Any]) -> CheckResult:
         return recorded_answers.answer(check, pair, options)
     if isinstance(pair, BackendPair):
         return across_backends.answer(check, pair, options)
+    if isinstance(pair, FunctionPair):
+        given = {name: value for name, value in options.items() if value is not None}
+        return functions.answer(check.name, pair, {**pair.settings, **given})
     return check(pair, **options)
 
 
 def left_out(check: Check, pair: Pair) -> str:
     """Return why a check can tell nothing of a pair, so that it is not run; empty where it can."""
+    if isinstance(pair, FunctionPair):
+        return functions.left_out(check.name)
     return across_backends.left_out(check, pair) if isinstance(pair, BackendPair) else ""
+
+
+def provable(pair: Pair) -> bool:
+    """Whether there are two programs, of which a proof could tell."""
+    return not isinstance(pair, FunctionPair)
 
 
 def follows(check: Check, pair: Pair) -> CheckResult | None:
@@ -74,7 +87,8 @@ def follows(check: Check, pair: Pair) -> CheckResult | None:
 
 def proved_in_part(check: Check, pair: Pair) -> bool:
     """Whether a check rests on entries that are proved the same, and a batch does not contradict that."""
-    if isinstance(pair, RecordedPair | BackendPair) or check.rests_on is None or pair.twins.weights != "copy":
+    live = not isinstance(pair, RecordedPair | BackendPair | FunctionPair)
+    if not live or check.rests_on is None or pair.twins.weights != "copy":
         return False
     same = pair.same_in(check.rests_on)
     return same and not witness.contradiction(pair, training=check.rests_on("training"))
