@@ -56,7 +56,7 @@ def _signature(found: Any) -> str:
     shown = [p.replace(annotation=p.empty) for p in signature.parameters.values() if p.name != "self"]
     text = str(signature.replace(parameters=shown, return_annotation=signature.empty))
     text = re.sub(r"<[^>]*factory[^>]*>", "...", text)
-    if len(shown) > 15:
+    if len(shown) > 15 and "Args:" not in (inspect.getdoc(found) or ""):
         return "(...)"  # a result, which only the package makes
     return text if len(text) < 90 else text.replace(", ", ",\n        ")
 

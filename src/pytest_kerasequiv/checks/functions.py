@@ -180,7 +180,7 @@ class _Comparison:
         compared, found, refused = self._compared()
         worst = max(compared, key=lambda one: one.used, default=None)
         if worst is not None and not worst.agrees:
-            found.append(worst.finding(NAME))
+            found += [*self._weights_of_builder(), worst.finding(NAME)]
         found += self._state_problems()
         unsteady = self._unsteady()
         if unsteady is None and not found and refused:
@@ -191,7 +191,7 @@ class _Comparison:
             unsteady=unsteady,
             found=found,
             nothing=nothing_compared(NAME, compared, "nothing could be compared: no output is finite"),
-            notes=[*self._notes(found), *oracle_notes(NAME, compared)],
+            notes=[*self._notes(), *oracle_notes(NAME, compared)],
         )
 
     def _compared(self) -> tuple[list[Compared], list[Finding], list[Finding]]:
@@ -295,11 +295,18 @@ class _Comparison:
         message = f"the {who} returns other outputs when it is called again with the same inputs"
         return Finding.difference(NAME, "stochastic", f"{message}, so nothing can be compared")
 
-    def _notes(self, found: Sequence[Finding]) -> list[Finding]:
-        if not found or not self._pair.twins.reference_source.is_builder:
+    def _weights_of_builder(self) -> list[Finding]:
+        """Say where the reference has its weights from: a builder's are rarely those of the function."""
+        if not self._pair.twins.reference_source.is_builder:
             return []
         message = (
-            "the reference is made by a builder, so its weights are those of seed 0, while the function has "
-            "its own; pass the model, or its file, that the function was made of"
+            "the reference is made by a builder, so its weights are those of a fresh model, and the "
+            "function has its own; pass the model, or its file, that the function was made of"
         )
-        return [Finding.note(NAME, "weights", message)]
+        return [Finding.difference(NAME, "weights", message)]
+
+    def _notes(self) -> list[Finding]:
+        if self._dtype == self._reference.dtype:
+            return []
+        message = f"what rounding explains is that of {self._dtype}, in which the function computes"
+        return [Finding.note(NAME, "dtype", message, values=(self._reference.dtype, self._dtype))]

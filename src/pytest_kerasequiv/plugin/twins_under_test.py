@@ -179,10 +179,18 @@ class TwinsUnderTest:
         __tracebackhide__ = True
         comparison = self._entry.comparison
         trains_now = "training" in options and comparison.different_by(name) is None
-        if (self._surroundings.settings.all or trains_now) and not comparison.leaves_out(name):
+        if (self._surroundings.settings.all or trains_now) and not self.leaves_out(name):
             return self.check(name, **options)
         self._note(name)
         return self.without_plugin_frames(lambda: comparison.advance(name, **options))
+
+    def leaves_out(self, name: str) -> bool:
+        """Tell whether a check can tell nothing of this pair, and note why."""
+        __tracebackhide__ = True
+        left = self.without_plugin_frames(lambda: self._entry.comparison.leaves_out(name))
+        if left:
+            self._note(name)
+        return left
 
     def inform(self, name: str) -> CheckResult:
         """Run one check that informs: where numeric checks of the pair run, they decide."""
