@@ -205,6 +205,10 @@ def test_what_is_taken_for_a_function(candidate, taken):
         (lambda m, f, p: Function(3), "call=3 cannot be called"),
         (lambda m, f, p: Function(f, dtype="int8"), "dtype='int8' is unknown; choose from float16"),
         (lambda m, f, p: Twins(m, f, weights="copy"), "weights='copy' cannot be used with a function"),
+        (
+            lambda m, f, p: Twins(m, f, backend="jax"),
+            "backend='jax' goes with a model, and candidate 'call' is",
+        ),
         (lambda m, f, p: Twins(m, f).candidate, "is a function of inputs, so there is no model of it"),
         (lambda m, f, p: Twins(p, f), "is a recording; pass the model that it was made of"),
         (

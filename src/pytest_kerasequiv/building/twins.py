@@ -113,6 +113,11 @@ class Twins:
                 f"reference {self.reference_label!r} is a recording, of which no candidate can be derived; "
                 "pass the builder of the other model as candidate"
             )
+        if self.backend is not None and self.function is not None:
+            raise InputError(
+                f"backend={self.backend!r} goes with a model, and candidate {self.candidate_label!r} is a "
+                "function of inputs; leave backend away"
+            )
         if self.backend is not None:
             self._given_candidate = self._elsewhere(self.backend)
         elif self.function is None:
