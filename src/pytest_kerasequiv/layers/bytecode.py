@@ -6,13 +6,19 @@ import dis
 import functools
 import hashlib
 import linecache
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
 from types import CodeType
 from typing import Any
 
 _SEEN: dict[str, CodeType] = {}
-"""Code by its digest, to tell two digests of this process apart in words."""
+"""Code by its digest, to tell two digests apart in words."""
+
+_LEARNT: dict[str, list[tuple[str, str, str]]] = {}
+"""Instructions by the digest of their code, as another process told them."""
+
+_DIGEST = re.compile(r"\b[0-9a-f]{16}\b")
 
 _BEGINNINGS = {"RESUME", "COPY_FREE_VARS", "MAKE_CELL", "NOP"}
 """Instructions that stand for no statement."""
@@ -45,50 +51,77 @@ def attributes_set(code: CodeType) -> dict[str, None]:
     return {step.argval: None for step in dis.get_instructions(code) if step.opname == "STORE_ATTR"}
 
 
+Step = tuple[str, str, str]
+"""One instruction: as it is compared, the line of source it stands in, and what it does, in words."""
+
+
 def code_in_words(reference: str, candidate: str) -> str:
     """Say where the code of two digests parts: the two lines of source, or the two constants.
 
     Where the source is not at hand or is the same line (two lambdas in one), the instructions are told.
     """
-    codes = _SEEN.get(reference), _SEEN.get(candidate)
-    if codes[0] is None or codes[1] is None:
-        return "its code differs"
-    found = _first_parting(codes[0], codes[1])
+    sides = _steps(reference), _steps(candidate)
+    found = None if None in sides else _first_parting(*sides)  # type: ignore[arg-type]
     if found is None:
         return "its code differs"
-    (ours, mine), (theirs, other) = found
+    (_, ours, mine), (_, theirs, other) = found
     if ours and theirs and ours != theirs:
         return f"`{ours}` in the reference is `{theirs}` in the candidate"
     return f"{mine} in the reference is {other} in the candidate"
 
 
-def _first_parting(
-    reference: CodeType, candidate: CodeType
-) -> tuple[tuple[str, str], tuple[str, str]] | None:
-    """Return, for each side, the line and the instruction at which two codes part."""
-    ours, theirs = (_statements(code) for code in (reference, candidate))
-    matcher = SequenceMatcher(None, [text for text, _ in ours], [text for text, _ in theirs], autojunk=False)
+def steps_within(text: str) -> dict[str, list[Step]]:
+    """Return the instructions of all code of this process whose digest a text names, and of code within."""
+    found: dict[str, list[Step]] = {}
+    waiting = set(_DIGEST.findall(text))
+    while waiting:
+        digest = waiting.pop()
+        steps = None if digest in found else _steps(digest)
+        if steps is not None:
+            found[digest] = steps
+            waiting |= {inner for step, _, _ in steps for inner in _DIGEST.findall(step)}
+    return dict(sorted(found.items()))
+
+
+def learn(steps: Mapping[str, Sequence[Sequence[str]]]) -> None:
+    """Remember instructions that another process told, so that its code can be told apart in words.
+
+    Raises:
+        ValueError: they are of another form.
+    """
+    for digest, told in steps.items():
+        if not all(len(step) == 3 and all(isinstance(part, str) for part in step) for step in told):
+            raise ValueError("code is told in another form")
+        _LEARNT[digest] = [(text, line, what) for text, line, what in told]
+
+
+def _steps(digest: str) -> list[Step] | None:
+    code = _SEEN.get(digest)
+    return _LEARNT.get(digest) if code is None else _told(code)
+
+
+def _first_parting(reference: Sequence[Step], candidate: Sequence[Step]) -> tuple[Step, Step] | None:
+    """Return, for each side, the instruction at which two codes part; of functions within, theirs."""
+    matcher = SequenceMatcher(None, [s[0] for s in reference], [s[0] for s in candidate], autojunk=False)
     for tag, a, _, c, _ in matcher.get_opcodes():
         if tag != "equal":
-            inner = [steps[i][1].argval if i < len(steps) else None for steps, i in ((ours, a), (theirs, c))]
-            if isinstance(inner[0], CodeType) and isinstance(inner[1], CodeType):
+            ours, theirs = reference[min(a, len(reference) - 1)], candidate[min(c, len(candidate) - 1)]
+            inner = [_steps(text.rpartition(" ")[2]) for text, _, _ in (ours, theirs)]
+            if inner[0] is not None and inner[1] is not None:
                 return _first_parting(inner[0], inner[1])
-            return _told(reference, ours, a), _told(candidate, theirs, c)
+            return ours, theirs
     return None
 
 
-def _statements(code: CodeType) -> list[tuple[str, Any]]:
+def _told(code: CodeType) -> list[Step]:
     """Return the instructions that statements are made of, without those that begin a function."""
-    return [one for one in _instructions(code) if one[1].opname not in _BEGINNINGS]
-
-
-def _told(code: CodeType, steps: list[tuple[str, Any]], index: int) -> tuple[str, str]:
-    step = steps[min(index, len(steps) - 1)][1]
-    line = code.co_firstlineno
-    for _, earlier in steps[: index + 1]:
-        line = _line_of(earlier) or line
-    what = repr(step.argval) if step.argrepr else step.opname.lower().replace("_", " ")
-    return linecache.getline(code.co_filename, line).strip(), what
+    found, line = [], code.co_firstlineno
+    for text, step in _instructions(code):
+        line = _line_of(step) or line
+        if step.opname not in _BEGINNINGS:
+            what = repr(step.argval) if step.argrepr else step.opname.lower().replace("_", " ")
+            found.append((text, linecache.getline(code.co_filename, line).strip(), what))
+    return found
 
 
 def _line_of(step: Any) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from pytest_kerasequiv.checks.outputs import OutputsObservation
 from pytest_kerasequiv.checks.updates import UpdatesObservation
 from pytest_kerasequiv.checks.weights import StartObservation
 from pytest_kerasequiv.errors import InputError
+from pytest_kerasequiv.layers.bytecode import learn, steps_within
 from pytest_kerasequiv.layers.summary_rows import Summary
 from pytest_kerasequiv.plain_data import conforms, from_data, to_data
 from pytest_kerasequiv.program import json_form
@@ -119,6 +121,9 @@ def to_archive(content: Content) -> Archive:
             answer = replace(answer, observation=None)  # noqa: PLW2901
             parts["operations"] = Part(json_form.to_data(observation))
         parts[name] = Part(*to_data(answer))
+    code = steps_within(json.dumps([part.data for part in parts.values()]))
+    if code:
+        parts["code"] = Part({digest: [list(step) for step in steps] for digest, steps in code.items()})
     return Archive(content.made, parts)
 
 
@@ -130,6 +135,7 @@ def from_archive(archive: Archive, path: Path) -> Content:
     """
     try:
         parts = dict(archive.parts)
+        learn(parts.pop("code", Part({})).data)
         operations = parts.pop("operations", None)
         structure = _read(parts.pop("structure"), Structure)
         if not all(isinstance(one, Spec) for one in flat_specs(structure.specs or ())):
