@@ -105,7 +105,7 @@ def sites(tree: ast.Module) -> Iterator[tuple[int, int]]:
         elif isinstance(node, ast.Constant):
             yield from [(number, 0)] if isinstance(node.value, int | float) else []
         elif isinstance(node, ast.If | ast.IfExp | ast.While) or (
-            isinstance(node, ast.Return) and node.value is not None
+            isinstance(node, ast.Return) and ast.unparse(node) not in {"return", "return None"}
         ):
             yield number, 0
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import pathlib
 import time
 import xml.etree.ElementTree as ET
@@ -322,3 +323,45 @@ def test_1000_parametrised_items(scripted: pytest.Pytester) -> None:
     result = scripted.runpytest("--kerasequiv", "-k", "999")
     assert time.process_time() - started < 5
     result.assert_outcomes(passed=1, deselected=999)
+
+
+MISBEHAVES = """
+import os, sys, threading, time
+import keras, tensorflow as tf
+GOOD = script({})
+
+def does(what):
+    def build():
+        exec(what)
+        return GOOD()
+    return build
+
+def test_bad(keras_twins):
+    keras_twins(does(WHAT), GOOD).assert_same_outputs()
+
+def test_after(keras_twins):
+    keras_twins(GOOD).assert_same_outputs()
+    assert (os.getcwd(), os.environ.get("KERASEQUIV_NEW")) == (HERE, None)
+    assert not tf.config.functions_run_eagerly()
+    assert keras.config.dtype_policy().name == "float32"
+"""
+KEEPS = (
+    "os.chdir('/')",
+    "os.environ['KERASEQUIV_NEW'] = '1'",
+    "keras.utils.set_random_seed(3)",
+    "tf.config.run_functions_eagerly(True)",
+    "keras.config.set_dtype_policy('float16'); keras.config.set_dtype_policy('mixed_float16')",
+    "keras.config.enable_unsafe_deserialization()",
+)
+ENDS = ("sys.exit(3)", "sys.exit(0)", "raise SystemExit", "raise GeneratorExit", "raise MemoryError")
+
+
+@pytest.mark.parametrize("what", [*KEEPS, *ENDS])
+def test_a_builder_that_misbehaves_leaves_the_rest_of_the_session(
+    scripted: pytest.Pytester, what: str
+) -> None:
+    here = os.fspath(scripted.path)
+    scripted.makepyfile(MISBEHAVES.replace("WHAT", repr(what)).replace("HERE", repr(here)))
+    result = scripted.runpytest("--kerasequiv", "-rA")
+    result.stdout.fnmatch_lines(["PASSED *::test_after"])
+    result.assert_outcomes(passed=1 + (what in KEEPS), failed=int(what in ENDS))
