@@ -56,7 +56,8 @@ _SWITCHES: tuple[Switch, ...] = (
     ),
     *(
         (getattr(_CONFIG, name), getattr(_CONFIG, f"set_{name}"))
-        for name in ("max_epochs", "max_steps_per_epoch")  # Keras 3.11 and later
+        # Version switch: older Keras has none of these. Goes when the floor is Keras 3.11.
+        for name in ("max_epochs", "max_steps_per_epoch")
         if hasattr(_CONFIG, name)
     ),
     (np.geterr, lambda handling: np.seterr(**handling)),
