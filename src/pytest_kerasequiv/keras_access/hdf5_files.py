@@ -32,12 +32,18 @@ def load_hdf5(path: Path) -> keras.Model:
 
 def _compile_arguments(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments of ``compile``; those that are names stay as the user gave them."""
-    given = {key: _named(settings[key]) for key in _NAMED if key in settings}
+    given = {key: _of_one_output(_named(settings[key])) for key in _NAMED if key in settings}
     named = {key: names for key, names in given.items() if _holds_names_only(names)}
     made: dict[str, Any] = saving_utils.compile_args_from_training_config(
         {**settings, **given, **dict.fromkeys(named)}
     )
     return made | named
+
+
+def _of_one_output(structure: Any) -> Any:
+    """Return the metrics of a single output, of which Keras 2 wrote a list in a list, as a list."""
+    of_one = isinstance(structure, list) and len(structure) == 1 and isinstance(structure[0], list)
+    return structure[0] if of_one else structure
 
 
 def _named(structure: Any) -> Any:
