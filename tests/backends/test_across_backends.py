@@ -20,6 +20,7 @@ from pytest_kerasequiv import InputError, Training, Twins, Verdict, compare
         (models.transformer, {}),
         (models.noisy, {}),
         (models.clipped, {}),
+        (models.normalized, {}),
         (models.scaled, {"input_shape": (6,)}),
     ],
     ids=lambda one: getattr(one, "__name__", ""),
@@ -27,6 +28,7 @@ from pytest_kerasequiv import InputError, Training, Twins, Verdict, compare
 def test_a_model_is_equivalent_to_itself_on_another_backend(backend, build, options):
     report = compare(build, backend=backend, **options)
     assert report.verdict is Verdict.EQUIVALENT, str(report)
+    assert report["summary"].verdict is Verdict.EQUIVALENT, str(report)
     for name in ("outputs", "gradients"):
         assert report[name].figures["tolerance"]["origin"] == "derived"
         assert report[name].figures["probes"] > 1

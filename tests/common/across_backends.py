@@ -3,6 +3,7 @@
 import importlib.util
 
 import keras
+import numpy as np
 import pytest
 from keras import layers
 
@@ -167,6 +168,13 @@ def scaled(factor=1.0):
     model = Scaled(factor)
     model.compile("adam", "mse")
     return model
+
+
+def normalized():
+    """A model that counts what it has learned from, in 64 bits on TensorFlow."""
+    learned = layers.Normalization()
+    learned.adapt(np.arange(12.0).reshape(6, 2))
+    return keras.Sequential([keras.Input((2,)), learned, layers.Dense(2)])
 
 
 def refusing():

@@ -21,6 +21,7 @@ from pytest_kerasequiv.checks.program import unseen_in_words
 from pytest_kerasequiv.checks.registry import Check, completed, named
 from pytest_kerasequiv.checks.training import Portion, looks_of
 from pytest_kerasequiv.keras_access.common_draws import common_draws
+from pytest_kerasequiv.layers.summary_rows import Summary
 from pytest_kerasequiv.program.unseen import own_code_of, unseen_apart
 from pytest_kerasequiv.surface.entries import Kind as EntryKind
 from pytest_kerasequiv.training.arms import Arms
@@ -31,6 +32,12 @@ from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Kind, Verd
 
 STRUCTURAL = frozenset({"class", "inputs", "layer", "sharing", "outputs"})
 """Fields of what differs in two layer graphs that are no setting of a layer."""
+
+FILLED = 83
+"""What Keras on torch puts in place of an axis of any size, where code of the user's calls layers."""
+
+NARROWED = frozenset({("int64", "int32"), ("uint64", "uint32")})
+"""Dtypes of integers, and what they become on JAX unless ``jax_enable_x64`` is set."""
 
 _ARMS = count()
 
@@ -59,8 +66,24 @@ def left_out(check: Check, pair: BackendPair) -> str:
 
 
 def _informed(check: Check, pair: BackendPair, _: Mapping[str, Any]) -> CheckResult:
-    theirs = pair.structure.summary if check.name == "summary" else pair.structure.graph
-    return check.compare(check.observe(pair.reference_twin, None), theirs, pair.correspondence)
+    ours = check.observe(pair.reference_twin, None)
+    theirs: Any = pair.structure.graph
+    if check.name == "summary":
+        ours, theirs = (without_filled(one) for one in (ours, pair.structure.summary))
+    return check.compare(ours, theirs, pair.correspondence)
+
+
+def without_filled(summary: Summary) -> Summary:
+    """Return a summary in which axes are open that Keras fills to learn shapes on torch, and shows so."""
+
+    def opened(shapes: Any) -> Any:
+        return tuple(tuple(None if size == FILLED else size for size in shape) for shape in shapes)
+
+    rows = [
+        replace(row, output_shapes=opened(row.output_shapes), input_shapes=opened(row.input_shapes))
+        for row in summary.rows
+    ]
+    return replace(summary, rows=tuple(rows))
 
 
 def _program(check: Check, pair: BackendPair, _: Mapping[str, Any]) -> CheckResult:
@@ -109,7 +132,21 @@ def _start(check: Check, pair: BackendPair, given: Mapping[str, Any]) -> CheckRe
         if not check.further(result, pair.correspondence):
             break
     assert result is not None
-    return result
+    return narrowed(result)
+
+
+def narrowed(result: CheckResult) -> CheckResult:
+    """Make notes of integers that the candidate's backend keeps in 32 bits, whatever is asked for."""
+    findings = tuple(
+        replace(one, severity="note", message=f"{one.message}: the backend has no wider integers")
+        if one.field == "dtype" and (one.reference, one.candidate) in NARROWED
+        else one
+        for one in result.findings
+    )
+    result = replace(result, findings=findings)
+    if result.verdict is not Verdict.DIFFERENT or result.differences:
+        return result
+    return replace(result, verdict=Verdict.EQUIVALENT)
 
 
 def _numeric(check: Check, pair: BackendPair, given: Mapping[str, Any]) -> CheckResult:
