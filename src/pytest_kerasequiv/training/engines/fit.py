@@ -14,6 +14,7 @@ import tensorflow as tf
 from pytest_kerasequiv.building.sources import Source
 from pytest_kerasequiv.errors import InputError, error_in_words
 from pytest_kerasequiv.keras_access.private_modules import global_state
+from pytest_kerasequiv.training.data import Split
 from pytest_kerasequiv.training.digests import digests_of, start_digest
 from pytest_kerasequiv.training.engines.own_arrays import OwnArrays
 from pytest_kerasequiv.training.engines.tensors import Tensors, tensors_of
@@ -80,7 +81,8 @@ class FitEngine:
     def run(self, seed: int) -> Run:
         """Train under one seed: bit for bit what a user's build, compile, fit and evaluate give."""
         if not self._held and self._plan.fit is None:  # not to be copied for each run
-            arrays = {"train", "test"} - set(self._plan.feeds)
+            names = ("train", "test", "validation_data")
+            arrays = [name for name in names if isinstance(getattr(self._plan, name), Split)]
             self._held = [tensors_of(self._plan, name) for name in arrays]
         if not self._own_is_checked:
             self._own_is_checked = True
