@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import FrozenInstanceError
 
 import pytest
 from tests.common.results import result
@@ -108,3 +109,17 @@ def test_a_report_is_shown_as_text_and_saved_as_a_page(tmp_path) -> None:
     page = sample_report().save(tmp_path / "r.html").read_text(encoding="utf-8")
     assert page == sample_report()._repr_html_()
     assert "<section" in page
+
+
+def test_answers_cannot_be_changed() -> None:
+    report = sample_report()
+    finding = Finding.note("graph", "rate", "told")
+    for one, field in ((report, "verdict"), (report["graph"], "verdict"), (finding, "severity")):
+        with pytest.raises(FrozenInstanceError):
+            setattr(one, field, "other")
+
+
+def test_a_result_of_which_little_is_told_claims_nothing() -> None:
+    bare = CheckResult("graph", Verdict.EQUIVALENT, None)
+    told = CheckResult("graph", Verdict.EQUIVALENT, None, (), {}, 0.0, Kind.NUMERIC, "")
+    assert bare == told

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import FrozenInstanceError, dataclass
 from types import SimpleNamespace
 from typing import Any
 
@@ -186,6 +186,11 @@ def test_the_ladder_goes_by_kind_and_then_by_the_order_of_adding() -> None:
     assert ladder["two"].kind is Kind.NUMERIC
     assert "two" in ladder
     assert "three" not in ladder
+
+
+def test_a_check_cannot_be_changed() -> None:
+    with pytest.raises(FrozenInstanceError):
+        named("one", Kind.NUMERIC).name = "other"  # type: ignore[misc]
 
 
 def test_a_name_is_taken_once() -> None:

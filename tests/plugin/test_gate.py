@@ -365,3 +365,12 @@ def test_a_builder_that_misbehaves_leaves_the_rest_of_the_session(
     result = scripted.runpytest("--kerasequiv", "-rA")
     result.stdout.fnmatch_lines(["PASSED *::test_after"])
     result.assert_outcomes(passed=1 + (what in KEEPS), failed=int(what in ENDS))
+
+
+def test_a_builder_that_interrupts_ends_the_session_as_ctrl_c_does(scripted: pytest.Pytester) -> None:
+    scripted.makepyfile(
+        "def bad():\n    raise KeyboardInterrupt\n"
+        "def test_it(keras_twins):\n    keras_twins(bad, script({})).assert_same_outputs()"
+    )
+    assert scripted.runpytest_subprocess("--kerasequiv", "--kerasequiv-report=out").ret == 2
+    assert "Session interrupted" in (scripted.path / "out" / "summary.md").read_text()
