@@ -142,7 +142,7 @@ def _told_again(finding: Finding, cause: Finding) -> bool:
     """Tell whether a difference is what a cause says of the same layer, or of one that it lies within."""
     if not _there(cause, finding):
         return cause.check != finding.check and _handed_on(cause, finding)
-    if finding.field in NO_SETTING and cause.check != finding.check:
+    if finding.field in {*NO_SETTING, "value"} and cause.check != finding.check:
         return finding.field not in TOLD_BY_RUNNING
     if cause.check == finding.check:
         return "." in finding.field and _values(finding) == _values(cause)

@@ -18,6 +18,23 @@ def compiled(**settings) -> keras.Model:
     return model
 
 
+class Farthest(keras.metrics.Metric):
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = self.add_weight(initializer="zeros")
+
+    def update_state(self, y, predicted, sample_weight=None):
+        self.total.assign(tf.reduce_max(tf.abs(y - predicted)))
+
+    def result(self):
+        return self.total
+
+
+class Nearest(Farthest):
+    def update_state(self, y, predicted, sample_weight=None):
+        self.total.assign(tf.reduce_min(tf.abs(y - predicted)))
+
+
 def halved(y, predicted):
     return 0.5 * tf.reduce_mean(tf.square(y - predicted))
 
@@ -33,6 +50,7 @@ def cutoff(value: float) -> list[keras.metrics.Metric]:
 PAIRS = {
     "threshold": ({"metrics": cutoff(0.5)}, {"metrics": cutoff(0.3)}, "threshold=0.3"),
     "one metric": ({"metrics": ["mae"]}, {}, "compiled with other metrics"),
+    "own metric": ({"metrics": [Farthest()]}, {"metrics": [Nearest()]}, "Farthest / Nearest: "),
     "own loss": ({"loss": halved}, {"loss": doubled}, "`return 2.0 * tf.reduce_mean"),
 }
 

@@ -324,8 +324,9 @@ def _in_words(ours: Any, theirs: Any) -> str:
     if all(isinstance(value, Mapping) and value.get("class") == OWN for value in (ours, theirs)):
         return _own_in_words(ours, theirs)
     own = [value.get("code") if isinstance(value, Mapping) else None for value in (ours, theirs)]
-    if None not in own and ours["class"] == theirs["class"] and own[0] != own[1]:
-        return f"{ours['class']}: {_own_in_words(*own)}"
+    if None not in own and own[0] != own[1]:
+        called = " / ".join(dict.fromkeys((ours["class"], theirs["class"])))
+        return f"{called}: {_own_in_words(*own)}"
     return f"{shown(ours)} in the reference, {shown(theirs)} in the candidate"
 
 
