@@ -77,13 +77,12 @@ def _cut(text: str, room: int) -> str:
 
 
 def _totals(reference: Mapping[str, Any], candidate: Mapping[str, Any]) -> list[str]:
-    names = {"rows": "layers", "parameters": "parameters", "trainable_parameters": "trainable parameters"}
+    names = {"rows": "layer", "parameters": "parameter", "trainable_parameters": "trainable parameter"}
     lines = []
     for key, name in names.items():
         one, other = (len(side[key]) if key == "rows" else side[key] for side in (reference, candidate))
-        lines.append(
-            _line(_MARK["same" if one == other else "differs"], f"{one:,} {name}", f"{other:,} {name}")
-        )
+        told = [f"{count:,} {name}{'' if count == 1 else 's'}" for count in (one, other)]
+        lines.append(_line(_MARK["same" if one == other else "differs"], told[0], told[1]))
     return lines
 
 
