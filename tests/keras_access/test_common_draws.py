@@ -73,3 +73,16 @@ def test_keras_draws_as_before_afterwards():
     first = np.asarray(keras.random.uniform((5,)))
     keras.utils.set_random_seed(2)
     assert not np.array_equal(first, keras.random.uniform((5,)))
+
+
+def test_a_draw_leaves_no_cast_in_a_traced_function():
+    with common_draws():
+        traced = tf.function(
+            lambda x: keras.random.normal(keras.ops.shape(x), dtype="float32"),
+            input_signature=[tf.TensorSpec((None, 5), tf.float64)],
+            autograph=False,
+        ).get_concrete_function()
+    drawn = [
+        op for op in traced.graph.get_operations() if op.type == "Cast" and op.inputs[0].dtype.is_floating
+    ]
+    assert drawn == []

@@ -20,7 +20,7 @@ from scipy.special import ndtri
 
 from pytest_kerasequiv.keras_access.private_modules import random
 
-Array = NDArray[np.float64]
+Array = NDArray[Any]
 OTHERS = ("categorical", "randint", "shuffle", "gamma", "binomial", "beta")
 """Random functions of Keras that are not drawn in common; code that calls one fails, and is not compared."""
 
@@ -89,7 +89,8 @@ def _drawn(law: str, shape: Any, quantile: Callable[[Array], Array], dtype: Any)
 
     def values(sizes: Any) -> Array:
         rng = np.random.default_rng([zlib.crc32(law.encode()), *map(int, sizes)])
-        return np.asarray(quantile(rng.uniform(2.0**-30, 1.0 - 2.0**-30, tuple(map(int, sizes)))))
+        drawn = quantile(rng.uniform(2.0**-30, 1.0 - 2.0**-30, tuple(map(int, sizes))))
+        return np.asarray(drawn, "float32").astype(wanted)  # no cast is left for the graph of a float64 twin
 
     if all(isinstance(size, int | np.integer) for size in shape):
         return keras.ops.convert_to_tensor(values(shape), wanted)
@@ -98,6 +99,7 @@ def _drawn(law: str, shape: Any, quantile: Callable[[Array], Array], dtype: Any)
 
 def _in_graph(values: Callable[[Any], Array], shape: Any, dtype: str) -> Any:
     """Return what is drawn in a shape that is known only when TensorFlow runs the graph."""
-    drawn = tf.numpy_function(values, [tf.stack([tf.cast(size, "int64") for size in shape])], tf.float64)
+    sizes = tf.stack([tf.cast(size, "int64") for size in shape])
+    drawn = tf.numpy_function(values, [sizes], tf.as_dtype(dtype))
     drawn.set_shape([size if isinstance(size, int) else None for size in shape])
-    return tf.cast(drawn, dtype)
+    return drawn
