@@ -217,6 +217,13 @@ def test_the_text_is_at_most_100_columns_wide():
     assert any("trainable parameters" in line and line.startswith("!") for line in lines)
 
 
+def test_one_layer_is_counted_as_one():
+    one = keras.Sequential([keras.Input((3,)), layers.Dense(2)])
+    two = keras.Sequential([keras.Input((3,)), layers.Dense(2), layers.Dense(2)])
+    lines = result(one, two).figures["text"].splitlines()
+    assert ["!", "1", "layer", "2", "layers"] in [line.split() for line in lines]
+
+
 def test_the_report_shows_the_rows_side_by_side_where_only_structure_was_compared():
     report = compare(forecaster, lambda: forecaster(units=5), checks=["summary", "graph"])
     assert "\n! LSTM (lstm)" in str(report)
