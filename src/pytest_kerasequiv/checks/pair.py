@@ -243,7 +243,7 @@ class Pair:
     def alignment(self) -> Alignment:
         """Whether the traced programs have one skeleton, and over which constants they part."""
         if self.program_match.proved:
-            return Alignment(True)
+            return Alignment(True, sharp=True)
         return align(self.reference_program, self.candidate_program)
 
     @cached_property

@@ -88,7 +88,9 @@ def observe(twin: Twin, on: Plan) -> UpdatesObservation:
     view = view_of(twin)
     if isinstance(on, DrawsPlan):
         return UpdatesObservation(draws=laws.observe(view, on))
-    return UpdatesObservation(steps=steps.observe(view, on))
+    found = UpdatesObservation(steps=steps.observe(view, on))
+    view.release()  # training the other twin takes the most memory of all
+    return found
 
 
 def for_candidate(on: Plan, reference: UpdatesObservation) -> Plan:

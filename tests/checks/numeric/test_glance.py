@@ -8,9 +8,11 @@ from keras import layers
 from pytest_kerasequiv import Evidence, Verdict, compare
 from pytest_kerasequiv.building.twins import Twins
 from pytest_kerasequiv.checks import updates
+from pytest_kerasequiv.checks.numeric import views
 from pytest_kerasequiv.checks.numeric.glance import ONE_BATCH
 from pytest_kerasequiv.checks.numeric.tensor_comparison import compare_tensor
 from pytest_kerasequiv.checks.pair import Pair
+from pytest_kerasequiv.comparison import Comparison
 from pytest_kerasequiv.running.running import Runner
 
 
@@ -151,3 +153,17 @@ def test_of_a_large_model_the_first_step_is_perturbed_before_all_are(monkeypatch
     whole = updates.observe(pair.reference_twin, plan)
     assert not whole.steps.unperturbed
     assert whole.steps.exact is reference.steps.exact
+
+
+def test_large_float64_twins_are_built_once_for_each_check_and_let_go(monkeypatch):
+    built = []
+    original = views.build_float64
+    monkeypatch.setattr(
+        views, "build_float64", lambda *args, **kw: built.append(args) or original(*args, **kw)
+    )
+    monkeypatch.setattr(views, "KEPT_ORACLE", 0)
+    comparison = Comparison(Twins(dense, lambda: dense(epsilon=1.0001e-3)))
+    assert comparison.check("outputs").verdict is Verdict.DIFFERENT
+    assert len(built) == 2
+    assert comparison.check("gradients").verdict is Verdict.DIFFERENT
+    assert len(built) == 4

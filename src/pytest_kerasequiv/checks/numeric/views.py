@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 
 KEPT_ORACLE = 8_000_000
-"""Most elements (64 MB) of a float64 twin that is kept between checks; a larger one is built each time."""
+"""Most elements (64 MB) of a float64 twin that is kept between checks; a larger one is built for each."""
 
 
 @dataclass(frozen=True)
@@ -129,10 +129,7 @@ class TwinView:
             Float64Unavailable: there is none, or it fails at what is done with it, as code that names a
                 narrower dtype does in training mode only; then there is none from then on.
         """
-        large = sum(value.size for value in self.values) > KEPT_ORACLE
-        if large:
-            gc.collect()  # models refer to themselves: an earlier twin is there until it is looked for
-        runner = self._build_exact() if large else self.once("exact", self._build_exact)
+        runner = self.once("exact", self._build_exact)
         try:
             yield runner if values is None else runner.under(values)
         except (Float64Unavailable, InputError):
@@ -142,9 +139,20 @@ class TwinView:
             self._kept["unavailable"] = f"built in float64 it fails: {type(error).__name__}: {said(error)}"
             raise Float64Unavailable(self._kept["unavailable"]) from error
 
+    @property
+    def _large(self) -> bool:
+        return sum(value.size for value in self.values) > KEPT_ORACLE
+
+    def release(self) -> None:
+        """Let go of the float64 twin where it is large."""
+        if self._large:
+            self._kept.pop("exact", None)
+
     def _build_exact(self) -> Runner:
         if "unavailable" in self._kept:
             raise Float64Unavailable(self._kept["unavailable"])
+        if self._large:
+            gc.collect()  # models refer to themselves: an earlier twin is there until it is looked for
         try:
             model = build_float64(self.source, 0, like=self.model)
             runner = Runner(model, self.values, wide=True, drawn_in=self.dtype)
@@ -166,6 +174,12 @@ def view_of(twin: Twin) -> TwinView:
     if twin.role not in known:
         known[twin.role] = _reference(twin) if twin.role == "reference" else _candidate(twin)
     return known[twin.role]
+
+
+def release(pair: Pair) -> None:
+    """Let go of the float64 twins that are too large to be kept from one check to the next."""
+    for view in _VIEWS.get(pair, {}).values():
+        view.release()
 
 
 def views_of(pair: Pair) -> tuple[TwinView, TwinView]:
