@@ -26,10 +26,10 @@ class Noted:
 
     Args:
         apart: folders whose files do not count.
-        variables: the environment that is read from.
+        variables: the environment that is read from, ``os.environ``.
     """
 
-    def __init__(self, apart: Iterable[str], variables: os._Environ[str]) -> None:
+    def __init__(self, apart: Iterable[str], variables: Any) -> None:
         self._apart = tuple(f"{folder.rstrip(os.sep)}{os.sep}" for folder in apart) + NO_FILES
         self._before = dict(variables)
         self._variables = variables
