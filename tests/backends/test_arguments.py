@@ -6,7 +6,7 @@ import pytest
 from tests.common.across_backends import clipped
 
 from pytest_kerasequiv import InputError, Twins, compare
-from pytest_kerasequiv.backends import process
+from pytest_kerasequiv.backends import backend_process
 
 
 def test_an_unknown_backend_is_refused():
@@ -22,7 +22,7 @@ def test_tensorflow_is_as_if_it_was_left_away():
 
 @pytest.mark.parametrize(("backend", "name"), [("jax", "JAX"), ("torch", "PyTorch")])
 def test_a_backend_that_is_missing_says_what_to_install(monkeypatch, backend, name):
-    monkeypatch.setattr(process, "_PROCESSES", {})
+    monkeypatch.setattr(backend_process, "_PROCESSES", {})
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda one, *_: None if one == backend else find(one))
     with pytest.raises(InputError) as caught:

@@ -7,9 +7,9 @@ from dataclasses import replace
 from itertools import count
 from typing import Any
 
-from pytest_kerasequiv.backends.pair import BackendPair
-from pytest_kerasequiv.backends.process import NAMES
-from pytest_kerasequiv.checks.blame.settings import settings_apart
+from pytest_kerasequiv.backends.backend_pair import BackendPair
+from pytest_kerasequiv.backends.backend_process import NAMES
+from pytest_kerasequiv.checks.blame.layer_settings import settings_apart
 from pytest_kerasequiv.checks.compiled.in_force import ONLY_SPEED, compare_settings, settings_of
 from pytest_kerasequiv.checks.gradients import GradientsObservation
 from pytest_kerasequiv.checks.ladder import LADDER

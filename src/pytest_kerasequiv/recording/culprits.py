@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_kerasequiv.checks.blame.forward import ROUNDOFFS
-from pytest_kerasequiv.checks.blame.settings import settings_apart
+from pytest_kerasequiv.checks.blame.layer_settings import settings_apart
 from pytest_kerasequiv.checks.blame.wording import only_adds
 from pytest_kerasequiv.checks.numeric.views import TwinView, view_of
 from pytest_kerasequiv.checks.pair import Pair

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from pytest_kerasequiv.backends import answers as across_backends
-from pytest_kerasequiv.backends.pair import BackendPair
+from pytest_kerasequiv.backends.backend_pair import BackendPair
 from pytest_kerasequiv.building.twins import Twins
-from pytest_kerasequiv.checks import functions, witness
-from pytest_kerasequiv.checks.functions import FunctionPair
+from pytest_kerasequiv.checks import function_outputs, witness
+from pytest_kerasequiv.checks.function_outputs import FunctionPair
 from pytest_kerasequiv.checks.pair import Pair
 from pytest_kerasequiv.checks.registry import Check
 from pytest_kerasequiv.counting import RENEW
@@ -64,14 +64,14 @@ def answer(check: Check, pair: Pair, options: Mapping[str, Any]) -> CheckResult:
         return across_backends.answer(check, pair, options)
     if isinstance(pair, FunctionPair):
         given = {name: value for name, value in options.items() if value is not None}
-        return functions.answer(check.name, pair, {**pair.settings, **given})
+        return function_outputs.answer(check.name, pair, {**pair.settings, **given})
     return check(pair, **options)
 
 
 def left_out(check: Check, pair: Pair) -> str:
     """Return why a check can tell nothing of a pair, so that it is not run; empty where it can."""
     if isinstance(pair, FunctionPair):
-        return functions.left_out(check.name)
+        return function_outputs.left_out(check.name)
     return across_backends.left_out(check, pair) if isinstance(pair, BackendPair) else ""
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from pytest_kerasequiv.training.engines.tensors import packed, tensor, tensors_of
+from pytest_kerasequiv.training.engines.shared_tensors import packed, tensor, tensors_of
 from pytest_kerasequiv.training.plan import Training
 from pytest_kerasequiv.training.runs import distinct_rows, is_constant
 

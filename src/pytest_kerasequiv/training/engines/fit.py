@@ -17,7 +17,7 @@ from pytest_kerasequiv.keras_access.private_modules import global_state
 from pytest_kerasequiv.training.data import Split
 from pytest_kerasequiv.training.digests import digests_of, start_digest
 from pytest_kerasequiv.training.engines.own_arrays import OwnArrays
-from pytest_kerasequiv.training.engines.tensors import Tensors, tensors_of
+from pytest_kerasequiv.training.engines.shared_tensors import Tensors, tensors_of
 from pytest_kerasequiv.training.feeds import Feed, Handed, drawn_under, shown
 from pytest_kerasequiv.training.fit_options import fresh_callbacks
 from pytest_kerasequiv.training.fitting import check_fits

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from pytest_kerasequiv.keras_access.compile_state import loss_of_step
 from pytest_kerasequiv.keras_access.layers import takes_training
 from pytest_kerasequiv.training.engines.set_aside import run_together
-from pytest_kerasequiv.training.engines.tensors import packed, tensors_of
+from pytest_kerasequiv.training.engines.shared_tensors import packed, tensors_of
 from pytest_kerasequiv.training.plan import Training
 
 Values = list["NDArray[np.generic]"]

@@ -18,9 +18,9 @@ from pytest_kerasequiv.keras_access.compile_state import mean_loss
 from pytest_kerasequiv.keras_access.layers import layers_within
 from pytest_kerasequiv.training.engines.evaluating import Evaluator
 from pytest_kerasequiv.training.engines.fit import FitEngine
+from pytest_kerasequiv.training.engines.shared_tensors import Tensors, packed, tensors_of
 from pytest_kerasequiv.training.engines.stacked import NoGradient, Stacked
 from pytest_kerasequiv.training.engines.support import unsupported
-from pytest_kerasequiv.training.engines.tensors import Tensors, packed, tensors_of
 from pytest_kerasequiv.training.fitting import check_fits
 from pytest_kerasequiv.training.plan import Training
 from pytest_kerasequiv.training.runs import Run, failure_of

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from pytest_kerasequiv.training.engines.tensors import Tensors, tensor, tensors_of
+from pytest_kerasequiv.training.engines.shared_tensors import Tensors, tensor, tensors_of
 from pytest_kerasequiv.training.plan import Training
 
 X = np.arange(-6, 6).reshape(6, 2) / 3

@@ -230,7 +230,7 @@ def test_what_is_refused(make, told, model, by_hand, tmp_path):
 def test_reports_name_it(model, by_hand):
     report = Comparison(Twins(model, Function(by_hand, name="served"))).report()
     assert report.context["candidate"] == "served"
-    assert Twins(model, lambda x: x).candidate_label.startswith("<lambda> (test_functions.py:")
+    assert Twins(model, lambda x: x).candidate_label.startswith("<lambda> (test_function_outputs.py:")
 
 
 def lite(model, *, quantised=False):

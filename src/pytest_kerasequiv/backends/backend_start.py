@@ -12,7 +12,7 @@ from typing import Any
 
 COMMAND = (
     "import sys; sys.path.insert(0, sys.argv[1]); "
-    "from pytest_kerasequiv.backends.start import begin; begin(int(sys.argv[2]))"
+    "from pytest_kerasequiv.backends.backend_start import begin; begin(int(sys.argv[2]))"
 )
 """What the interpreter runs; the arguments are the folder of this package and the end of the connection."""
 
@@ -22,7 +22,7 @@ def begin(descriptor: int) -> None:
     connection = Connection(descriptor)
     with contextlib.suppress(EOFError):  # the session is over
         sys.path[:] = json.loads(connection.recv_bytes())
-        serving: Any = importlib.import_module("pytest_kerasequiv.backends.serving")
+        serving: Any = importlib.import_module("pytest_kerasequiv.backends.backend_serving")
         serving.serve(connection)
 
 

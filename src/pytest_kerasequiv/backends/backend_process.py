@@ -18,7 +18,7 @@ from typing import Any
 
 import cloudpickle
 
-from pytest_kerasequiv.backends.start import COMMAND, plugin_folder
+from pytest_kerasequiv.backends.backend_start import COMMAND, plugin_folder
 from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.keras_access.supported import OBSERVING
 from pytest_kerasequiv.training.executors.shipping import own_files_by_value

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pytest_kerasequiv.backends.backend_process import process_of, shipped
 from pytest_kerasequiv.backends.elsewhere import Model, Structure
-from pytest_kerasequiv.backends.process import process_of, shipped
 from pytest_kerasequiv.building.pairing import check_fit
 from pytest_kerasequiv.building.sources import MissingShapeError
 from pytest_kerasequiv.building.specs import input_specs, output_count
