@@ -53,7 +53,7 @@ FAULTS = {
     "trainable": ({"frozen": True}, "weights"),
     "kernel_constraint": ({"constraint": "max_norm"}, "weights"),
     "kernel_initializer": ({"initializer": "he_normal"}, "weights"),
-    "bias_initializer": ({"forget": False}, "weights"),
+    "unit_forget_bias": ({"forget": False}, "weights"),
     "loss": ({"loss": "mae"}, "gradients"),
     "optimizer.learning_rate": ({"learning_rate": 1.01e-3}, "updates"),
 }

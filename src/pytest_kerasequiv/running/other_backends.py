@@ -120,10 +120,11 @@ def _compiled(runner: Runner, name: str, function: Callable[..., Any]) -> Callab
     """Return a function as XLA compiles it, once; code that cannot be traced runs as it is."""
 
     def run(*given: Any) -> Any:
-        if name not in runner.traced:
-            runner.traced[name] = importlib.import_module("jax").jit(function)
+        key = f"{name} under {id(runner.values)}"  # a Normalization computes with copies of its variables
+        if key not in runner.traced:
+            runner.traced[key] = importlib.import_module("jax").jit(function), runner.values
         try:
-            return runner.traced[name](*given)
+            return runner.traced[key][0](*given)
         except Exception:  # what it raises untraced is what its users see
             return function(*given)
 
