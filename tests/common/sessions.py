@@ -76,8 +76,14 @@ def session(folder, kind, *options, test=HANGS):
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        preexec_fn=_heed_interrupts,  # noqa: PLW1509 - no threads are about
         env={**os.environ, "TMPDIR": str(folder)},
     )
+
+
+def _heed_interrupts():
+    """Undo what a shell sets for commands in the background, which ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def wait_for(running, folder, pattern):

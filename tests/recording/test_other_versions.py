@@ -78,7 +78,7 @@ def floor(tmp_path_factory):
     script = matrix()
     environment = script.ENVIRONMENTS[0]
     python = folder / environment.name / "bin" / "python"
-    return python if python.exists() else script.installed(environment, folder)
+    return python if python.exists() else script.installed(environment, folder, extras="")
 
 
 def run(python, folder, code):
