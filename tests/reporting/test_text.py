@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from pytest_kerasequiv import CheckResult, Evidence, Finding, Report, Verdict
 from pytest_kerasequiv.reporting import html
 from pytest_kerasequiv.reporting.causes import culprit
@@ -125,6 +127,15 @@ def test_advice_on_tolerances_is_given_for_values_alone(different: Report) -> No
         outputs = replace(different["outputs"], findings=(finding,), kind=Kind.NUMERIC, next_step=advice)
         told = next_step(replace(different, checks={"outputs": outputs}))
         assert told == (advice if advised else "")
+
+
+@pytest.mark.parametrize("field", ["shape", "outputs"])
+def test_no_tolerance_is_advised_for_another_form(different: Report, field: str) -> None:
+    finding = Finding("outputs", None, None, field, 1, 2, "the candidate returns something else")
+    outputs = replace(different["outputs"], findings=(finding,), next_step="mend it or pass rtol")
+    told = next_step(replace(different, checks={"outputs": outputs}))
+    assert told
+    assert "rtol" not in told
 
 
 def test_notes_are_no_culprit(equivalent: Report) -> None:

@@ -29,6 +29,8 @@ LONGEST_LINE = 6
 REMEDIES = {
     "dtype": "where the coarser dtype is meant, pass rtol and atol.",
     "error": "mend what fails, or compare on inputs= that both sides take.",
+    "outputs": "let both sides return their outputs in one structure.",
+    "shape": "compare the code of both sides.",
 }
 """What to do about a difference that is no setting, by its field."""
 
