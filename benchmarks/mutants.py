@@ -168,6 +168,7 @@ def sites(tree: ast.Module) -> Iterator[tuple[int, int]]:
         for inner in ast.walk(annotation)
     }
     texts = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    texts |= {id(inner) for node in ast.walk(tree) for inner in _of_no_matter(node)}
     for number, node in enumerate(ast.walk(tree)):
         if id(node) in annotations | texts:
             continue
@@ -183,6 +184,16 @@ def sites(tree: ast.Module) -> Iterator[tuple[int, int]]:
             isinstance(node, ast.Return) and ast.unparse(node) not in {"return", "return None"}
         ):
             yield number, 0
+
+
+def _of_no_matter(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield what only guards or repeats: decorators, ``strict=``, ``return False`` beside its constant."""
+    if isinstance(node, ast.ClassDef | ast.FunctionDef):
+        yield from (inner for one in node.decorator_list for inner in ast.walk(one))
+    elif isinstance(node, ast.keyword) and node.arg == "strict":
+        yield node.value
+    elif isinstance(node, ast.Return) and isinstance(node.value, ast.Constant):
+        yield node
 
 
 def mutant(tree: ast.Module, site: tuple[int, int]) -> tuple[str, int, str]:

@@ -6,8 +6,17 @@ from keras import layers
 from tests.common.models import flow
 
 from pytest_kerasequiv.building.specs import Spec
-from pytest_kerasequiv.surface.entries import Given, Kind, entries_of, settled, sizes
-from pytest_kerasequiv.surface.lengths import lengths_in_code
+from pytest_kerasequiv.surface.entries import (
+    Entry,
+    Given,
+    Kind,
+    covered,
+    entries_of,
+    own_loops,
+    settled,
+    sizes,
+)
+from pytest_kerasequiv.surface.lengths import LONGEST, lengths_in_code
 
 
 def names(model):
@@ -115,3 +124,146 @@ def test_lengths_that_own_code_may_compare_with_are_sizes():
     assert {"free axes of 100", "free axes of 101"} <= set(names(model))
     assert len(names(model)) == len(set(names(model)))
     assert not any("free axes" in name for name in names(flow(layers.Conv1D(2, 7), shape=(None, 2))))
+
+
+def by_name(model):
+    return {entry.name: entry for entry in entries_of(model)}
+
+
+def test_what_training_is_in_each_entry():
+    model = Own()
+    model(keras.ops.zeros((2, 4)))
+    entries = by_name(model)
+    assert (entries["inference"].modes, entries["training"].modes) == ((False,), (True,))
+    both = entries["call with power=3"]
+    assert both.modes == (False, True)
+    assert "call with mask=a mask" in entries
+    assert [both.tentative, entries["inference"].tentative] == [True, False]
+
+
+def test_a_keyword_with_a_text_is_no_entry():
+    class Named(keras.Model):
+        def call(self, x, how="fast"):
+            return x
+
+    model = Named()
+    model(keras.ops.zeros((2, 4)))
+    assert names(model) == ["inference", "training"]
+
+
+def test_a_model_that_itself_may_tell_has_a_plain_call():
+    class Telling(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = layers.Dense(1)
+
+        def call(self, x, training=None):
+            return self.dense(x)
+
+    model = Telling()
+    model(keras.ops.zeros((2, 4)))
+    assert by_name(model)["plain call"].modes == (None,)
+
+
+def test_one_optional_input_is_left_out_once():
+    a, b = keras.Input((2,)), keras.Input((2,), optional=True)
+
+    class First(layers.Layer):
+        def call(self, x, y=None):
+            return x
+
+    entries = by_name(keras.Model([a, b], First()(a, b)))
+    assert [name for name in entries if name.startswith("without")] == ["without input 1"]
+    assert entries["without input 1"].modes == (False, True)
+    assert not entries["without input 1"].tentative
+
+
+def shown(alternatives):
+    return [[spec.shape[1:3] for spec in keras.tree.flatten(specs)] for specs in alternatives]
+
+
+def test_free_axes_are_tried_at_two_plans_of_sizes():
+    image = keras.Input((None, None, 1))
+    other = keras.Input((None, None, 1))
+    joined = [layers.GlobalMaxPooling2D()(one) for one in (image, other)]
+    entries = by_name(keras.Model([image, other], layers.Add()(joined)))
+    first, second = entries["static sizes"], entries["other static sizes"]
+    assert shown(first.shapes) == [
+        [(64, 96), (128, 160)],
+        [(64, 96), (64, 96)],
+        [(64, 64), (64, 64)],
+        [(256, 288), (320, 352)],
+        [(256, 288), (256, 288)],
+        [(256, 256), (256, 256)],
+    ]
+    assert shown(second.shapes) == [
+        [(37, 45), (53, 61)],
+        [(37, 45), (37, 45)],
+        [(37, 37), (37, 37)],
+        [(160, 192), (224, 256)],
+        [(160, 192), (160, 192)],
+        [(160, 160), (160, 160)],
+    ]
+    assert entries["inference"].shapes[1:] == first.shapes
+    assert [first.modes, second.modes] == [(False,), (False,)]
+    assert first.tentative
+    assert second.tentative
+
+
+def test_of_own_code_the_smallest_six_numbers_are_lengths_and_it_runs_in_both_modes():
+    class Many(layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b, self.c, self.d, self.e, self.f, self.g = 10, 20, 30, 40, 50, 60, 70
+
+        def call(self, x):
+            return x
+
+    entries = by_name(flow(Many(), shape=(None, 2)))
+    lengths = [entry for name, entry in entries.items() if name.startswith("free axes of")]
+    expected = [size + more for size in (10, 20, 30, 40, 50, 60) for more in (0, 1)]
+    assert [keras.tree.flatten(entry.shapes[0])[0].shape[1] for entry in lengths] == expected
+    assert {entry.modes for entry in (*lengths, entries["static sizes"])} == {(False, True)}
+    assert all(entry.tentative for entry in lengths)
+
+
+def test_numbers_in_code_count_as_lengths_within_limits():
+    class Limits(layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.least, self.most = 2, LONGEST
+            self.less, self.more, self.flag = 1, LONGEST + 1, True
+
+        def call(self, x):
+            return x
+
+    assert LONGEST == 4096
+    assert lengths_in_code(flow(Limits(), shape=(None, 2))) == [2, LONGEST]
+
+
+def test_a_fixed_batch_axis_stays():
+    assert settled(Spec((4, None, 2)), lambda *_: 5) == Spec((4, 5, 2))
+
+
+def test_an_entry_is_told_with_its_sizes_where_it_settled_them():
+    free, fixed = Spec((None, None, 2)), Spec((None, 64, 2))
+    several = Entry("inference", Kind.INFERENCE, (free, fixed))
+    assert covered(several, free) == "inference"
+    assert covered(several, fixed).startswith("inference ")
+    assert "64" in covered(several, fixed)
+    assert covered(Entry("inference", Kind.INFERENCE, (fixed,)), fixed) == "inference"
+
+
+@pytest.mark.parametrize(("member", "tentative"), [("metrics", True), ("train_step", False)])
+def test_a_step_that_is_kerass_but_for_its_metrics_may_lack_a_loss(member, tentative):
+    value = property(lambda self: []) if member == "metrics" else lambda self, *_: None
+    own = type("Own", (keras.Model,), {member: value})
+    inputs = keras.Input((4,))
+    entries = by_name(own(inputs, layers.Dense(1)(inputs)))
+    assert entries["train_step"].tentative is tentative
+
+
+def test_loops_of_the_users_are_named():
+    own = type("Own", (keras.Model,), {"fit": lambda self: None, "predict_on_batch": lambda self: None})
+    inputs = keras.Input((4,))
+    assert own_loops(own(inputs, layers.Dense(1)(inputs))) == ["fit", "predict_on_batch"]

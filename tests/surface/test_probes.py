@@ -1,11 +1,23 @@
 """Probes: what is drawn for which input."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
 from keras import layers
+from tests.common.models import flow
 
-from pytest_kerasequiv.surface.probes import NoProbes, probes_for, survey, training_batch
+from pytest_kerasequiv.running.input_layout import InputLayout, InputSpec
+from pytest_kerasequiv.surface.probes import (
+    MOST_SCALED,
+    NoProbes,
+    probes_for,
+    random_texts,
+    survey,
+    training_batch,
+)
+from pytest_kerasequiv.surface.surveys import Consumer, Survey
 
 
 def drawn(model, seed=0):
@@ -102,3 +114,163 @@ def test_of_large_samples_one_is_drawn_and_two_where_what_mixes_samples_is_looke
     assert sizes.pop("normal, scale 1") == 2
     assert set(sizes.values()) == {1}
     assert {"zeros", "image, 0..255"} <= set(sizes)
+
+
+def surveyed(shape, dtype="float32", consumer=None, **told):
+    layout = InputLayout((InputSpec("x", (None, *shape), dtype),), 0)
+    return Survey(layout, (consumer or Consumer(),), **told)
+
+
+def probes_of(found):
+    return {probe.name: probe for probe in probes_for(found, 0)}
+
+
+def test_every_probe_has_its_size_and_its_scale():
+    layout = surveyed((90, 90, 3)).layout
+    found = probes_of(surveyed((90, 90, 3), near=(40.0,), batches=(7,), lengths=(layout,)))
+    assert {
+        name: (probe.batch_size, round(float(probe.inputs[0].std()), 1)) for name, probe in found.items()
+    } == {
+        "normal, scale 1": (5, 1.0),
+        "one sample": (1, 1.0),
+        "normal, scale 0.1": (2, 0.1),
+        "normal, scale 10": (3, pytest.approx(10, rel=0.01)),
+        "normal, scale 100": (3, pytest.approx(100, rel=0.005)),
+        "zeros": (2, 0.0),
+        "image, 0..255": (3, pytest.approx(73.9, rel=0.01)),
+        "image, 0..1": (2, 0.3),
+        "near constants": (4, pytest.approx(30.1, rel=0.02)),
+        "as large as constants": (3, pytest.approx(400, rel=0.01)),
+        "of size 90x90x3": (1, 1.0),
+        "of 7 samples": (7, 1.0),
+    }
+    for name, ends in {"image, 0..255": (0, 255), "image, 0..1": (0, 1)}.items():
+        drawn_ones = found[name].inputs[0]
+        assert (drawn_ones.min(), drawn_ones.max()) == pytest.approx(ends, abs=0.001)
+    batch = training_batch(surveyed((90, 90, 3)), 0)
+    assert (batch.batch_size, round(float(batch.inputs[0].std()), 1)) == (6, 1.0)
+    assert not batch.generic
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "images"),
+    [
+        ((9, 9, 1), "float32", True),
+        ((9, 9, 3), "float16", True),
+        ((9, 9, 4), "float32", True),
+        ((9, 9, 2), "float32", False),
+        ((1, 9, 9), "float32", True),
+        ((3, 9, 9), "float32", True),
+        ((4, 9, 9), "float32", False),
+        ((2, 9, 9), "float32", False),
+        ((9, 9, 5), "float32", False),
+        ((9, 9, 3), "int32", False),
+        ((9, 3), "float32", False),
+        ((9, 9, 9, 3), "float32", False),
+    ],
+)
+def test_images_are_told_by_their_axes(shape, dtype, images):
+    assert ("image, 0..1" in probes_of(surveyed(shape, dtype))) is images
+
+
+def test_half_of_the_numbers_lie_about_the_constants():
+    values = probes_of(surveyed((5000,), near=(50.0,)))["near constants"].inputs[0]
+    aimed = values[np.abs(values) > 10]
+    expected = {*(sign * (50 + d) for sign in (1, -1) for d in (-1, 0, 1)), 25, 49.5, 50.5, 100}
+    assert set(np.round(np.unique(aimed), 4).tolist()) == expected
+    assert 0.45 < len(aimed) / values.size < 0.55
+
+
+@pytest.mark.parametrize(
+    ("near", "scale"), [((30.0,), None), ((31.0,), 310), ((-50.0, 1e7), 500), ((MOST_SCALED,), 1e7)]
+)
+def test_floats_reach_the_largest_constant_that_is_not_too_large(near, scale):
+    found = probes_of(surveyed((5000,), near=near))
+    assert ("as large as constants" in found) is (scale is not None)
+    if scale:
+        assert found["as large as constants"].inputs[0].std() == pytest.approx(scale, rel=0.03)
+
+
+@pytest.mark.parametrize(("numbers", "sizes"), [(50_000, (5, 1, 2, 4)), (50_001, (2, 1, 1, 2))])
+def test_smaller_batches_are_drawn_of_samples_beyond_50_000_numbers(numbers, sizes):
+    found = probes_of(surveyed((numbers,), near=(1.0,)))
+    names = ("normal, scale 1", "one sample", "normal, scale 0.1", "near constants")
+    assert tuple(found[name].batch_size for name in names) == sizes
+
+
+def test_rows_are_padded_at_the_right_at_the_left_in_between_and_wholly():
+    found = surveyed((10, 2), consumer=Consumer(mask_value=-9.0), masks=True)
+    padded = (probes_of(found)["padded rows"].inputs[0] == -9.0).all(-1)
+    assert [np.flatnonzero(row).tolist() for row in padded] == [
+        [8, 9],
+        [0, 1, 2, 3],
+        [2, 3, 4, 5, 6, 7],
+        [2, 3, 4, 5, 6, 7, 8, 9],
+        list(range(10)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "masks", "padding"),
+    [
+        ((6, 2), "float32", False, 0.0),
+        ((9,), "int32", False, 0),
+        ((8,), "float32", True, 0.0),
+        ((8,), "float32", False, None),
+        ((9, 2), "int32", False, None),
+        ((8,), "bool", False, None),
+        ((8, 2), "bool", True, "left"),
+        ((8,), "string", False, None),
+        ((8,), "string", True, "left"),
+    ],
+)
+def test_which_inputs_are_padded(shape, dtype, masks, padding):
+    found = probes_of(surveyed(shape, dtype, masks=masks)).get("padded rows")
+    assert (found is None) is (padding is None)
+    if found is not None:
+        last = found.inputs[0][-1]
+        assert (last == padding).all() if padding != "left" else len(np.unique(last)) > 1
+
+
+def test_tokens_are_not_padded_over():
+    found = probes_of(surveyed((9,), "int64", Consumer(tokens=(30, 50)), masks=True))
+    assert 0 not in found["padded rows"].inputs[0]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "drawn_as"),
+    [
+        ("float16", "float32"),
+        ("bfloat16", "float32"),
+        ("float32", "float32"),
+        ("float64", "float64"),
+        ("int8", "int8"),
+    ],
+)
+def test_inputs_have_their_dtype_and_narrow_floats_are_drawn_as_float32(dtype, drawn_as):
+    assert training_batch(surveyed((4,), dtype), 0).inputs[0].dtype == drawn_as
+
+
+def test_truth_values_are_both_drawn():
+    values = training_batch(surveyed((40,), "bool"), 0).inputs[0]
+    assert values.dtype == bool
+    assert 0.3 < values.mean() < 0.7
+
+
+def test_one_single_id_is_drawn_as_it_is():
+    found = survey(flow(layers.Embedding(1, 2), shape=(4,), dtype="int32"))
+    assert not any(probe.inputs[0].any() for probe in probes_for(found, 0))
+
+
+@pytest.mark.parametrize(("count", "untidy"), [(1, False), (2, False), (3, True)])
+def test_texts_that_need_tidying_leave_room_for_others(count, untidy):
+    texts = random_texts(np.random.default_rng(0), (count,), ["red", "blue"])
+    assert any("RED  blue 7" in text for text in texts) is untidy
+
+
+def test_other_lengths_are_those_of_the_survey():
+    found = surveyed((6, 2), other=surveyed((9, 2)).layout)
+    shapes = {name: probe.inputs[0].shape for name, probe in probes_of(found).items()}
+    assert shapes["other lengths"] == (2, 9, 2)
+    assert shapes["normal, scale 1"] == (5, 6, 2)
+    assert "other lengths" not in probes_of(replace(found, other=None))

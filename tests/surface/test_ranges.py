@@ -50,3 +50,28 @@ def test_few_integers_hold_the_ends_and_none_are_none():
     rng = np.random.default_rng(0)
     assert drawn_integers(rng, (3,), 2, 8, ()).tolist() == [8, 2, 2]
     assert drawn_integers(rng, (0,), 2, 8, ()).size == 0
+
+
+def counts_of(low, high, near=()):
+    drawn = drawn_integers(np.random.default_rng(0), (400, 500), low, high, near)
+    return dict(zip(*np.unique(drawn, return_counts=True), strict=True))
+
+
+def test_small_integers_go_from_minus_3_to_9_and_bytes_to_255():
+    counts = counts_of(-9000, 9000)
+    assert all(counts[number] > 4000 for number in range(-3, 10))
+    assert all(counts[number] > 60 for number in (-255, -4, 10, 255))
+    assert all(counts.get(number, 0) < 30 for number in (-256, 256))
+
+
+def test_the_whole_range_is_drawn_evenly_to_its_ends():
+    counts = counts_of(-20, 20)
+    outer = [counts[number] for number in (*range(-20, -3), *range(10, 21))]
+    assert max(outer) < 1.2 * min(outer)
+
+
+@pytest.mark.parametrize(("near", "beside"), [(900, {899, 900}), (-500, {-500, -499})])
+def test_about_a_constant_at_an_end_nothing_beyond_it_is_drawn(near, beside):
+    counts = counts_of(-500, 900, (float(near),))
+    assert {number for number, count in counts.items() if count > 10_000} - set(range(-3, 10)) == beside
+    assert (min(counts), max(counts)) == (-500, 900)

@@ -124,3 +124,32 @@ def test_integers_below_zero_are_drawn_only_where_the_model_takes_them(count, ne
     assert found.consumers[0].negative is negative
     least = min(probe.inputs[0].min() for probe in probes_for(replace(found, signed=True), 0))
     assert bool(least < 0) is negative
+
+
+def test_integers_below_zero_must_be_taken_by_both():
+    def build(count):
+        inputs = keras.Input((4,), dtype="int32")
+        return survey(keras.Model(inputs, layers.Lambda(count)(inputs)))
+
+    any_number, none_below = build(lambda x: x), build(keras.ops.bincount)
+    for pair in ((any_number, none_below), (none_below, any_number)):
+        assert joined(*pair).consumers[0].negative is False
+    assert joined(any_number, any_number).consumers[0].negative is True
+
+
+def test_of_a_candidate_with_other_inputs_only_its_masks_count():
+    one, other = keras.Input((6, 2)), keras.Input((6, 2))
+    both = layers.Add()([layers.GRU(2)(layers.Masking(-1.0)(one)), layers.GRU(2)(other)])
+    reference, candidate = survey(sequence_model()), survey(keras.Model([one, other], both))
+    assert joined(reference, candidate) == replace(reference, masks=True)
+
+
+def test_what_is_taken_is_asked_at_inference():
+    class Refuses(layers.Layer):
+        def call(self, x, training=None):
+            if training:
+                raise ValueError
+            return x
+
+    inputs = keras.Input((4,), dtype="int32")
+    assert survey(keras.Model(inputs, Refuses()(inputs))).consumers[0].ids is None

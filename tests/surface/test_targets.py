@@ -6,7 +6,7 @@ import pytest
 
 from pytest_kerasequiv.surface.targets import targets_for
 
-SHAPE = (50, 4)
+SHAPE = (50, 3, 4)
 
 
 def target(loss, shape=SHAPE):
@@ -15,7 +15,8 @@ def target(loss, shape=SHAPE):
 
 
 def is_one_hot(drawn):
-    return set(np.unique(drawn)) == {0, 1} and (drawn.sum(-1) == 1).all()
+    flat = drawn.reshape(-1, drawn.shape[-1])
+    return set(np.unique(drawn)) == {0, 1} and (flat.sum(-1) == 1).all() and flat.any(0).all()
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from keras import layers
 
 from pytest_kerasequiv import Twins, Verdict, compare
-from pytest_kerasequiv.weights.adapted import adapted_of, adapting_layers, lent
+from pytest_kerasequiv.weights.adapted import adapted_of, adapting_layers, has_learned, lent
 from pytest_kerasequiv.weights.variables import assign, values_of
 
 Build = Callable[[], keras.Model]
@@ -100,6 +100,14 @@ def test_layers_without_a_partner_of_their_class_are_given_nothing() -> None:
     once.layers[1].adapt(NUMBERS)
     assert not list(lent(once, twice, statistics=True))
     assert not list(lent(once, normalized(), statistics=False))
+
+
+def test_a_vocabulary_is_given_only_to_a_layer_without_any() -> None:
+    with_one, without = looked_up("x"), looked_up()
+    assert has_learned(with_one().layers[1])
+    assert len(list(lent(with_one(), without(), statistics=False))) == 1
+    for giver, taker in ((without, with_one), (with_one, with_one), (without, without)):
+        assert not list(lent(giver(), taker(), statistics=False))
 
 
 def test_statistics_that_a_layer_is_told_are_not_learned() -> None:

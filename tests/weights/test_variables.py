@@ -9,7 +9,9 @@ from pytest_kerasequiv.weights.variables import (
     assign,
     assigned,
     holds,
+    is_seed,
     peek,
+    same_buffer,
     share,
     values_of,
     variables_of,
@@ -51,6 +53,35 @@ def test_holds_what_lies_in_the_same_buffer_unless_read_in_another_order():
     assert holds(variable, value)
     assert not holds(variable, value.T)
     assert not holds(variable, value[::-1])
+
+
+def test_one_buffer_is_known_as_one():
+    value = peek(keras.Variable([[1.0, 2.0], [3.0, 4.0]]))
+    assert same_buffer(value, value[:])
+    assert not same_buffer(value, value.T)
+    assert not same_buffer(value, value.copy())
+
+
+def test_writing_tells_whether_anything_changed(model):
+    kernel = variables_of(model)[0]
+    value = peek(kernel).copy()
+    assert write(kernel, value) is False
+    assert write(kernel, value + 1) is True
+
+
+def test_states_of_seed_generators_are_told_from_weights():
+    model = keras.Sequential([keras.Input((2,)), layers.Dense(1), layers.Dropout(0.5)])
+    assert [is_seed(variable) for variable in variables_of(model)] == [False, False, True]
+
+
+def test_too_few_values_are_refused_before_any_is_lost(model):
+    before = [value.copy() for value in values_of(model)]
+    short = [value + 1 for value in before[:-1]]
+    with pytest.raises(ValueError, match="zip"), assigned(model, short):
+        pass
+    assert all(holds(v, value) for v, value in zip(variables_of(model), before, strict=True))
+    with pytest.raises(ValueError, match="zip"):
+        assign(model, short)
 
 
 def test_holds_of_a_scalar_and_of_nothing():
@@ -103,6 +134,7 @@ def test_what_is_computed_from_values_are_plain_arrays(model):
     assert type(np.asarray(kernel)) is np.ndarray
     assert isinstance(kernel.sum(), np.float32)
     assert isinstance(np.abs(kernel).max(), np.float32)
+    assert isinstance(kernel.__array_wrap__(np.ones(())), np.ndarray)  # as older NumPy calls it
 
 
 def address(variable):

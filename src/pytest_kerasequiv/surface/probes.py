@@ -127,8 +127,7 @@ def _has_images(found: Survey) -> bool:
 
 def _has_steps(found: Survey) -> bool:
     """Whether a layer makes a mask, or an axis may be time, so that code may make one."""
-    told = found.masks or any(consumer.mask_value is not None for consumer in found.consumers)
-    return told or any(_steps(spec) for spec in found.layout.specs)
+    return found.masks or any(_steps(spec) for spec in found.layout.specs)
 
 
 def _steps(spec: InputSpec) -> bool:

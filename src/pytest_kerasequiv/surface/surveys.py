@@ -108,22 +108,47 @@ def _union(ours: Consumer, theirs: Consumer) -> Consumer:
 
 
 def _first_that_runs(model: keras.Model, layout: InputLayout) -> tuple[InputLayout, Recording]:
-    """Settle the free axes: the smallest sizes with which the model runs; and the recorded run."""
+    """Settle the free axes: the smallest sizes with which the model runs, also as a graph; and the run."""
     error: Exception | None = None
+    eagerly: tuple[InputLayout, Recording] | None = None
     for start in FREE_AXIS_SIZES if free_axes(layout) else (0,):
         for sized in settled_layouts(layout, start):
             try:
-                return sized, record(model, sized.pack([_trial(spec) for spec in sized.specs]))
+                found = sized, record(model, sized.pack([_trial(spec) for spec in sized.specs]))
             except Exception as failure:  # whatever a model raises, the next sizes may do
                 error = failure
-    raise NoProbes(
-        f"the model takes no generated input ({error}): pass inputs=, a batch it does take"
-    ) from error
+                continue
+            if not free_axes(layout) or _shapes_fit(model, sized):
+                return found
+            eagerly = eagerly or found
+    if eagerly is None:
+        raise NoProbes(
+            f"the model takes no generated input ({error}): pass inputs=, a batch it does take"
+        ) from error
+    return eagerly
+
+
+def _shapes_fit(model: keras.Model, layout: InputLayout) -> bool:
+    """Tell whether a graph of the model can be made for inputs of these sizes.
+
+    Run eagerly, a convolution whose window is longer than its input may return memory that nobody wrote.
+    """
+    specs = [tf.TensorSpec(_trial_shape(spec), spec.dtype) for spec in layout.specs]
+    try:
+        tf.function(lambda inputs: model(inputs, training=False), autograph=False).get_concrete_function(
+            layout.pack(specs)
+        )
+    except Exception:  # what a model refuses it need not be asked
+        return False
+    return True
 
 
 def _other(model: keras.Model, layout: InputLayout, settled: InputLayout) -> InputLayout | None:
     """Return the inputs with second sizes of the free axes, the first that the model takes."""
-    return next((sized for sized in other_layouts(layout, settled) if _takes(model, sized)), None)
+    for sized in other_layouts(layout, settled):
+        if _takes(model, sized) and (_shapes_fit(model, sized) or not _shapes_fit(model, settled)):
+            return sized
+    return None
 
 
 def _takes(model: keras.Model, layout: InputLayout, filled: Mapping[int, int] | None = None) -> bool:
@@ -158,10 +183,14 @@ def _takes_value(model: keras.Model, layout: InputLayout, position: int, value: 
 
 def _trial(spec: InputSpec) -> Any:
     """Return a harmless batch of one: zeros are valid ids everywhere."""
-    shape = (spec.shape[0] or 1, *(int(size or 0) for size in spec.shape[1:]))
+    shape = _trial_shape(spec)
     if spec.dtype == "string":
         return tf.constant(np.full(shape, "a", dtype=object))
     return tf.zeros(shape, spec.dtype)
+
+
+def _trial_shape(spec: InputSpec) -> tuple[int, ...]:
+    return (spec.shape[0] or 1, *(int(size or 0) for size in spec.shape[1:]))
 
 
 def _consumers(recording: Recording, layout: InputLayout) -> list[Consumer]:
