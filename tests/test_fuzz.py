@@ -34,7 +34,7 @@ def recipes(draw):
 
 
 @pytest.mark.slow
-@few(max_examples=15)
+@few(max_examples=8)
 @given(recipe=recipes(), number=st.integers(0, 10**6))
 def test_the_same_model_is_never_different_and_another_never_equivalent(recipe, number):
     assume(rm.builds(recipe))

@@ -42,7 +42,7 @@ def kerasequiv_executor():
 """,
 }
 
-WORKERS = {"loky": ["--kerasequiv-workers=2"], "xdist": ["-n", "2"]}
+WORKERS = {"loky": ["--kerasequiv-workers=2"], "xdist": ["-n", "1"]}
 
 HANGS = """
 import os

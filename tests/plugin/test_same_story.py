@@ -59,8 +59,7 @@ OPTIONS = [
     ["-p", "randomly", "-p", "no:cacheprovider"],
     ["--stepwise"],
     ["--ff"],
-    ["-n", "2"],
-    ["-n", "1", "-x"],
+    ["-n", "2", "-x"],
 ]
 
 
@@ -141,12 +140,9 @@ def test_last_failed_repeats_the_failed_ones_and_tells_of_these(scripted: pytest
 
 
 PYTHON = {
-    "-O": (["-O"], {}),
     "-OO": (["-OO"], {}),
-    "-W error": (["-W", "error"], {}),
-    "-X dev": (["-X", "dev"], {}),
-    "PYTHONWARNINGS": ([], {"PYTHONWARNINGS": "error"}),
-    "PYTHONOPTIMIZE": ([], {"PYTHONOPTIMIZE": "2"}),
+    "-X dev, PYTHONWARNINGS": (["-X", "dev"], {"PYTHONWARNINGS": "error"}),
+    "-W error, PYTHONOPTIMIZE": (["-W", "error"], {"PYTHONOPTIMIZE": "2"}),
 }
 
 
