@@ -20,8 +20,13 @@ def _stack(
     order=("conv", "norm", "act", "drop", "pool", "lstm", "head"),
     extra=None,
     frozen=(),
+    recurrent=True,
 ):
-    """Return the layers of Conv1D -> BatchNorm -> relu -> Dropout -> MaxPool -> LSTM -> Dense, changed."""
+    """Return the layers of Conv1D -> BatchNorm -> relu -> Dropout -> MaxPool -> LSTM -> Dense, changed.
+
+    Args:
+        recurrent: whether it has the LSTM, whose loop is slow to trace; else a mean stands in its place.
+    """
     made = {
         "conv": lambda: layers.Conv1D(**{"filters": 6, "kernel_size": 5, "name": "conv", **(conv or {})}),
         "norm": lambda: layers.BatchNormalization(**{"name": "norm", **(norm or {})}),
@@ -30,7 +35,11 @@ def _stack(
         ),
         "drop": lambda: layers.Dropout(**{"rate": 0.2, "name": "drop", **(dropout or {})}),
         "pool": lambda: pool(**{"pool_size": 2, "name": "pool", **(pooling or {})}),
-        "lstm": lambda: layers.LSTM(**{"units": 5, "name": "lstm", **(lstm or {})}),
+        "lstm": lambda: (
+            layers.LSTM(**{"units": 5, "name": "lstm", **(lstm or {})})
+            if recurrent
+            else layers.GlobalAveragePooling1D(name="mean")
+        ),
         "head": lambda: layers.Dense(**{"units": 2, "name": "head", **(dense or {})}),
         **(extra or {}),
     }
