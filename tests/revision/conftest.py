@@ -63,7 +63,11 @@ def git_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture
 def checkout(tmp_path: Path, git_settings: None) -> Checkout:
     """An empty repository."""
-    folder = tmp_path / "project"
+    return empty(tmp_path / "project")
+
+
+def empty(folder: Path) -> Checkout:
+    """Make an empty repository in a new folder."""
     folder.mkdir()
     made = Checkout(folder)
     made.git("init", "--quiet")

@@ -148,9 +148,11 @@ def test_a_killed_process_costs_no_run(processes, source_of, tmp_path):
     assert "sent again" in arm.reason
 
 
-def test_a_run_that_always_kills_its_process_is_missing(processes, source_of, tmp_path):
+def test_a_run_that_always_kills_its_process_is_missing(source_of, tmp_path):
     plan = Training(fit=killing(str(tmp_path), 99), seeds=2)
-    runs = list(arm_on(processes, source_of, plan).train([2]))
+    executor = LocalProcesses(1)  # started anew each time
+    runs = list(arm_on(executor, source_of, plan).train([2]))
+    executor.shutdown()
     assert "TerminatedWorkerError" in runs[0].missing
 
 
@@ -172,38 +174,33 @@ def test_a_scheduler_that_does_not_answer():
         executors._dask_client("tcp://127.0.0.1:9", timeout=1)
 
 
-def test_a_dask_cluster_trains_and_survives_a_killed_worker(source_of, tmp_path):
+@pytest.fixture(scope="module")
+def cluster():
+    """A Dask cluster of two processes, as an executor."""
     distributed = pytest.importorskip("distributed")
     with distributed.LocalCluster(
         n_workers=2, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address=None
-    ) as cluster:
-        client = executor_for(cluster.scheduler_address)
-        try:
-            plan = Training(fit=killing(str(tmp_path), 1), seeds=4)
-            arm = arm_on(client, source_of, plan)
-            found = [run.metrics for run in arm.train(plan.seed_values)]
-            assert found == [{"mae": float(seed)} for seed in range(4)]
-            assert len(list(tmp_path.iterdir())) == 1
-        finally:
-            client.close()
+    ) as made:
+        client = executor_for(made.scheduler_address)
+        yield client
+        client.close()
 
 
-def test_a_dask_cluster_trains_from_the_starts_of_this_process(source_of):
+def test_a_dask_cluster_trains_from_the_starts_of_this_process(source_of, cluster):
     """Its event loop draws from Python's ``random`` in the process that builds."""
-    distributed = pytest.importorskip("distributed")
     plan = Training(*DATA, seeds=6, engine="fit")
     expected = [train_fresh(source_of(make), plan, seed) for seed in plan.seed_values]
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address=None
-    ) as cluster:
-        client = executor_for(cluster.scheduler_address)
-        try:
-            runs = list(arm_on(client, source_of, plan).train(plan.seed_values))
-        finally:
-            client.close()
+    runs = list(arm_on(cluster, source_of, plan).train(plan.seed_values))
     assert [run.start for run in runs] == [run.start for run in expected]
     for run, same in zip(runs, expected, strict=True):
         assert run.metrics == pytest.approx(same.metrics, rel=1e-6)
+
+
+def test_a_dask_cluster_survives_a_killed_worker(source_of, cluster, tmp_path):
+    plan = Training(fit=killing(str(tmp_path), 1), seeds=4)
+    found = [run.metrics for run in arm_on(cluster, source_of, plan).train(plan.seed_values)]
+    assert found == [{"mae": float(seed)} for seed in range(4)]
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 class Elsewhere(Immediate):
