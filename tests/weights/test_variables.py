@@ -183,3 +183,17 @@ def test_models_that_share_buffers_are_trained_apart(optimizer, how):
     for variable, value, old in zip(variables_of(one), values_of(other), before, strict=True):
         np.testing.assert_allclose(peek(variable), value, rtol=1e-6)
         assert not holds(variable, old)
+
+
+def test_only_a_normalization_whose_variables_change_computes_anew():
+    changed, by_hand = layers.Normalization(), layers.Normalization()
+    model = keras.Sequential([keras.Input((3,)), changed, by_hand, layers.Dense(1)])
+    by_hand.mean = by_hand.mean + 5.0
+    first = [variable for variable in changed.variables if variable.name == "mean"]
+    values = [
+        value + 1 if v is first[0] else value
+        for v, value in zip(variables_of(model), values_of(model), strict=True)
+    ]
+    assign(model, values)
+    assert np.ravel(changed.mean).tolist() == [1.0, 1.0, 1.0]
+    assert np.ravel(by_hand.mean).tolist() == [5.0, 5.0, 5.0]

@@ -43,9 +43,9 @@ def assign(model: keras.Model, values: Sequence[NDArray[np.generic]]) -> None:
 
     A Normalization computes with copies of its variables, which follow.
     """
-    changed = [write(v, value) for v, value in zip(variables_of(model), values, strict=True)]
-    for layer in layers_within(model) if any(changed) else ():
-        if isinstance(layer, keras.layers.Normalization):
+    changed = {id(v) for v, value in zip(variables_of(model), values, strict=True) if write(v, value)}
+    for layer in layers_within(model) if changed else ():
+        if isinstance(layer, keras.layers.Normalization) and changed & {id(v) for v in layer.variables}:
             layer.finalize_state()
 
 
