@@ -1,13 +1,14 @@
 """Plain data to and from JSON and npz: nothing is lost, and live things are refused."""
 
 import json
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import pytest
+from typing_extensions import TypeAliasType
 
 from pytest_kerasequiv.checks.numeric.training_pass import BackwardObservation
-from pytest_kerasequiv.plain_data import classes_within, conforms, from_data, to_data
+from pytest_kerasequiv.plain_data import classes_within, conforms, from_data, to_data, unfolded
 from pytest_kerasequiv.running.differentiating import Pass
 from pytest_kerasequiv.running.lockstep import Step
 from pytest_kerasequiv.running.running import Outcome
@@ -143,6 +144,17 @@ def test_the_classes_within_an_annotation_are_those_of_its_fields():
 )
 def test_values_conform_to_annotations(value, annotation, fits):
     assert conforms(value, annotation) is fits
+
+
+def test_an_alias_is_what_it_stands_for():
+    """``NDArray`` is one from NumPy 2.5 on, where Python has them."""
+    element = TypeVar("element")
+    many = TypeAliasType("many", list[element], type_params=(element,))
+    whole = TypeAliasType("whole", many[Pass])
+    assert (unfolded(many[int]), unfolded(whole)) == (list[int], list[Pass])
+    assert conforms([1], many[int])
+    assert not conforms(["a"], many[int])
+    assert Pass in classes_within(dict[str, whole])
 
 
 def test_the_fields_of_generic_dataclasses_conform_as_filled():

@@ -148,7 +148,7 @@ def classes_within(annotation: Any) -> set[type]:
     found: set[type] = set()
     waiting = [annotation]
     while waiting:
-        one = waiting.pop()
+        one = unfolded(waiting.pop())
         if isinstance(one, type) and is_dataclass(one) and one not in found:
             found.add(one)
             waiting += [hint for _, hint in _hints(one)]
@@ -159,8 +159,19 @@ def classes_within(annotation: Any) -> set[type]:
     return found
 
 
+def unfolded(annotation: Any) -> Any:
+    """Return what an annotation stands for where it is an alias, as ``NDArray`` is from NumPy 2.5 on."""
+    alias = typing.get_origin(annotation) or annotation
+    while hasattr(alias, "__type_params__") and hasattr(alias, "__value__"):
+        arguments = typing.get_args(annotation)
+        annotation = alias.__value__[arguments] if arguments else alias.__value__
+        alias = typing.get_origin(annotation) or annotation
+    return annotation
+
+
 def conforms(value: Any, annotation: Any) -> bool:
     """Tell whether a value is what an annotation says, the fields of dataclasses included."""
+    annotation = unfolded(annotation)
     if annotation is Any or isinstance(annotation, TypeVar):
         return True
     if annotation is None:

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+from tests.common.unread_inputs import needs_unread_inputs
 
 from pytest_kerasequiv import InputError, Twins
 from pytest_kerasequiv.building.specs import (
@@ -84,6 +85,7 @@ def test_compatible_shapes():
     assert not compatible((None, 3), (None, 3, 1))
 
 
+@needs_unread_inputs
 def test_specs_of_functional_and_sequential_models():
     a, b = keras.Input((3,), name="a", dtype="int32"), keras.Input((2, 4), name="b")
     model = keras.Model({"a": a, "b": b}, [layers.Flatten()(b), a])

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+from tests.common.unread_inputs import needs_unread_inputs
 
 from pytest_kerasequiv.surface.masking import masks_somewhere
 from pytest_kerasequiv.surface.probes import joined, probes_for, survey
@@ -71,7 +72,7 @@ def test_what_only_the_candidate_tells_is_added_by_position():
 @pytest.mark.parametrize(
     ("build", "first", "second"),
     [
-        pytest.param(lambda a, b: [a, b], [16, 24], [31, 23], id="unlike"),
+        pytest.param(lambda a, b: [a, b], [16, 24], [31, 23], id="unlike", marks=needs_unread_inputs),
         pytest.param(lambda a, b: [a + b], [16, 16], [23, 23], id="added"),
     ],
 )

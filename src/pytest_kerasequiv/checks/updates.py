@@ -257,8 +257,8 @@ def _fails(compared: Compared) -> bool:
 
 
 def _as_findings(failing: Sequence[tuple[Tensor, Compared]]) -> list[Finding]:
-    """Return the worst difference of a step, and a note that lists the others."""
-    ranked = sorted(failing, key=lambda item: -item[1].used)
+    """Return the worst difference of a step, one of a layer before others, and a note that lists the rest."""
+    ranked = sorted(failing, key=lambda item: (item[0].where[0] is None, -item[1].used))
     tensor, worst = ranked[0]
     found = [worst.finding(NAME, tensor.where)]
     if ranked[1:]:

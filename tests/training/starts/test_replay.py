@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from keras import layers
 
+from pytest_kerasequiv.keras_access.random_state import seeded
 from pytest_kerasequiv.training.plan import Training
 from pytest_kerasequiv.training.starts.drawing import Starts
 
@@ -28,8 +29,8 @@ def assert_starts(build, source_of, seeds=(4, 9, 2, 7)):
     starts = Starts(source_of(build), PLAN)
     for seed in seeds:
         found = starts.take(seed)
-        keras.utils.set_random_seed(seed)
-        model = build()
+        with seeded(seed):
+            model = build()
         fresh = [
             variable.numpy() for variable in (*model.trainable_variables, *model.non_trainable_variables)
         ]
