@@ -36,28 +36,3 @@ def test_boundaries_are_learned_too():
     bins = layers.Discretization(bin_boundaries=[0.0, 1.5], name="bins")
     model = keras.Sequential([keras.Input((2,)), bins, layers.Dense(1)], name="model")
     assert learned_of(model) == (Learned("model/bins", "bin_boundaries", (0.0, 1.5)),)
-
-
-class Child(layers.Layer):
-    def __init__(self, parent):
-        super().__init__(name="child")
-        self.parent = parent
-        self.lookup = layers.StringLookup(vocabulary=["x"], name="lookup")
-
-    def call(self, texts):
-        return self.lookup(texts)
-
-
-class Parent(layers.Layer):
-    def __init__(self):
-        super().__init__(name="parent")
-        self.child = Child(self)
-
-    def call(self, texts):
-        return self.child(texts)
-
-
-def test_layers_that_hold_each_other_are_gone_through_once():
-    inputs = keras.Input((2,), dtype="string")
-    model = keras.Model(inputs, Parent()(inputs), name="model")
-    assert learned_of(model) == (Learned("model/parent/child/lookup", "vocabulary", ("[UNK]", "x")),)

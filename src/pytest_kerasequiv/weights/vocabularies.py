@@ -28,7 +28,7 @@ class Learned:
 
 def learned_of(model: keras.Model) -> tuple[Learned, ...]:
     """Return what the preprocessing layers of a model have learned or were given, in the order of layers."""
-    return tuple(_learned(model, model.name, frozenset()))
+    return tuple(_learned(model, model.name))
 
 
 def tokens_of(layers: Sequence[Any]) -> tuple[Any, ...]:
@@ -40,17 +40,15 @@ def tokens_of(layers: Sequence[Any]) -> tuple[Any, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _learned(layer: Any, path: str, above: frozenset[int]) -> Iterator[Learned]:
+def _learned(layer: Any, path: str) -> Iterator[Learned]:
     if _looks_up(layer):  # the lookup inside a TextVectorization is the same one
         yield Learned(path, "vocabulary", tuple(_plain(token) for token in layer.get_vocabulary()))
         return
     boundaries = getattr(layer, "bin_boundaries", None)
     if boundaries is not None:
         yield Learned(path, "bin_boundaries", tuple(float(edge) for edge in boundaries))
-    above = above | {id(layer)}
-    for inner in held_layers(layer):
-        if id(inner) not in above:
-            yield from _learned(inner, f"{path}/{inner.name}", above)
+    for inner in held_layers(layer):  # of layers that hold each other Keras lists no variables
+        yield from _learned(inner, f"{path}/{inner.name}")
 
 
 def _looks_up(layer: Any) -> bool:
