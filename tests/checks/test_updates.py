@@ -13,6 +13,7 @@ from pytest_kerasequiv.checks import updates
 from pytest_kerasequiv.checks.compiled.in_force import compare_settings, settings_of
 from pytest_kerasequiv.checks.pair import Pair
 from pytest_kerasequiv.errors import InputError
+from pytest_kerasequiv.reporting.causes import culprit
 from pytest_kerasequiv.verdict import Verdict
 
 
@@ -173,3 +174,31 @@ def test_loss_weights_of_one_are_none(ones):
     for model, weights in zip(models, (None, ones), strict=True):
         model.compile("sgd", {"head": "mse"}, loss_weights=weights)
     assert compare_settings("updates", *map(settings_of, models)) == []
+
+
+def looks_up(embedded, optimizer):
+    ids = keras.Input((2,), dtype="int32")
+    if embedded:
+        rows = layers.Embedding(5, 3, name="table")(ids)
+    else:
+        table = layers.Dense(3, use_bias=False, kernel_initializer="uniform", name="table")
+        rows = table(keras.ops.one_hot(ids, 5))
+    model = keras.Model(ids, layers.Dense(2)(layers.Flatten()(rows)))
+    model.compile(optimizer, "mse")
+    return model
+
+
+@pytest.mark.parametrize("embedded", [False, True])
+def test_a_gradient_that_is_sparse_on_one_side_is_named_where_the_optimizer_squares_it(embedded):
+    report = pytest_kerasequiv.compare(
+        lambda: looks_up(embedded, "adam"), lambda: looks_up(not embedded, "adam")
+    )
+    assert report.verdict is Verdict.DIFFERENT
+    finding = culprit(report)
+    assert finding.field == "sparse_gradient"
+    assert (finding.reference, finding.candidate) == (("dense", "sparse"), ("sparse", "dense"))[embedded]
+
+
+def test_a_sparse_gradient_that_is_only_added_is_no_difference():
+    report = pytest_kerasequiv.compare(lambda: looks_up(False, "sgd"), lambda: looks_up(True, "sgd"))
+    assert report.verdict is Verdict.EQUIVALENT, report

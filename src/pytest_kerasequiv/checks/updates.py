@@ -8,6 +8,7 @@ from typing import Any
 
 from pytest_kerasequiv import arguments
 from pytest_kerasequiv.checks.blame.forward import blame
+from pytest_kerasequiv.checks.blame.sparse_gradients import sparse_on_one_side
 from pytest_kerasequiv.checks.blame.wording import explaining, only_adds
 from pytest_kerasequiv.checks.compiled.in_force import compare_settings, settings_of
 from pytest_kerasequiv.checks.gradients import training_plans
@@ -200,6 +201,8 @@ def explain(pair: Pair, result: CheckResult, plans: Sequence[Plan]) -> CheckResu
         return result
     traced = blame(pair, NAME, plans[0].probes[0], blaming=False, training=True)
     touched = explaining(traced.settings, [*result.findings, *_LOSS_TOUCHED])
+    if not touched and PHASES["compiled"] in result.differences[0].message:
+        touched = sparse_on_one_side(pair, NAME, plans[0].probes[0])
     return replace(result, findings=(*touched, *result.findings))
 
 

@@ -17,7 +17,7 @@ from pytest_kerasequiv.verdict import (
     Verdict,
 )
 
-TOLD_BY_RUNNING = frozenset({"mask", "training"})
+TOLD_BY_RUNNING = frozenset({"mask", "training", "sparse_gradient"})
 """Fields of findings that say themselves why the models compute other numbers."""
 
 NO_SETTING = frozenset({"mask", "inputs", "layer", "class", "sharing"})
