@@ -294,12 +294,18 @@ STEERING = "a\x1b[2Jb\u202ec\nEQUIVALENT d\x07</script>|\x00\ud800\r"
 
 def test_names_of_users_steer_nothing(scripted: pytest.Pytester) -> None:
     scripted.makepyfile(
-        "from pytest_kerasequiv import Finding, CheckResult, Verdict\n"
+        "import scripted_checks\n"
+        "from pytest_kerasequiv.verdict import Finding, CheckResult, Verdict\n"
         f"NAME = {STEERING!r}\n"
         "FINDING = Finding('outputs', NAME, NAME, NAME, NAME, NAME, NAME)\n"
         "RESULT = CheckResult('outputs', Verdict.DIFFERENT, None, (FINDING,))\n"
+        "FIGURES = {'metrics': {NAME: scripted_checks.FIGURES['metrics']['mae']}}\n"
+        "TRAINED = CheckResult('training', Verdict.EQUIVALENT, None, (), FIGURES)\n"
         "def test_it(keras_twins):\n"
-        "    keras_twins(script({'outputs': RESULT}), name=NAME + 'x' * 10_000).assert_same_outputs()"
+        "    pair = script({'outputs': RESULT, 'training': TRAINED})\n"
+        "    twins = keras_twins(pair, name=NAME + 'x' * 10_000)\n"
+        "    twins.assert_same_training(plan())\n"
+        "    twins.assert_same_outputs()"
     )
     result = scripted.runpytest("--kerasequiv", "--kerasequiv-report=out", "--junitxml=out/junit.xml")
     assert result.ret == 1
@@ -308,6 +314,9 @@ def test_names_of_users_steer_nothing(scripted: pytest.Pytester) -> None:
     for text in shown:
         assert not [char for char in "\x1b\u202e\x07\x00\ud800\r" if char in text]
         assert "\\x1b" in text.replace("\\\\", "\\")
+    assert not [
+        line for text in (shown[0], shown[2]) for line in text.splitlines() if line[:12] == "EQUIVALENT d"
+    ]
     assert "</script>" not in shown[1]
     assert ET.parse(folder / "junit.xml").getroot().tag == "testsuites"
     assert len(list(folder.iterdir())) == 4

@@ -1,4 +1,5 @@
 import json
+import warnings
 import xml.etree.ElementTree as ET
 
 import numpy as np
@@ -66,6 +67,13 @@ def test_leaves_pyplot_and_settings_alone(runs, tmp_path):
     before = dict(mpl.rcParams)
     draw(equivalence_test(*runs), tmp_path / "a.png")
     assert dict(mpl.rcParams) == before
+
+
+def test_the_name_of_a_metric_is_plain_text(runs, tmp_path):
+    with warnings.catch_warnings(action="error"):  # the font need not have every letter
+        text = svg_text(draw(equivalence_test(*runs), tmp_path / "a.svg", title="$x^{2$ 誤差\n\x1b"))
+        draw_luck(luck_of_one_run(runs[0]), tmp_path / "b.svg", title="$x^{2$ 誤差\n\x1b")
+    assert r"$x^{2$ 誤差\n\x1b" in text
 
 
 def test_refuses_other_suffixes(runs, tmp_path):

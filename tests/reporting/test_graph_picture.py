@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from typing import Any
 
 import pytest
@@ -121,9 +122,12 @@ def test_svg_is_the_same_every_time_but_for_its_ids(tmp_path: Any) -> None:
 
 def test_names_are_plain_text(tmp_path: Any) -> None:
     """Dollars, underscores and angle brackets in a layer's name are no markup."""
-    odd = [node("$x^{2$ <b>&_"), node("é" * 80, 0, differs=("units",))]
-    draw_from_figures(figures(odd, odd, [(0, 0), (1, 1)]), tmp_path / "a.svg")
-    draw_from_figures(figures(odd, odd, [(0, 0), (1, 1)]), tmp_path / "a.png")
+    odd = [node("$x^{2$ <b>&_"), node("é" * 80, 0, differs=("units",)), node("層\x1b[2J\n", 1)]
+    drawn = figures(odd, odd, [(0, 0), (1, 1), (2, 2)])
+    with warnings.catch_warnings(action="error"):  # the font need not have every letter
+        draw_from_figures(drawn, tmp_path / "a.svg")
+        draw_from_figures(drawn, tmp_path / "a.png")
+    assert "\\x1b[2J\\n" in (tmp_path / "a.svg").read_text()
 
 
 def test_another_suffix_is_refused(tmp_path: Any) -> None:

@@ -175,6 +175,19 @@ def test_a_table_that_is_too_wide_has_fewer_digits(inconclusive: Report) -> None
     assert "-0.0012 [-0.012, 0.0012]" in metric_table({"loss": wide}, len(row) - 5)[1]
 
 
+def test_the_name_of_a_metric_stays_in_its_cell(inconclusive: Report) -> None:
+    figures = metrics(inconclusive)["loss"]
+    head, forged, long = metric_table({"mae\nEQUIVALENT\x1b[2J": figures, "y" * 10_000: figures})
+    assert forged.startswith("mae\\nEQUIVALENT\\x1")
+    assert long.startswith("y" * 15)
+    assert max(len(line) for line in (head, forged, long)) <= 100
+
+
+def test_names_of_pair_and_sides_forge_no_line(different: Report) -> None:
+    named = replace(different, name="pair\nEQUIVALENT", context={"reference": "a\nb", "candidate": "c\td"})
+    assert headline(named).endswith("pair\\nEQUIVALENT [a\\nb against c\\td]")
+
+
 def test_next_steps(equivalent: Report, different: Report, inconclusive: Report) -> None:
     assert next_step(equivalent) == ""
     assert next_step(different) == "", "the setting and both its values are named"

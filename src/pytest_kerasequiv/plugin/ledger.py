@@ -11,6 +11,7 @@ import pytest
 
 from pytest_kerasequiv.deciding import overall
 from pytest_kerasequiv.plugin.records import ENTRIES, NEW, PREFIX, RECORD
+from pytest_kerasequiv.reporting.printable import printable_line
 from pytest_kerasequiv.reporting.text import metrics
 from pytest_kerasequiv.verdict import CheckResult, Report, Verdict
 
@@ -104,7 +105,7 @@ def properties(report: Report, suffix: str = "") -> list[tuple[str, str | float]
     for metric, figures in metrics(report).items():
         for name in ("difference", "ci90", "margin"):
             shown.append((f"{PREFIX}{metric}_{name}{suffix}", _plain(figures.get(name))))
-    return shown
+    return [(printable_line(name), value) for name, value in shown]  # pytest escapes values only
 
 
 def _plain(value: Any) -> str | float:

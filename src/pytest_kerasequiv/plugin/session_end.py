@@ -16,7 +16,7 @@ from pytest_kerasequiv.plugin.records import carries_record
 from pytest_kerasequiv.plugin.settings import Settings
 from pytest_kerasequiv.plugin.then_and_now import revision_of
 from pytest_kerasequiv.reporting.outcome import CONDONED
-from pytest_kerasequiv.reporting.printable import printable, printable_line
+from pytest_kerasequiv.reporting.printable import name_in, printable, printable_line
 from pytest_kerasequiv.reporting.revisions import against_revision, revision_lines
 from pytest_kerasequiv.reporting.text import cause_lines, in_form_only, luck_lines, metric_table, metrics
 from pytest_kerasequiv.verdict import Report, Verdict
@@ -274,6 +274,4 @@ def _headline(report: Report) -> str:
     right = f"{checks}, {seconds:.1f} s"
     left = f"{report.verdict.value}{evidence}"
     room = WIDTH - 26 - len(right) - 1
-    name = printable_line(report.name)
-    name = name if len(name) <= room else name[: room - 1] + "…"
-    return f"{left:<26}{name:<{room}} {right}"
+    return f"{left:<26}{name_in(report.name, room):<{room}} {right}"

@@ -13,11 +13,14 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from pytest_kerasequiv.reporting.printable import name_in
+from pytest_kerasequiv.reporting.saving import save
 from pytest_kerasequiv.statistics.luck import Luck
 from pytest_kerasequiv.statistics.result import EquivalenceTest, p_text
 from pytest_kerasequiv.statistics.samples import usable
 
 _REFERENCE, _CANDIDATE, _BAND, _INK = "#3b6fb6", "#d1762b", "#cfe3cf", "#333333"
+LONGEST_TITLE = 40
 _VERDICTS = {"EQUIVALENT": "#2e7d32", "DIFFERENT": "#b3261e", "INCONCLUSIVE": "#8a6d00"}
 
 
@@ -70,16 +73,12 @@ def saved_figure(path: str | Path, size: tuple[float, float]) -> Iterator[Figure
     Raises:
         ValueError: the suffix of the path is neither ``.svg`` nor ``.png``.
     """
-    target = Path(path)
-    if target.suffix not in {".svg", ".png"}:
-        raise ValueError(f"path {str(target)!r}: pictures are written as .svg or .png")
-    # A fixed salt and no date: the same decision gives the same bytes.
+    # A fixed salt: the same decision gives the same bytes.
     with mpl.rc_context({"svg.hashsalt": "kerasequiv", "svg.fonttype": "none", "font.size": 9}):
         figure = Figure(figsize=size, layout="constrained")
         FigureCanvasAgg(figure)
         yield figure
-        metadata = {"Date": None} if target.suffix == ".svg" else {}
-        figure.savefig(target, dpi=140, metadata=metadata)
+        save(figure, path, dpi=140)
 
 
 def _draw_runs(axes: Axes, data: Mapping[str, Any], title: str) -> None:
@@ -97,7 +96,7 @@ def _draw_runs(axes: Axes, data: Mapping[str, Any], title: str) -> None:
         axes.errorbar(outside, arm["mean"], yerr=arm["sd"], fmt="o", color=colour, capsize=3, markersize=5)
     axes.set_xticks((0, 1), ("reference", "candidate"))
     axes.set_xlim(-0.45, 1.45)
-    axes.set_ylabel(title or "metric")
+    axes.set_ylabel(name_in(title or "metric", LONGEST_TITLE), parse_math=False)
     axes.set_title(f"{data['n']} runs a twin", loc="left", fontsize=9, color=_INK)
     _tidy(axes)
 
@@ -177,7 +176,9 @@ def _draw_pairs(axes: Axes, data: Mapping[str, Any], title: str) -> None:
     axes.set_ylim(0, 1)
     axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
     axes.set_ylabel("pairs that differ\nby so much or more")
-    axes.set_xlabel(f"difference of two single runs of the reference in {title}")
+    axes.set_xlabel(
+        f"difference of two single runs of the reference in {name_in(title, LONGEST_TITLE)}", parse_math=False
+    )
     _tidy(axes)
 
 

@@ -12,6 +12,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from pytest_kerasequiv.reporting.graph_layout import SIDES, Rows, columns_of, rewired, rows_of
+from pytest_kerasequiv.reporting.printable import name_in
+from pytest_kerasequiv.reporting.saving import save
 
 ROW_INCHES = 0.52
 COLUMN_INCHES = 2.7
@@ -52,11 +54,7 @@ def draw_from_figures(figures: Mapping[str, Any], path: str | Path, *, fold: boo
     Raises:
         ValueError: the suffix is neither.
     """
-    target = Path(path)
-    if target.suffix not in {".svg", ".png"}:
-        raise ValueError(f"path {str(target)!r}: pictures are written as .svg or .png")
-    figure = _figure(figures, fold=fold)
-    figure.savefig(target, metadata={"Date": None} if target.suffix == ".svg" else None)
+    save(_figure(figures, fold=fold), path)
 
 
 @dataclass(frozen=True)
@@ -176,14 +174,14 @@ def _columns_of_shown(
 
 def _text(node: Mapping[str, Any]) -> str:
     name = str(node["path"]).rsplit("/", 1)[-1]
-    lines = [f"{_short(name)} ({node['kind']})" if name != node["kind"] else name]
+    lines = [f"{_short(name)} ({_short(node['kind'])})" if name != node["kind"] else _short(name)]
     if node["differs"]:
         lines.append("≠ " + _short(", ".join(node["differs"])))
     return "\n".join(lines)
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "…"
+    return name_in(text, LONGEST_TEXT)
 
 
 def _frame(axes: Axes, width: float, rows: Rows, title: str) -> None:

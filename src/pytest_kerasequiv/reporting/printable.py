@@ -19,3 +19,9 @@ def printable(text: str) -> str:
 def printable_line(text: str) -> str:
     r"""Return text as one line: newlines and tabs are written as their escapes too."""
     return printable(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def name_in(text: str, room: int) -> str:
+    """Return a name as one line of so many characters at most."""
+    line = printable_line(text)
+    return line if len(line) <= room else f"{line[: room - 1]}…"

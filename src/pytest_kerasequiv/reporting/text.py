@@ -15,7 +15,7 @@ from pytest_kerasequiv.reporting.causes import (
     where_found,
     with_layer,
 )
-from pytest_kerasequiv.reporting.printable import printable
+from pytest_kerasequiv.reporting.printable import name_in, printable, printable_line
 from pytest_kerasequiv.reporting.single_runs import luck_sentences
 from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Kind, Report, Verdict
 
@@ -25,6 +25,8 @@ SHOWN_LINES = 3
 """Of a finding that is not the culprit, more only where its first line takes more."""
 LONGEST_LINE = 6
 """Lines that one line of a message takes at most."""
+SHORTEST_NAME = 20
+"""Columns that the name of a metric keeps in a table that is too wide."""
 
 REMEDIES = {
     "dtype": "where the coarser dtype is meant, pass rtol and atol.",
@@ -66,8 +68,8 @@ def headline(report: Report) -> str:
     for named in (labels, [label.rpartition("/")[2] for label in labels]):  # in full, or the names of files
         sides = f" [{' against '.join(named)}]" if len(set(named)) == 2 else ""
         if len(line + sides) <= WIDTH:
-            return line + sides
-    return line
+            return printable_line(line + sides)
+    return printable_line(line)
 
 
 def metrics(report: Report) -> Mapping[str, Any]:
@@ -229,12 +231,15 @@ def _beginning(finding: Finding, mark: str) -> list[str]:
 
 
 def metric_table(figures: Mapping[str, Any], width: int = WIDTH) -> list[str]:
-    """Return the table of metrics, with fewer digits where it is too wide otherwise."""
+    """Return the table of metrics; where it is too wide, with fewer digits, then with shorter names."""
     for digits in (4, 3, 2):
-        lines = _aligned(metric_rows(figures, digits))
-        if max(map(len, lines), default=0) <= width:
-            break
-    return lines
+        rows = [(printable_line(name), *cells) for name, *cells in metric_rows(figures, digits)]
+        lines = _aligned(rows)
+        beyond = max(map(len, lines), default=0) - width
+        if beyond <= 0:
+            return lines
+    room = max(max(len(name) for name, *_ in rows) - beyond, SHORTEST_NAME)
+    return _aligned([(name_in(name, room), *cells) for name, *cells in rows])
 
 
 def luck_lines(figures: Mapping[str, Any], width: int = WIDTH, *, seen_only: bool = False) -> Iterator[str]:
@@ -250,7 +255,10 @@ def luck_lines(figures: Mapping[str, Any], width: int = WIDTH, *, seen_only: boo
             usual, *seen = luck_sentences(metric["luck"])
             for sentence in seen if seen_only else [usual, *seen]:
                 yield from textwrap.wrap(
-                    f"{name}: {sentence}", width, initial_indent="  ", subsequent_indent="    "
+                    f"{name_in(name, width)}: {sentence}",
+                    width,
+                    initial_indent="  ",
+                    subsequent_indent="    ",
                 )
 
 

@@ -56,7 +56,7 @@ def _row_line(pairing: Mapping[str, Any], figures: Mapping[str, Any]) -> str:
 
 
 def _cell(row: Mapping[str, Any]) -> str:
-    name = row["layer"].rsplit("/", 1)[-1]
+    name = " ".join(row["layer"].rsplit("/", 1)[-1].split())
     frozen = "frozen " if row["trainable"] is False else ""
     return _columns(
         f"{frozen}{row['kind']} ({name})", shapes_text(row["output_shapes"]), f"{row['parameters']:,}"
