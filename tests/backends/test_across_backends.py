@@ -1,5 +1,6 @@
 """A candidate on another backend: equal models are EQUIVALENT there, and each fault is found."""
 
+import sys
 from functools import partial
 
 import numpy as np
@@ -170,3 +171,20 @@ def test_the_report_says_what_the_candidate_ran_on(backend):
     assert report.context["backend"]["candidate"] == backend
     assert set(report.context["backend"]["versions"]) == {"keras", backend}
     assert report.name == f"clipped-on-{backend}"
+
+
+@pytest.mark.parametrize("backend", EACH)
+def test_modules_are_those_that_this_process_would_find_now(backend, tmp_path, monkeypatch):
+    for size in (2, 3):
+        folder = tmp_path / str(size)
+        folder.mkdir()
+        (folder / "sized.py").write_text(
+            "import keras\n\ndef build():\n"
+            f"    return keras.Sequential([keras.Input((4,)), keras.layers.Dense({size})])\n"
+        )
+        with monkeypatch.context() as patch:
+            patch.syspath_prepend(folder)
+            patch.delitem(sys.modules, "sized", raising=False)
+            report = compare("sized:build", backend=backend, checks=["summary"])
+            assert report.verdict is Verdict.EQUIVALENT, str(report)
+            patch.delitem(sys.modules, "sized")

@@ -54,6 +54,7 @@ class BackendProcess:
                 f"pip install 'pytest-kerasequiv[{backend}]'"
             )
         self.backend = backend
+        self._path = list(sys.path)
         self._printed = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
         ours, theirs = socket.socketpair()
         with theirs:
@@ -67,7 +68,7 @@ class BackendProcess:
                 process_group=0,
             )
         self._connection = Connection(ours.detach())
-        self._connection.send_bytes(json.dumps(sys.path).encode())
+        self._connection.send_bytes(json.dumps(self._path).encode())
 
     def ask(self, question: bytes) -> Iterator[Any]:
         """Yield the answers to a question.
@@ -92,8 +93,9 @@ class BackendProcess:
 
     @property
     def runs(self) -> bool:
-        """Whether it can be asked."""
-        return not self._connection.closed and self._process.poll() is None
+        """Whether it can be asked, and finds the modules that this process would."""
+        alive = not self._connection.closed and self._process.poll() is None
+        return alive and self._path == sys.path
 
     def close(self) -> None:
         """End the process."""
@@ -129,13 +131,15 @@ _PROCESSES: dict[str, BackendProcess] = {}
 
 
 def process_of(backend: str) -> BackendProcess:
-    """Return the process of a backend, started when it is first asked for.
+    """Return the process of a backend, started when it is first asked for or ``sys.path`` is another.
 
     Raises:
         InputError: the backend is not installed.
     """
     known = _PROCESSES.get(backend)
     if known is None or not known.runs:
+        if known is not None:
+            known.close()
         known = _PROCESSES[backend] = BackendProcess(backend)
     return known
 
