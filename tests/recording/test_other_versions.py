@@ -7,10 +7,12 @@ import os
 import re
 import subprocess
 import sys
+import sysconfig
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 
 import pytest
+from tests.common.in_process import run_script
 
 PROJECT = Path(__file__).parents[2]
 pytestmark = pytest.mark.slow
@@ -23,9 +25,8 @@ def forecaster(rate=0.2, activation="relu"):
     model = keras.Sequential([
         keras.Input((24, 2)),
         layers.Conv1D(4, 7, activation="relu"),
-        layers.LSTM(10, return_sequences=True, activation=activation),
         layers.Dropout(rate),
-        layers.LSTM(10, activation="relu"),
+        layers.LSTM(10, activation=activation),
         layers.Dense(2, activation="relu"),
         layers.Reshape((1, 2)),
     ])
@@ -34,9 +35,8 @@ def forecaster(rate=0.2, activation="relu"):
 
 def rewritten():
     inputs = keras.Input((24, 2))
-    x = keras.ops.relu(layers.Conv1D(4, 7)(inputs))
-    x = layers.LSTM(10, return_sequences=True, activation="relu")(x)
-    x = layers.LSTM(10, activation="relu")(layers.Dropout(0.2)(x))
+    x = layers.Dropout(0.2)(keras.ops.relu(layers.Conv1D(4, 7)(inputs)))
+    x = layers.LSTM(10, activation="relu")(x)
     model = keras.Model(inputs, layers.Reshape((1, 2))(layers.Dense(2, activation="relu")(x)))
     model.compile("adam", "mse", metrics=["mae"])
     return model
@@ -73,32 +73,56 @@ def matrix():
 @pytest.fixture(scope="module")
 def floor(tmp_path_factory):
     """Return a Python with the oldest versions: from the folder KERASEQUIV_MATRIX, else a new one."""
-    given = os.environ.get("KERASEQUIV_MATRIX")
-    folder = Path(given) if given else tmp_path_factory.mktemp("matrix")
-    script = matrix()
-    environment = script.ENVIRONMENTS[0]
-    python = folder / environment.name / "bin" / "python"
-    return python if python.exists() else script.installed(environment, folder, extras="")
+    environment = matrix().ENVIRONMENTS[0]
+    given = Path(os.environ.get("KERASEQUIV_MATRIX", os.devnull)) / environment.name / "bin" / "python"
+    if given.exists():
+        return given
+    return beside_this_one(
+        tmp_path_factory.mktemp("floor"), *environment.requirements, "numpy<2.2", "protobuf<6"
+    )
 
 
-def run(python, folder, code):
+def beside_this_one(folder, *requirements):
+    """Make an environment that has these packages, and all others from this one; return its Python."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    python = folder / "bin" / "python"
+    inner = Path(sysconfig.get_path("purelib", vars={"base": str(folder), "platbase": str(folder)}))
+    (inner / "outer.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
+    command = ["pip", "--python", str(python), "install", "-q", "--no-deps", "--no-compile", *requirements]
+    subprocess.run([sys.executable, "-m", *command], check=True)
+    return python
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    """Run code, in this process where it is meant for this Python; return the lines that it printed."""
+    (tmp_path / "builders.py").write_text(BUILDERS)
     settings = os.environ | {
-        "PYTHONPATH": f"{folder}{os.pathsep}{PROJECT / 'src'}",
+        "PYTHONPATH": f"{tmp_path}{os.pathsep}{PROJECT / 'src'}",
         "TF_CPP_MIN_LOG_LEVEL": "3",
     }
-    done = subprocess.run(
-        [str(python), "-c", code], cwd=folder, env=settings, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+
+    def printed(python, code):
+        if python == sys.executable:
+            (tmp_path / "here.py").write_text(code)
+            capsys.readouterr()
+            run_script(tmp_path / "here.py", monkeypatch)
+            return capsys.readouterr().out.splitlines()
+        command = [str(python), "-c", code]
+        done = subprocess.run(
+            command, cwd=tmp_path, env=settings, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.splitlines()
+
+    return printed
 
 
 @pytest.mark.parametrize("at_the_floor", [True, False])
-def test_models_are_told_apart_by_measured_numbers(at_the_floor, floor, tmp_path):
-    (tmp_path / "builders.py").write_text(BUILDERS)
+def test_models_are_told_apart_by_measured_numbers(at_the_floor, floor, run):
     recorder, comparer = (floor, sys.executable) if at_the_floor else (sys.executable, floor)
-    (under,) = run(recorder, tmp_path, RECORD).splitlines()
-    here, same, rewritten, rate, activation = run(comparer, tmp_path, COMPARE).splitlines()
+    (under,) = run(recorder, RECORD)
+    here, same, rewritten, rate, activation = run(comparer, COMPARE)
     assert here != under
     for told in (same, rewritten, rate, activation):
         assert re.search(rf"recorded under: python [^:]*, {re.escape(under)}", told)
