@@ -159,6 +159,9 @@ def test_the_source_distribution_is_installed_and_tested(distributions, tmp_path
     with tarfile.open(source) as archive:
         archive.extractall(tmp_path, filter="data")
     (unpacked,) = tmp_path.glob("pytest_kerasequiv-*")
+    read_by_tests = {".ci", "benchmarks", "changes", "docs", "examples", "pyproject.toml"}
+    read_by_tests |= {"CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md"}
+    assert read_by_tests <= {path.name for path in unpacked.iterdir()}
     (unpacked / "src").rename(tmp_path / "not-imported")
     done = run(
         python,

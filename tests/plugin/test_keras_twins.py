@@ -284,7 +284,7 @@ def test_what_stays_of_a_finished_test_is_its_report(scripted: pytest.Pytester) 
         import pytest
         from pytest_kerasequiv import parametrize_with_checks
 
-        LIVE = weakref.WeakSet()
+        LIVE, REPORTS = weakref.WeakSet(), []
 
         @pytest.fixture(scope="module")
         def report():
@@ -295,9 +295,11 @@ def test_what_stays_of_a_finished_test_is_its_report(scripted: pytest.Pytester) 
             twins = keras_twins(script({"program": "EQUIVALENT"}))
             twins.assert_equivalent()
             LIVE.update([twins.reference, twins.candidate])
+            REPORTS.append(compare(script({"program": "EQUIVALENT"})))
+            LIVE.update([CALLS[-1][2].reference, CALLS[-1][2].candidate])
             CALLS.clear()
             gc.collect()
-            assert len(LIVE) == 2
+            assert len(LIVE) == 4
 
         def test_none_is_left(report):
             gc.collect()
@@ -306,7 +308,7 @@ def test_what_stays_of_a_finished_test_is_its_report(scripted: pytest.Pytester) 
     )
     result = scripted.runpytest("--kerasequiv")
     result.assert_outcomes(passed=5)
-    assert result.stdout.str().count("EQUIVALENT (proved)") == 4
+    assert result.stdout.str().count("EQUIVALENT (proved)") == 8
     result.stdout.fnmatch_lines(["EQUIVALENT (measured)*1 check,*"])
 
 

@@ -132,6 +132,8 @@ def test_a_place_that_takes_nothing(what: str, trouble: str, folder: pytest.Pyte
     outcomes = result.parseoutcomes()
     assert (result.ret, outcomes.get("passed", 0), outcomes.get("failed", 0)) == (status, passed, failed)
     result.stdout.fnmatch_lines([f"*{SAID[what]}*"])
+    told = [line for line in result.outlines if "[Errno" in line]
+    assert sorted(told) == sorted(set(told)), "it is said once"
     ours = {*NAMES, "net.kerasequiv"}
     assert [name for name in left if name in ours or name.endswith((".part", ".json"))] == []
 

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import errno
 import json
+import os
+import stat
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -341,6 +343,21 @@ def test_secrets_of_the_command_line_are_in_no_report(
     command = SessionReport.from_json((scripted.path / "out" / "report.json").read_text()).command
     assert command.startswith("PYTEST_ADDOPTS='-p no:randomly '")
     assert "--api-token '***' -o 'api_token=***'" in command
+
+
+def test_no_variable_of_the_environment_is_in_a_report(
+    scripted: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("A_VARIABLE", "hush")
+    scripted.makepyfile("def test_it():\n    compare(script({}), checks='all')")
+    before = os.umask(0o027)
+    try:
+        scripted.runpytest("--kerasequiv", "--kerasequiv-report=out")
+    finally:
+        os.umask(before)
+    for path in (scripted.path / "out").iterdir():
+        assert "hush" not in path.read_text()
+        assert stat.S_IMODE(path.stat().st_mode) == 0o640, "files follow the user's umask"
 
 
 def test_the_home_folder_is_in_no_report(scripted: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:

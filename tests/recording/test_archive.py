@@ -3,7 +3,9 @@
 import hashlib
 import io
 import json
+import os
 import resource
+import stat
 import subprocess
 import sys
 import textwrap
@@ -97,6 +99,15 @@ def test_what_is_written_is_read(tmp_path):
     write(tmp_path / "new" / "x.kerasequiv", an_archive())
     assert same(read(tmp_path / "new" / "x.kerasequiv"), an_archive())
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["x.kerasequiv"]
+
+
+def test_files_follow_the_users_umask(tmp_path):
+    before = os.umask(0o027)
+    try:
+        write(tmp_path / "x.kerasequiv", an_archive())
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "x.kerasequiv").stat().st_mode) == 0o640
 
 
 def test_the_bytes_depend_on_the_content_alone():

@@ -267,6 +267,28 @@ def test_many_writers_of_one_entry_leave_one_whole_file(tmp_path):
     assert [path.name for path in (tmp_path / "ab").iterdir()] == ["ab12.json"]
 
 
+def writes_and_reads(folder):
+    """Keep and read runs as a session does; tell by the exit status whether one was read that nobody kept."""
+    keys = [f"ab{number}" for number in range(20)]
+    for seed, key in enumerate(keys):
+        RunCache(folder).put(key, Run(seed, {"mae": float(seed)}))
+    found = [RunCache(folder).get(key) for key in keys]
+    return 0 if [hit and hit[0].seed for hit in found] == list(range(20)) else 1
+
+
+def test_ten_rounds_of_two_processes_on_one_folder(tmp_path):
+    for _ in range(10):
+        children = []
+        for _ in range(2):
+            child = os.fork()
+            if child == 0:
+                os._exit(writes_and_reads(tmp_path))
+            children.append(child)
+        assert [os.waitpid(child, 0)[1] for child in children] == [0, 0]
+    assert len(list(tmp_path.rglob("*.json"))) == 20
+    assert list(tmp_path.rglob("*.part")) == []
+
+
 def test_a_directory_that_cannot_be_written_to_loses_nothing(tmp_path):
     (tmp_path / "file").write_text("")
     cache = RunCache(tmp_path / "file")

@@ -43,16 +43,21 @@ def test_ctrl_c_ends_the_session_at_once(kind, tmp_path):
         output
     )  # 5 s where nothing else runs
     assert "KeyboardInterrupt" in output
+    if kind != "processes":  # whose own thread complains of cancelled tasks before Python 3.13
+        assert "Traceback" not in output
     assert "Session interrupted" in (tmp_path / "out" / "summary.md").read_text()
     assert_nothing_is_left(tmp_path)
     assert list(tmp_path.glob("kerasequiv-*")) == []
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["loky", "processes", "dask"])  # in process and of xdist: by the test below
-def test_no_process_outlives_a_killed_session(kind, tmp_path):
+@pytest.mark.parametrize(  # in process and of xdist: by the test below
+    ("kind", "number"),
+    [("loky", signal.SIGTERM), ("processes", signal.SIGKILL), ("dask", signal.SIGTERM)],
+)
+def test_no_process_outlives_a_killed_session(kind, number, tmp_path):
     running = training_session(tmp_path, kind)
-    running.send_signal(signal.SIGKILL)
+    running.send_signal(number)
     running.communicate(timeout=30)
     assert_nothing_is_left(tmp_path)
     assert list(tmp_path.glob("kerasequiv-*")) == []
@@ -91,7 +96,7 @@ RUNS = ".pytest_cache/d/kerasequiv/*/"
 @pytest.mark.parametrize(
     ("kind", "number"),
     [
-        ("in process", signal.SIGKILL),
+        ("in process", signal.SIGTERM),
         ("dask", signal.SIGINT),
         ("xdist", signal.SIGKILL),
     ],
