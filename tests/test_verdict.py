@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import FrozenInstanceError
+from pathlib import Path
 
 import pytest
 from tests.common.results import result
 
+from pytest_kerasequiv import verdict
 from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Kind, Report, Verdict
 
 
@@ -36,6 +38,7 @@ def test_a_check_that_did_not_run_is_named_with_those_that_did() -> None:
 
 def test_saving_goes_by_suffix(tmp_path) -> None:
     path = sample_report().save(tmp_path / "r.json")
+    assert path.read_text().startswith('{\n  "format": 2,\n  ')
     assert Report.from_dict(json.loads(path.read_text())) == sample_report()
     with pytest.raises(ValueError, match=r"saved as \.json or \.html"):
         sample_report().save(tmp_path / "r.pdf")
@@ -97,6 +100,29 @@ def test_weights_that_found_no_map_have_none() -> None:
     broken = CheckResult("weights", Verdict.INCONCLUSIVE, None)
     with pytest.raises(KeyError, match="the check 'weights' found no map of the weights"):
         Report("p", Verdict.INCONCLUSIVE, None, {"weights": broken}).weight_map  # noqa: B018
+
+
+def test_the_map_of_weights_is_read_from_its_check() -> None:
+    row = {
+        "reference": "a/kernel",
+        "candidate": "b/kernel",
+        "reference_shape": [2, 1],
+        "candidate_shape": [2, 1],
+        "carried": "as it is",
+        "by": "program",
+    }
+    figures = {"table": [row], "certain": True, "unmapped_reference": [], "unmapped_candidate": []}
+    check = CheckResult("weights", Verdict.EQUIVALENT, None, (), figures)
+    (mapped,) = Report("p", Verdict.EQUIVALENT, None, {"weights": check}).weight_map
+    assert (mapped.reference, mapped.candidate) == ("a/kernel", "b/kernel")
+
+
+def test_a_picture_is_written_to_its_path(tmp_path, monkeypatch) -> None:
+    drawn: list[Path] = []
+    known = {verdict.PICTURE_OF: lambda name: name, "graph": lambda _figures, path: drawn.append(path)}
+    monkeypatch.setattr(verdict, "resolve_name", known.__getitem__)
+    path = result("graph", Verdict.DIFFERENT).plot(str(tmp_path / "x.svg"))
+    assert [path] == drawn == [tmp_path / "x.svg"]
 
 
 def test_a_picture_of_another_suffix_is_refused(tmp_path) -> None:

@@ -55,6 +55,15 @@ def test_the_interval_holds_the_true_share_at_least_as_often_as_it_says(name, n,
     assert held / 400 >= 0.94
 
 
+def test_intervals_of_a_share_and_of_its_complement_mirror_each_other():
+    """One of 15 pairs reaches the gap, or all but one: shares are as sure, and not beyond 0 and 1."""
+    one, all_but_one = [0.0, 2.0, *[1.0] * 4], [0.0, 0.1, 2.0, 4.0, 6.0, 8.0]
+    (share, low, high), (others, least, most) = shares(one, [2.0]), shares(all_but_one, [1.0])
+    assert (share[0], others[0]) == pytest.approx((1 / 15, 14 / 15))
+    assert (low[0], high[0]) == pytest.approx((1 - most[0], 1 - least[0]))
+    assert 0 < low[0] < share[0] < high[0] < 1
+
+
 def test_more_runs_make_the_interval_narrower():
     def width(n):
         low, high = luck_of_one_run(np.random.default_rng(2).normal(size=n), (0.0, 1.0)).share_interval

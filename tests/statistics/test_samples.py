@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pytest_kerasequiv import InputError, equivalence_test
-from pytest_kerasequiv.statistics.samples import fail_value_for, read_arms
+from pytest_kerasequiv.statistics.samples import fail_value_for, read_arms, usable
 
 
 @pytest.mark.parametrize(
@@ -63,6 +63,16 @@ def test_failed_runs_count_as_the_worse_of_worst_seen_and_fail_value(failure, fa
 def test_where_every_run_failed(fail_value, counted_as):
     arms = read_arms([np.nan] * 3, [np.nan] * 3, paired=True, fail_value=fail_value)
     assert arms.reference.tolist() == [counted_as] * 3
+
+
+def test_what_is_usable():
+    assert [usable(value) for value in (0.0, -1e30, np.inf, -np.inf, np.nan)] == [
+        True,
+        True,
+        False,
+        False,
+        False,
+    ]
 
 
 def test_leaves_the_callers_arrays_alone():

@@ -200,7 +200,9 @@ def test_smaller_batches_are_drawn_of_samples_beyond_50_000_numbers(numbers, siz
 
 def test_rows_are_padded_at_the_right_at_the_left_in_between_and_wholly():
     found = surveyed((10, 2), consumer=Consumer(mask_value=-9.0), masks=True)
-    padded = (probes_of(found)["padded rows"].inputs[0] == -9.0).all(-1)
+    probes = probes_of(found)
+    assert [name for name, probe in probes.items() if (probe.inputs[0] == -9.0).any()] == ["padded rows"]
+    padded = (probes["padded rows"].inputs[0] == -9.0).all(-1)
     assert [np.flatnonzero(row).tolist() for row in padded] == [
         [8, 9],
         [0, 1, 2, 3],
@@ -249,6 +251,15 @@ def test_tokens_are_not_padded_over():
 )
 def test_inputs_have_their_dtype_and_narrow_floats_are_drawn_as_float32(dtype, drawn_as):
     assert training_batch(surveyed((4,), dtype), 0).inputs[0].dtype == drawn_as
+
+
+def test_counts_begin_at_zero_and_what_may_be_negative_below():
+    last = [
+        training_batch(surveyed((40,), "int32", Consumer(negative=negative), signed=True), 0).inputs[0]
+        for negative in (False, True)
+    ]
+    assert [int(last[0].min()), int(last[0].flat[-1])] == [0, 0]
+    assert last[1].min() < -1000
 
 
 def test_truth_values_are_both_drawn():
