@@ -8,8 +8,9 @@ from typing import Any
 import keras
 import pytest
 from keras import ops
-from tests.common.models import Build, around, building
+from tests.common.models import Build, around, building, functional
 
+from pytest_kerasequiv import Verdict, compare
 from pytest_kerasequiv.correspondence.known import known_variables
 from pytest_kerasequiv.correspondence.mapping import possible_maps
 from pytest_kerasequiv.correspondence.variable_map import VariableMap
@@ -186,3 +187,24 @@ def test_other_counts_have_no_whole_map() -> None:
 
     (found,), _, _ = maps_of(building((4,), lambda i: L.Dense(4)(L.Dense(4)(i))), building((4,), shared))
     assert not found.complete
+
+
+class Attention(L.Layer):
+    def __init__(self, names: str, scale: float, **options: Any) -> None:
+        super().__init__(**options)
+        self.scale = scale
+        for name in names:
+            setattr(self, name, L.EinsumDense("abc,cde->abde", (None, 2, 4), bias_axes="de"))
+        self.out = L.EinsumDense("abcd,cde->abe", (None, 8), bias_axes="e")
+
+    def call(self, x: Any) -> Any:
+        query, key, value = (getattr(self, name)(x) for name in "qkv")
+        shares = ops.softmax(ops.einsum("bqhd,bkhd->bhqk", query, key) * self.scale)
+        return self.out(ops.einsum("bhqk,bkhd->bqhd", shares, value))
+
+
+def test_an_attention_by_hand_of_another_scale_is_different_since_every_map_was_tried() -> None:
+    heads = functional(lambda x: L.MultiHeadAttention(2, 4)(x, x), (6, 8))
+    for scale, verdict in ((0.5, Verdict.EQUIVALENT), (0.4, Verdict.DIFFERENT)):
+        report = compare(heads, functional(Attention("qkv", scale), (6, 8)), weights="copy")
+        assert report.verdict is verdict, report

@@ -73,14 +73,14 @@ def hypotheses(
         for order in orders:
             search = _Search(reference, candidate, choices, order, owners=roles)
             before = len(found)
-            several = sorted(islice(search.maps(), MOST_MAPS - len(found)), key=lambda one: one[0])
+            several = sorted(islice(search.maps(), MOST_MAPS), key=lambda one: one[0])
             for _, one in several:
                 found.setdefault(frozenset((pair, str(carry)) for pair, carry in one.items()), one)
             exhausted = search.exhausted
             if before == 0 and len(found) == 1:
                 forced = exhausted and order != "free" and _certain(next(iter(found.values())))
             if len(found) >= MOST_MAPS:
-                return Hypotheses(tuple(found.values()), forced, exhausted=False)
+                return Hypotheses(tuple(found.values())[:MOST_MAPS], forced, exhausted=False)
             if forced:
                 return Hypotheses(tuple(found.values()), forced=True, exhausted=False)
     return Hypotheses(tuple(found.values()), forced=False, exhausted=exhausted)

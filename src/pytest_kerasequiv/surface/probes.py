@@ -27,6 +27,9 @@ MOST_SCALED = 1e6
 LARGE_SAMPLE = 50_000
 """Numbers in one sample from which on (images of 130 pixels a side) smaller batches are drawn."""
 
+AIMED_NUMBERS = 20_000
+"""Most numbers of the batch about constants, but for its least size."""
+
 MIXED = 4
 """Size of a batch from which on it keeps a second sample then, so that what mixes samples shows."""
 
@@ -91,6 +94,7 @@ class _Plan:
     fits: Callable[[Survey], bool] = lambda _found: True
     padded: bool = False
     other: bool = False
+    rows: Callable[[Survey], int] | None = None
 
 
 def _normal(scale: float) -> Callable[[Random, tuple[int, ...], Survey], Array]:
@@ -98,10 +102,30 @@ def _normal(scale: float) -> Callable[[Random, tuple[int, ...], Survey], Array]:
 
 
 def _near(rng: Random, shape: tuple[int, ...], found: Survey) -> Array:
-    """Draw half of the numbers just below, at and above the constants, their halves and opposites."""
+    """Draw half of the numbers about the constants, each at every place where there are rows enough."""
+    return _at_every_place(rng, _about(found), rng.standard_normal(shape))
+
+
+def _about(found: Survey) -> list[float]:
+    """Return numbers just below, at and above the constants, their halves, doubles and opposites."""
     about = [factor * c + d for c in found.near for factor in (1, -1) for d in (-1, 0, 1)]
-    about += [factor * c for c in found.near for factor in (0.5, 0.99, 1.01, 2)]
-    return np.where(rng.integers(0, 2, shape) == 0, rng.choice(about, shape), rng.standard_normal(shape))
+    return about + [factor * c for c in found.near for factor in (0.5, 0.99, 1.01, 2)]
+
+
+def _at_every_place(rng: Random, about: Sequence[float], others: Array) -> Array:
+    """Put numbers in half of the rows of each place of a sample: all of them, if there are rows enough."""
+    rows = len(others)
+    half = np.array(rng.choice(about, (rows // 2, *others.shape[1:])))
+    if len(about) <= len(half):
+        half[: len(about)] = np.reshape(about, (-1, *[1] * (others.ndim - 1)))
+    others[: len(half)] = half
+    return rng.permuted(others, axis=0)
+
+
+def _rows_about(found: Survey) -> int:
+    """Return how many rows bring each number about the constants to every place, as far as that is cheap."""
+    sample = max(prod(_sample_shape(spec)) for spec in found.layout.specs)
+    return min(2 * len(_about(found)), max(AIMED_NUMBERS // max(sample, 1), MIXED))
 
 
 def _as_large(rng: Random, shape: tuple[int, ...], found: Survey) -> Array:
@@ -116,6 +140,12 @@ def _largest(found: Survey) -> float:
 def _has_floats(found: Survey) -> bool:
     pairs = zip(found.layout.specs, found.consumers, strict=True)
     return any(_is_float(spec) and consumer.ids is None for spec, consumer in pairs)
+
+
+def _has_numbers(found: Survey) -> bool:
+    """Whether an input takes numbers that are no ids."""
+    pairs = zip(found.layout.specs, found.consumers, strict=True)
+    return any(one.ids is None and spec.dtype not in {"string", "bool"} for spec, one in pairs)
 
 
 def _has_images(found: Survey) -> bool:
@@ -143,7 +173,9 @@ _PLANS = (
     _Plan("zeros", 2, lambda _rng, shape, _: np.zeros(shape), _has_floats),
     _Plan("image, 0..255", 3, lambda rng, shape, _: rng.integers(0, 256, shape), _has_images),
     _Plan("image, 0..1", 2, lambda rng, shape, _: rng.uniform(0, 1, shape), _has_images),
-    _Plan("near constants", 4, _near, lambda found: bool(found.near) and _has_floats(found)),
+    _Plan(
+        "near constants", 4, _near, lambda found: bool(found.near) and _has_numbers(found), rows=_rows_about
+    ),
     _Plan("as large as constants", 3, _as_large, lambda found: _largest(found) > 30 and _has_floats(found)),
     _Plan("padded rows", 5, _normal(1.0), _has_steps, padded=True),
     _Plan("other lengths", 2, _normal(1.0), lambda found: found.other is not None, other=True),
@@ -157,7 +189,8 @@ def _random(seed: int, name: str) -> Random:
 def _draw(plan: _Plan, found: Survey, rng: Random) -> Probe:
     layout = found.other if plan.other and found.other is not None else found.layout
     large = max(prod(_sample_shape(spec)) for spec in layout.specs) > LARGE_SAMPLE
-    size = (2 if plan.size >= MIXED else 1) if large else plan.size
+    size = plan.size if plan.rows is None else plan.rows(found)
+    size = (2 if size >= MIXED else 1) if large else size
     drawn = []
     for spec, consumer in zip(layout.specs, found.consumers, strict=True):
         shape = (spec.shape[0] or size, *_sample_shape(spec))
@@ -187,7 +220,9 @@ def _values(
         return rng.choice(np.append(known, known.max() + 1), shape).astype(spec.dtype)
     if consumer.ids is not None or not _is_float(spec):
         low, high = _range(found, spec, consumer)
-        return drawn_integers(rng, shape, low, high, found.near).astype(spec.dtype)
+        drawn = drawn_integers(rng, shape, low, high, found.near)
+        about = [round(value) for value in _about(found) if low <= value <= high] if plan.rows else []
+        return (_at_every_place(rng, about, drawn) if about else drawn).astype(spec.dtype)
     values = plan.floats(rng, shape, found)
     return values.astype("float32" if spec.dtype in {"bfloat16", "float16"} else spec.dtype)
 

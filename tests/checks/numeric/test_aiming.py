@@ -114,3 +114,37 @@ def test_batches_are_as_large_as_sizes_are_compared_with():
     assert not any(name.endswith("samples") for name in together(plain, plain))
     assert not any(name.endswith("samples") for name in together(plain, by_size(10**6)))
     assert compare(plain, by_size(64), weights="copy").verdict is Verdict.DIFFERENT
+
+
+def scores(masked):
+    def attention(x):
+        return ops.softmax(masked(x, ops.cast(ops.arange(4) < 2, "float32"))) @ x
+
+    return functional(lambda x: attention(layers.Dense(4)(x)), (4, 4))
+
+
+def test_a_number_that_stands_for_infinity_is_no_threshold():
+    added = scores(lambda x, keep: x + (1 - keep) * -1e9)
+    chosen = scores(lambda x, keep: ops.where(keep > 0, x, -1e9))
+    near = constants_apart(trace(added), trace(chosen))
+    assert all(abs(number) < 2 for number in near)
+    report = compare(added, chosen, weights="copy")
+    assert report.verdict is Verdict.EQUIVALENT, report
+
+
+def test_a_number_that_values_are_compared_with_is_a_threshold_however_large():
+    one, other = (functional(body, (4,)) for body in (lambda x: ops.minimum(x, 1e9), lambda x: x * 1.0))
+    assert 1e9 in constants_apart(trace(one), trace(other))
+    assert compare(one, other).verdict is Verdict.DIFFERENT
+
+
+def test_every_place_of_a_sample_gets_the_numbers_about_a_constant():
+    one, other = (functional(lambda x, t=t: ops.minimum(x, t), (5,)) for t in (5e7, 1e9))
+    columns = together(one, other)["near constants"][0].T
+    assert all({np.float32(2e9), np.float32(1e8)} <= set(column) for column in columns)
+    counted, other = (
+        functional(lambda x, n=n: ops.where(ops.equal(x[:, 3], n), -1, x[:, 3]), (5,), dtype="int32")
+        for n in (777, 778)
+    )
+    columns = together(counted, other)["near constants"][0].T
+    assert all({776, 777, 778, 779} <= set(column) for column in columns)

@@ -21,6 +21,10 @@ MOST = 24
 LARGEST = 1e12
 """Largest magnitude of a constant that is aimed at."""
 
+FILLING = 2.0**24
+"""Magnitude from which on float32 does not tell c + 1 from c: there a number that nothing is compared with
+stands for infinity (the -1e9 of masked attention), and is no threshold that values lie about."""
+
 MOST_ELEMENTS = 8
 """Elements of a constant beyond which it is a table, not a threshold."""
 
@@ -101,9 +105,11 @@ def _smallest(numbers: Iterable[float]) -> tuple[float, ...]:
 
 def constants_apart(reference: Program, candidate: Program) -> tuple[float, ...]:
     """Return the numbers that stand more often in one program than in the other, as few as matter."""
-    ours, theirs = (Counter(_numbers(program)) for program in (reference, candidate))
+    programs = reference, candidate
+    ours, theirs = (Counter(_numbers(program)) for program in programs)
+    compared = {number for program in programs for _, number in thresholds(program, ())}
     apart = {*(ours - theirs), *(theirs - ours)}
-    return _smallest(apart)
+    return _smallest(number for number in apart if abs(number) < FILLING or number in compared)
 
 
 def _numbers(program: Program) -> Iterator[float]:
