@@ -76,6 +76,17 @@ def test_a_spoiled_entry_is_a_miss(tmp_path, spoil):
     assert RunCache(tmp_path).get("ab12") is None
 
 
+def test_an_entry_with_any_bit_flipped_is_a_miss(tmp_path):
+    RunCache(tmp_path).put("ab12", RUN)
+    path = tmp_path / "ab" / "ab12.json"
+    whole = path.read_bytes()
+    for place in range(0, 8 * len(whole), 29):  # every bit of a byte comes up
+        flipped = bytearray(whole)
+        flipped[place // 8] ^= 1 << place % 8
+        path.write_bytes(flipped)
+        assert RunCache(tmp_path).get("ab12") is None, place
+
+
 def test_bytes_that_are_no_text_are_a_miss(tmp_path):
     RunCache(tmp_path).put("ab12", RUN)
     (tmp_path / "ab" / "ab12.json").write_bytes(b"\xff\xfe\x00")
