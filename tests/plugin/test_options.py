@@ -7,6 +7,7 @@ def test_it(kerasequiv_settings, keras_twins):
     keras_twins(script({})).assert_same_summary()
     s = kerasequiv_settings
     print("SETTINGS", s.seeds, s.margin, s.alpha, s.engine, s.inconclusive, s.enabled)
+    print("TIMEOUT", s.timeout)
 """
 
 
@@ -29,7 +30,8 @@ def test_ini_is_read_and_the_command_line_wins(scripted: pytest.Pytester) -> Non
 
 def test_nothing_given_leaves_all_open(scripted: pytest.Pytester) -> None:
     scripted.makepyfile(SHOW_SETTINGS)
-    scripted.runpytest("-s").stdout.fnmatch_lines(["*SETTINGS None None None None fail False*"])
+    result = scripted.runpytest("-s")
+    result.stdout.fnmatch_lines(["*SETTINGS None None None None fail False*", "TIMEOUT None*"])
 
 
 @pytest.mark.parametrize(
