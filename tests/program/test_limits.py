@@ -2,6 +2,7 @@
 
 import keras
 import pytest
+import tensorflow as tf
 from keras import layers, ops
 from tests.common.models import building
 
@@ -88,3 +89,26 @@ def test_what_a_program_compares_with_is_known_and_where_it_cuts_free_axes():
     assert numbers(lambda x: x[:, :10, :2], (None, 4), {1}) == {10.0}
     assert numbers(lambda x: x[:, :10, :2], (12, 4), ()) == set()
     assert numbers(lambda x: x[..., :3], (None, 4), {1}) == set()
+
+
+class Doubled(layers.Layer):
+    def __init__(self, axis, limit):
+        super().__init__()
+        self.axis, self.limit = axis, limit
+
+    def call(self, x):
+        return tf.cond(tf.shape(x)[self.axis] > self.limit, lambda: 2.0 * x, lambda: x)
+
+
+@pytest.mark.parametrize(("axis", "limit"), [(1, 5_000), (0, 1_000_000)], ids=["steps", "samples"])
+def test_a_size_that_no_input_tried_has_is_never_equivalent(axis, limit):
+    def build(last):
+        inputs = keras.Input((None, 3))
+        return keras.Model(inputs, last(layers.Dense(3)(inputs)))
+
+    pair = (lambda: build(lambda x: x)), (lambda: build(Doubled(axis, limit)))
+    for reference, candidate in (pair, pair[::-1]):
+        report = compare(reference, candidate)
+        assert report.verdict is Verdict.INCONCLUSIVE, report
+        assert str(limit) in report["program"].differences[0].message
+    assert compare(*pair, accept=("*size",)).verdict is Verdict.EQUIVALENT

@@ -31,6 +31,9 @@ SIZES = frozenset({"Shape", "ShapeN", "Size"})
 OF_SHAPES = SIZES | {"Pack", "ConcatV2"}
 """Operations whose parts are sizes, as code for shapes uses them."""
 
+LONGEST = 2048
+"""Largest size of a free axis that is tried for a constant."""
+
 REACHED, REACHED_BY_VARIABLES = 100.0, 1.0
 """Magnitude up to which probes reach limits: of what depends on inputs, and on variables alone."""
 
@@ -69,14 +72,34 @@ def thresholds(program: Program, free: Container[int]) -> Iterator[tuple[str, fl
             yield from ((node.part, at) for axis, at in _cuts(nodes, node) if axis in free and abs(at) > 1)
 
 
-def sizes_compared(program: Program) -> Iterator[int]:
-    """Yield the whole numbers above 1 that a program compares sizes of its tensors with."""
+def sizes_compared(program: Program) -> Iterator[tuple[int, Node, str | None]]:
+    """Yield the whole numbers above 1 that a program compares sizes of its tensors with.
+
+    Each with the operation that compares, and the Keras path of the layer, as far as that is known.
+    """
+    tree = layer_tree(program.layers)
     for nodes in (program.nodes, *(body.nodes for body in program.bodies.values())):
         of_sizes = _depending(nodes, lambda node: node.op in SIZES)
-        for index, source, _ in _compared(nodes):
+        for index, source, taker in _compared(nodes):
             values = array_of(_value(nodes[source]))
             if of_sizes[index] and values is not None and values.dtype.kind in "iu":
-                yield from (int(number) for number in _few(nodes[source]) if number > 1)
+                layer = enclosing_layer(nodes, index, tree)
+                yield from ((int(number), taker, layer) for number in _few(nodes[source]) if number > 1)
+
+
+def sizes_apart(reference: Program, candidate: Program) -> tuple[Parting, ...]:
+    """Return the sizes beyond what probes have that only one side compares sizes of its tensors with."""
+    ours, theirs = (
+        {size: (node, layer) for size, node, layer in sizes_compared(program) if size > LONGEST}
+        for program in (reference, candidate)
+    )
+    found = []
+    for size in sorted(ours.keys() ^ theirs.keys()):
+        node, _ = ours.get(size) or theirs[size]
+        first, second = (side[size][1] if size in side else None for side in (ours, theirs))
+        shown, beside = (str(size) if size in side else "none" for side in (ours, theirs))
+        found.append(Parting(node.part, node.op, "size", first, second, shown, beside, None))
+    return tuple(found)
 
 
 def _cuts(nodes: Sequence[Node], node: Node) -> Iterator[tuple[int, float]]:

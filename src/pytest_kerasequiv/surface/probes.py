@@ -133,6 +133,11 @@ def _as_large(rng: Random, shape: tuple[int, ...], found: Survey) -> Array:
     return 10 * _largest(found) * rng.standard_normal(shape)
 
 
+def _with_missing(rng: Random, shape: tuple[int, ...], _: Survey) -> Array:
+    """Draw normal numbers, a third of which is missing."""
+    return np.where(rng.integers(0, 3, shape) == 0, np.nan, rng.standard_normal(shape))
+
+
 def _largest(found: Survey) -> float:
     return max((abs(c) for c in found.near if abs(c) <= MOST_SCALED), default=0.0)
 
@@ -177,6 +182,7 @@ _PLANS = (
         "near constants", 4, _near, lambda found: bool(found.near) and _has_numbers(found), rows=_rows_about
     ),
     _Plan("as large as constants", 3, _as_large, lambda found: _largest(found) > 30 and _has_floats(found)),
+    _Plan("with NaN", 5, _with_missing, lambda found: found.missing and _has_floats(found)),
     _Plan("padded rows", 5, _normal(1.0), _has_steps, padded=True),
     _Plan("other lengths", 2, _normal(1.0), lambda found: found.other is not None, other=True),
 )

@@ -55,6 +55,7 @@ class Survey:
         lengths: the inputs with free axes as long as these constants.
         batches: batch sizes that a twin compares sizes with.
         signed: whether integers may be negative.
+        missing: whether a twin looks for missing numbers, NaN.
     """
 
     layout: InputLayout
@@ -65,6 +66,7 @@ class Survey:
     lengths: tuple[InputLayout, ...] = ()
     batches: tuple[int, ...] = ()
     signed: bool = False
+    missing: bool = False
 
 
 def survey(model: keras.Model) -> Survey:

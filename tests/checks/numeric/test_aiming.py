@@ -148,3 +148,16 @@ def test_every_place_of_a_sample_gets_the_numbers_about_a_constant():
     )
     columns = together(counted, other)["near constants"][0].T
     assert all({776, 777, 778, 779} <= set(column) for column in columns)
+
+
+def filled(value):
+    return lambda x: layers.Dense(2)(ops.where(ops.isnan(x), value, x))
+
+
+@pytest.mark.parametrize("other", [layers.Dense(2), filled(-1.0)], ids=["kept", "filled with -1"])
+def test_missing_numbers_are_tried_where_a_model_looks_for_them(other):
+    one, other = functional(filled(0.0), (4,)), functional(other, (4,))
+    for pair in ((one, other), (other, one)):
+        assert compare(*pair, weights="copy").verdict is Verdict.DIFFERENT
+    again = functional(lambda x: layers.Dense(2)(1.0 * ops.where(ops.isnan(x), 0.0, x)), (4,))
+    assert compare(one, again, weights="copy").verdict is Verdict.EQUIVALENT

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from pytest_kerasequiv.program import Program
 from pytest_kerasequiv.program.attributes import array_of
-from pytest_kerasequiv.program.limits import ALIKE, sizes_compared, thresholds
+from pytest_kerasequiv.program.limits import ALIKE, LONGEST, sizes_compared, thresholds
 from pytest_kerasequiv.program.nodes import Node
 from pytest_kerasequiv.running.input_layout import InputLayout
 from pytest_kerasequiv.surface.sizes import free_axes, with_sizes
@@ -27,9 +27,6 @@ stands for infinity (the -1e9 of masked attention), and is no threshold that val
 
 MOST_ELEMENTS = 8
 """Elements of a constant beyond which it is a table, not a threshold."""
-
-LONGEST = 2048
-"""Largest size of a free axis that is tried for a constant."""
 
 LARGEST_SAMPLE = 200_000
 """Most numbers of a sample of such a size, and of a batch of a size that is compared with."""
@@ -53,14 +50,15 @@ def aimed(found: Survey, layout: InputLayout, reference: Program, candidate: Pro
     """
     programs = [program for program in (reference, candidate) if program is not None]
     near = _compared_with(reference, layout) if candidate is None else constants_apart(reference, candidate)
-    looked_up = any(node.op in LOOKUPS for program in programs for node in _nodes(program))
+    operations = {node.op for program in programs for node in _nodes(program)}
     traced = all(program.reason is None for program in programs)
     return replace(
         found,
         near=near,
         lengths=tuple(_lengths(layout, near)),
         batches=_batches(found.layout, programs),
-        signed=traced and not looked_up,
+        signed=traced and not operations & LOOKUPS,
+        missing="IsNan" in operations and "Assert" not in operations,
     )
 
 
@@ -84,7 +82,7 @@ def unaimed(
 
 def _batches(settled: InputLayout, programs: Iterable[Program]) -> tuple[int, ...]:
     """Return batch sizes at and above what sizes are compared with, as far as such batches are cheap."""
-    asked = sorted({size for program in programs for size in sizes_compared(program)})[:MOST_BATCHES]
+    asked = sorted({size for program in programs for size, _, _ in sizes_compared(program)})[:MOST_BATCHES]
     sample = max(math.prod(size or 1 for size in spec.shape[1:]) for spec in settled.specs)
     both = sorted({size + more for size in asked for more in (0, 1)})
     return tuple(size for size in both if size * sample <= LARGEST_SAMPLE)
