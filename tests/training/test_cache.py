@@ -356,6 +356,12 @@ def changed_row():
     return Training((x, Y), DATA[1])
 
 
+def undecayed(*names):
+    optimizer = keras.optimizers.AdamW(weight_decay=0.1)
+    optimizer.exclude_from_weight_decay(var_names=list(names))
+    return optimizer
+
+
 MISSES = {
     "a weight": lambda: key_of(lambda: sequential(start=keras.initializers.Constant(1e-6))),
     "a constant": lambda: key_of(lambda: sequential(rate=0.3)),
@@ -379,6 +385,14 @@ MISSES = {
 @pytest.mark.parametrize("what", MISSES)
 def test_a_change_is_a_miss(what):
     assert MISSES[what]() not in (None, key_of(sequential))
+
+
+def test_weights_that_do_not_decay_are_in_the_key_by_their_place_not_by_their_name():
+    excluded = [
+        key_of(lambda n=names: sequential(optimizer=undecayed(*n))) for names in (("bias",), ("ias",), ())
+    ]
+    assert excluded[0] == excluded[1]
+    assert excluded[0] != excluded[2]
 
 
 def test_a_new_version_is_a_miss(monkeypatch):

@@ -10,7 +10,7 @@ from typing import Any
 from pytest_kerasequiv.backends.backend_pair import BackendPair
 from pytest_kerasequiv.backends.backend_process import NAMES
 from pytest_kerasequiv.checks.blame.layer_settings import settings_apart
-from pytest_kerasequiv.checks.compiled.in_force import ONLY_SPEED, compare_settings, settings_of
+from pytest_kerasequiv.checks.compiled.in_force import ONLY_SPEED, compare_compiled, settings_of
 from pytest_kerasequiv.checks.gradients import GradientsObservation
 from pytest_kerasequiv.checks.ladder import LADDER
 from pytest_kerasequiv.checks.numeric.doubts import undecided
@@ -207,7 +207,9 @@ OBSERVED: Mapping[str, Callable[[BackendPair, Plan], Any]] = {"outputs": _inferr
 
 def _settings_apart(pair: BackendPair) -> list[Finding]:
     """Return the compile settings that differ, if one of them decides."""
-    found = compare_settings("updates", settings_of(pair.reference), pair.structure.settings)
+    found = compare_compiled(
+        "updates", settings_of(pair.reference), pair.structure.settings, pair.variable_map
+    )
     told = [one for one in found if one.field not in ONLY_SPEED]  # defaults of these go by the backend
     return told if any(one.severity == "difference" for one in told) else []
 

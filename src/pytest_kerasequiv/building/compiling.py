@@ -18,6 +18,7 @@ from pytest_kerasequiv.keras_access.optimizer_state import (
     excluded_pattern,
     excludes_variable,
     excludes_variables,
+    innermost,
     optimizer_config,
     rate_of,
 )
@@ -69,7 +70,7 @@ def compile_fresh(model: keras.Model, settings: Mapping[str, Any], like: keras.M
     except Exception as error:
         raise InputError(f"compile={dict(settings)!r} is refused by Model.compile: {said(error)}") from error
     if listed:
-        optimizer = _innermost(model.optimizer)
+        optimizer = innermost(model.optimizer)
         weights = model.trainable_variables
         exclude_variables(optimizer, [weights[index] for index in listed])
 
@@ -124,7 +125,7 @@ def _listed_positions(model: Any, like: Any, optimizer: Any) -> list[int]:
     It knows those of ``exclude_from_weight_decay(var_list=...)`` by identity only: variables of ``like``. If
     it knows none of these, ``model`` may be a copy that is compiled so already.
     """
-    if not excludes_variables(_innermost(optimizer)):
+    if not excludes_variables(innermost(optimizer)):
         return []  # what the model's present optimizer excludes is no matter of a new one
     return _excluded_positions(like, optimizer) or _excluded_positions(
         model, getattr(model, "optimizer", None)
@@ -132,13 +133,8 @@ def _listed_positions(model: Any, like: Any, optimizer: Any) -> list[int]:
 
 
 def _excluded_positions(model: Any, optimizer: Any) -> list[int]:
-    inner = _innermost(optimizer)
+    inner = innermost(optimizer)
     return [i for i, v in enumerate(model.trainable_variables) if excludes_variable(inner, v)]
-
-
-def _innermost(optimizer: Any) -> Any:
-    """Return the optimizer that a loss scaler wraps, or the optimizer itself."""
-    return getattr(optimizer, "inner_optimizer", optimizer)
 
 
 def compile_settings(model: keras.Model) -> dict[str, Any] | None:
@@ -280,20 +276,6 @@ def _inner(value: Any, copy: Any) -> list[tuple[Any, Any]]:
     """Return the optimizers that a loss scaler wraps."""
     inner = getattr(value, "inner_optimizer", None)
     return [] if inner is None else [(inner, copy.inner_optimizer)]
-
-
-def excluded_from_weight_decay(model: keras.Model) -> list[str]:
-    """Return the trainable variables that a compiled model's optimizer does not decay, by name and shape."""
-    optimizer = _innermost(model.optimizer)
-    pattern = excluded_pattern(optimizer)
-    listed = _excluded_positions(model, model.optimizer)
-    if not getattr(optimizer, "weight_decay", None):
-        return []
-    return sorted(
-        f"{variable.name} {tuple(variable.shape)}"
-        for index, variable in enumerate(model.trainable_variables)
-        if index in listed or (pattern is not None and pattern.search(variable.name))
-    )
 
 
 def _not_copied(value: Any, where: str, why: str) -> str:

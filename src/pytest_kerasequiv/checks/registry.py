@@ -59,7 +59,8 @@ class Check:
         further: tells whether a result leaves open what the next plan would tell. By default every plan is
             observed.
         beyond_proof: given by a check whose answer for proved twins follows from the program: finds what no
-            program tells, such as compile settings; a difference there makes the check run all the same.
+            program tells, such as compile settings. A difference there makes the check run all the same, and
+            so does ``None``: what no program tells is not known.
         rests_on: given by a check that follows from some entries of the surface alone: tells of the name of
             one whether it does. Where these are proved the same, though not the whole, the check follows.
         next_step: what a reader does about a difference.
@@ -75,7 +76,7 @@ class Check:
     for_candidate: Callable[[Any, Any], Any] = _as_planned
     glances: Callable[[Any, Correspondence], Iterable[tuple[Any, Settles]]] = _none
     further: Callable[[CheckResult, Correspondence], bool] = _always
-    beyond_proof: Callable[[Pair], Sequence[Finding]] | None = None
+    beyond_proof: Callable[[Pair], Sequence[Finding] | None] | None = None
     rests_on: Callable[[str], bool] | None = None
     next_step: str = ""
     picture: str = ""
@@ -115,10 +116,7 @@ class Check:
         """Return the result that follows for a proved pair; ``None`` where the check has to run."""
         if self.beyond_proof is None:
             return None
-        found = tuple(self.beyond_proof(pair))
-        if any(one.severity == "difference" for one in found):
-            return None
-        return CheckResult(self.name, Verdict.EQUIVALENT, Evidence.PROVED, found, {"follows": "program"})
+        return following(self.name, self.beyond_proof(pair))
 
     def refuse_unknown(self, options: Iterable[str]) -> None:
         """Refuse a misspelt option: it would otherwise look like a check that could not run.
@@ -132,6 +130,18 @@ class Check:
             if option not in known:
                 takes = f"it takes {', '.join(known)}" if known else "it takes no options"
                 raise InputError(f"option {option}= is unknown to the check {self.name!r}; {takes}")
+
+
+def following(name: str, found: Sequence[Finding] | None) -> CheckResult | None:
+    """Return the result of a check that follows for proved twins; ``None`` where it has to run.
+
+    Args:
+        name: name of the check.
+        found: what no program tells; ``None`` where that is not known.
+    """
+    if found is None or any(one.severity == "difference" for one in found):
+        return None
+    return CheckResult(name, Verdict.EQUIVALENT, Evidence.PROVED, tuple(found), {"follows": "program"})
 
 
 def completed(known: Any, found: Any) -> Any:

@@ -10,7 +10,7 @@ from pytest_kerasequiv import arguments
 from pytest_kerasequiv.checks.blame.forward import blame
 from pytest_kerasequiv.checks.blame.sparse_gradients import sparse_on_one_side
 from pytest_kerasequiv.checks.blame.wording import explaining, only_adds
-from pytest_kerasequiv.checks.compiled.in_force import compare_settings, settings_of
+from pytest_kerasequiv.checks.compiled.in_force import beyond_program, compare_compiled, settings_of
 from pytest_kerasequiv.checks.gradients import training_plans
 from pytest_kerasequiv.checks.numeric import laws, steps
 from pytest_kerasequiv.checks.numeric.doubts import doubted
@@ -121,17 +121,20 @@ def compare(
     assert candidate.steps is not None
     nothing = not_run(NAME, reference.steps, candidate.steps, between)
     if nothing is not None:
-        return _with_settings(nothing, reference.steps, candidate.steps)
+        return _with_settings(nothing, reference.steps, candidate.steps, between.variables)
     precision: dict[str, Any] = {"sharp": between.alignment.sharp, "rtol": rtol, "atol": atol}
     result = compare_steps(reference.steps, candidate.steps, between.variables, **precision)
     return equal_in_law(result, reference.draws, candidate.draws, between)
 
 
 def _with_settings(
-    result: CheckResult, reference: StepsObservation, candidate: StepsObservation
+    result: CheckResult,
+    reference: StepsObservation,
+    candidate: StepsObservation,
+    variables: VariableMap,
 ) -> CheckResult:
     """Add to a result without steps the compile settings that differ; they decide."""
-    found = compare_settings(NAME, reference.settings, candidate.settings)
+    found = compare_compiled(NAME, reference.settings, candidate.settings, variables)
     result = replace(result, findings=(*found, *result.findings))
     if not any(finding.severity == "difference" for finding in found):
         return result
@@ -155,7 +158,7 @@ def compare_steps(
         variables: how their variables correspond.
         precision: ``sharp``, ``rtol`` and ``atol``, as `compare_tensor` takes them.
     """
-    settings = compare_settings(NAME, reference.settings, candidate.settings)
+    settings = compare_compiled(NAME, reference.settings, candidate.settings, variables)
     lockstep = LockStep(reference, candidate, variables, _masked(reference), precision)
     compared: list[Compared] = []
     found = [finding for phase in PHASES for finding in lockstep.first_difference(phase, compared)]
@@ -303,8 +306,8 @@ CHECK = Check(
     glances=glances,
     further=draws_may_tell,
     explain=explain,
-    beyond_proof=lambda pair: compare_settings(
-        NAME, settings_of(pair.reference), settings_of(pair.candidate)
+    beyond_proof=lambda pair: beyond_program(
+        NAME, settings_of(pair.reference), settings_of(pair.candidate), pair.variable_map
     ),
     next_step="compare how both sides are compiled, and what is trainable.",
 )

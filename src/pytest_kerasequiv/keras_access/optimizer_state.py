@@ -10,6 +10,12 @@ import keras
 
 from pytest_kerasequiv.keras_access.origin import is_library
 
+ELEMENTWISE = ("SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "Adadelta", "Adamax", "Nadam", "Ftrl", "Lion")
+"""Keras's optimizers whose update of one element needs that element only."""
+
+UNDECAYED = "no weight decay"
+_MUON = getattr(keras.optimizers, "Muon", ())  # it came with Keras 3.10
+
 
 def rate_of(optimizer: Any) -> Any:
     """Return the learning rate that code decides, a function or a schedule; ``None`` where it is a number."""
@@ -75,3 +81,25 @@ def excludes_from_decay(optimizer: Any) -> bool:
     """Tell whether an optimizer excludes anything from weight decay."""
     parts = ("", "_pattern", "_cache")
     return any(getattr(optimizer, f"_exclude_from_weight_decay{part}", None) for part in parts)
+
+
+def innermost(optimizer: Any) -> Any:
+    """Return the optimizer that a loss scaler wraps, or the optimizer itself."""
+    return getattr(optimizer, "inner_optimizer", optimizer)
+
+
+def name_seen(variable: keras.Variable) -> str:
+    """Return the name by which an optimizer sees a variable: TensorFlow's own, which begins with the path."""
+    return str(variable.value.name if keras.config.backend() == "tensorflow" else variable.name)
+
+
+def treatment(optimizer: Any, variable: keras.Variable) -> list[str]:
+    """Return in words what one of Keras's optimizers does otherwise with this variable than with most."""
+    pattern = excluded_pattern(optimizer)
+    excluded = pattern is not None and pattern.search(name_seen(variable)) is not None
+    found = []
+    if getattr(optimizer, "weight_decay", None) and (excluded or excludes_variable(optimizer, variable)):
+        found.append(UNDECAYED)
+    if isinstance(optimizer, _MUON) and optimizer._should_use_adamw(variable):
+        found.append("steps of Adam")
+    return found

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from pytest_kerasequiv.building.workbench import loss_settings
 from pytest_kerasequiv.checks.compiled.explained_results import effective_settings
-from pytest_kerasequiv.checks.compiled.in_force import compare_settings, settings_of
+from pytest_kerasequiv.checks.compiled.in_force import beyond_program, settings_of
 from pytest_kerasequiv.checks.ladder import LADDER
 from pytest_kerasequiv.checks.numeric.aiming import unaimed
 from pytest_kerasequiv.checks.numeric.doubts import undecided
 from pytest_kerasequiv.checks.numeric.plans import Plan
 from pytest_kerasequiv.checks.pair import Correspondence
-from pytest_kerasequiv.checks.registry import Check, completed, named
+from pytest_kerasequiv.checks.registry import Check, completed, following, named
 from pytest_kerasequiv.checks.tables.fresh_starts import explained as told_by_one_build
 from pytest_kerasequiv.checks.weights import StartObservation
 from pytest_kerasequiv.checks.witness import ROUNDINGS, apart
@@ -37,7 +37,7 @@ from pytest_kerasequiv.recording.training_answer import recorded_arm
 from pytest_kerasequiv.running.dtypes import UNIT_ROUNDOFF, least_precise_dtype
 from pytest_kerasequiv.running.input_layout import input_layout
 from pytest_kerasequiv.surface.probes import Probe
-from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Kind, Verdict
+from pytest_kerasequiv.verdict import CheckResult, Finding, Kind, Verdict
 
 Array = NDArray[Any]
 
@@ -136,16 +136,16 @@ def follows(check: Check, pair: RecordedPair) -> CheckResult | None:
     """Return the result that follows for a proved pair; ``None`` where the check has to run."""
     if check.beyond_proof is None:
         return None
-    found: tuple[Finding, ...] = ()
+    if check.name != "updates":
+        return following(check.name, ())
     known = pair.content.answers.get("updates")
-    if check.name == "updates":
-        if known is None:
-            return None
-        steps = known.observation.steps
-        found = tuple(compare_settings(check.name, steps.settings, settings_of(pair.candidate)))
-    if any(one.severity == "difference" for one in found):
+    if known is None:
         return None
-    return CheckResult(check.name, Verdict.EQUIVALENT, Evidence.PROVED, found, {"follows": "program"})
+    steps = known.observation.steps
+    return following(
+        check.name,
+        beyond_program(check.name, steps.settings, settings_of(pair.candidate), pair.variable_map),
+    )
 
 
 def contradiction(pair: RecordedPair) -> str:

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from pytest_kerasequiv.building.told_apart import told_apart
 from pytest_kerasequiv.keras_access.origin import is_keras
 from pytest_kerasequiv.keras_access.private_modules import config
 from pytest_kerasequiv.program import Program
@@ -103,6 +104,7 @@ class RunKeys:
         settings = {
             "program": self._program.fingerprint,
             "optimizer": _config(self._model.optimizer),
+            "weights told apart": self._told_apart(),
             "compiled": self._compiled(),
             "fit": [plan.epochs, plan.batch_size, plan.shuffle, plan.steps_per_epoch, plan.validation_steps],
             "data": {name: data.kind for name, data in plan.feeds.items()},
@@ -115,6 +117,12 @@ class RunKeys:
         for name in ("train", "test", "validation_data"):
             digest.update(f"{name} {content_digest(getattr(plan, name))}".encode())
         return digest.digest()
+
+    def _told_apart(self) -> list[Any]:
+        """Return by what the optimizer may know each weight, in the program's order of variables."""
+        known = told_apart(self._model)
+        entries = (known.get(str(index), {}) for index in self._program.numbering)
+        return [[entry.get("treated"), entry.get("seen")] for entry in entries]
 
     def _compiled(self) -> Any:
         config = dict(self._model.get_compile_config())

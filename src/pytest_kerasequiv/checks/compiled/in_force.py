@@ -9,12 +9,8 @@ from typing import Any
 
 import keras
 
-from pytest_kerasequiv.building.compiling import (
-    compile_settings,
-    excluded_from_weight_decay,
-    own_compile,
-    set_by_own_compile,
-)
+from pytest_kerasequiv.building.compiling import compile_settings, own_compile, set_by_own_compile
+from pytest_kerasequiv.building.told_apart import told_apart
 from pytest_kerasequiv.checks.compiled.built import METRICS, built_settings
 from pytest_kerasequiv.checks.compiled.effects import effects_of, same_effect, values_differ
 from pytest_kerasequiv.checks.compiled.losses_and_metrics import described_loss, described_metric, logged_name
@@ -23,8 +19,11 @@ from pytest_kerasequiv.checks.compiled.optimizers import (
     RATE,
     optimizer_settings,
     same_rate,
+    surely_trained_alike,
+    treated_apart,
     without_effect,
 )
+from pytest_kerasequiv.correspondence.variable_map import VariableMap
 from pytest_kerasequiv.layers.configs import canonical
 from pytest_kerasequiv.layers.own_code import OWN, differences_in_words, is_opaque
 from pytest_kerasequiv.layers.plain_values import is_plain, shown
@@ -46,6 +45,9 @@ CODE = ".code"
 EFFECTS = "effects"
 """The setting that holds what losses and metrics compute, see `effects`."""
 
+TOLD_APART = "weights told apart"
+"""The setting that holds what the optimizer may know each weight by, see `told_apart`."""
+
 Settings = Mapping[str, Any]
 
 
@@ -56,15 +58,14 @@ def settings_of(model: keras.Model) -> dict[str, Any] | None:
     ``"loss"``, ``"loss.delta"``, ``"loss_weights"``, ``"metrics"``, ``"metrics.names"``,
     ``"weighted_metrics"`` and those of `ONLY_SPEED`. What is set per output is a list in the order of the
     outputs, or one value where it is the same for all; metrics are a list, of lists where there are several
-    outputs. ``"effects"`` holds what losses and metrics compute.
+    outputs. ``"effects"`` holds what losses and metrics compute, ``"weights told apart"`` what the optimizer
+    may know each weight by.
     """
     raw = compile_settings(model)
     if raw is None:
         return None
     found = optimizer_settings(model.optimizer)
-    excluded = excluded_from_weight_decay(model)
-    if excluded:
-        found["optimizer.exclude_from_weight_decay"] = excluded
+    found[TOLD_APART] = told_apart(model)
     found |= _built_fields(model, raw)
     if own_compile(model):
         found |= _own_fields(model)
@@ -163,6 +164,44 @@ def compare_settings(check: str, reference: Settings | None, candidate: Settings
         *(finding for name in METRICS for finding in _metric_findings(check, name, reference, candidate)),
         *_speed_findings(check, reference, candidate),
     ]
+
+
+def compare_compiled(
+    check: str, reference: Settings | None, candidate: Settings | None, variables: VariableMap
+) -> list[Finding]:
+    """Return what `compare_settings` finds, and the weights that one kind of optimizer treats otherwise.
+
+    Args:
+        check: name of the check on whose behalf.
+        reference: what `settings_of` returned for the reference.
+        candidate: the same for the candidate.
+        variables: how their variables correspond.
+    """
+    found = compare_settings(check, reference, candidate)
+    if reference is None or candidate is None or not _same_kinds(reference, candidate):
+        return found
+    return [*found, *treated_apart(check, reference[TOLD_APART], candidate[TOLD_APART], variables)]
+
+
+def beyond_program(
+    check: str, reference: Settings | None, candidate: Settings | None, variables: VariableMap
+) -> list[Finding] | None:
+    """Return what `compare_compiled` finds; ``None`` where an optimizer may still tell twins apart.
+
+    Twins of one program have equal gradients. Whether equal optimizers make the same of them follows only
+    where they cannot tell a weight from its partner by name, path or shape.
+
+    Args: those of `compare_compiled`.
+    """
+    if None not in (reference, candidate):
+        known = reference[TOLD_APART], candidate[TOLD_APART]  # type: ignore[index]
+        if not surely_trained_alike(*known, variables):
+            return None
+    return compare_compiled(check, reference, candidate, variables)
+
+
+def _same_kinds(reference: Settings, candidate: Settings) -> bool:
+    return all(_kind(reference.get(owner)) == _kind(candidate.get(owner)) for owner in OPTIMIZERS)
 
 
 def _loss_findings(check: str, reference: Settings, candidate: Settings) -> Iterator[Finding]:

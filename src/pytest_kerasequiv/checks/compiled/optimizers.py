@@ -8,10 +8,12 @@ from typing import Any
 import keras
 import numpy as np
 
+from pytest_kerasequiv.correspondence.variable_map import VariableMap
 from pytest_kerasequiv.keras_access.optimizer_state import optimizer_config, rate_of
 from pytest_kerasequiv.keras_access.origin import is_library
 from pytest_kerasequiv.layers.configs import canonical
 from pytest_kerasequiv.layers.own_code import OWN, own_label
+from pytest_kerasequiv.verdict import Finding
 
 OPTIMIZERS = ("optimizer", "optimizer.inner_optimizer")
 """Names whose value is a class of optimizer."""
@@ -59,6 +61,59 @@ def optimizer_settings(optimizer: Any, prefix: str = "optimizer") -> dict[str, A
     if RATE in fields and inner is None:
         found[f"{prefix}.{RATE}.at"] = _rates(optimizer, rate, fields[RATE])
     return found if inner is None else found | optimizer_settings(inner, f"{prefix}.inner_optimizer")
+
+
+def treated_apart(
+    check: str, reference: Mapping[str, Any], candidate: Mapping[str, Any], variables: VariableMap
+) -> list[Finding]:
+    """Return a finding of the weights that two optimizers of one kind treat otherwise, by name or by shape.
+
+    Args:
+        check: name of the check on whose behalf.
+        reference: what `told_apart` returned for the reference.
+        candidate: the same for the candidate.
+        variables: how their variables correspond.
+    """
+    apart = []
+    for ours, theirs in _known_by(reference, candidate, variables):
+        treated = ours.get("treated", []), theirs.get("treated", [])
+        if treated[0] != treated[1]:
+            apart.append((ours.get("weight") or theirs["weight"], treated))
+    if not apart:
+        return []
+    weight, treated = apart[0]
+    words = [", ".join(one) or "as other weights" for one in treated]
+    rest = f" (so {len(apart) - 1} more)" if apart[1:] else ""
+    message = (
+        f"the optimizer, which goes by names and shapes, trains weight {weight!r} in another way{rest}: "
+        f"{words[0]} in the reference, {words[1]} in the candidate"
+    )
+    return [Finding.difference(check, "optimizer.weights", message, values=treated)]
+
+
+def surely_trained_alike(
+    reference: Mapping[str, Any], candidate: Mapping[str, Any], variables: VariableMap
+) -> bool:
+    """Tell whether optimizers of one kind can tell no weight of one side from its partner; else they may.
+
+    Args: those of `treated_apart`.
+    """
+    plain: dict[str, Any] = {"treated": [], "seen": []}
+    return all(
+        (plain | ours)[name] == (plain | theirs)[name]
+        for ours, theirs in _known_by(reference, candidate, variables)
+        for name in plain
+    )
+
+
+def _known_by(
+    reference: Mapping[str, Any], candidate: Mapping[str, Any], variables: VariableMap
+) -> Iterator[tuple[Any, Any]]:
+    """Yield by what each trained weight is known, and its partner."""
+    for a, b in variables.pairs:
+        both = reference.get(str(a), {}), candidate.get(str(b), {})
+        if any(both):
+            yield both
 
 
 def same_rate(reference: Mapping[str, float] | None, candidate: Mapping[str, float] | None) -> bool:

@@ -113,7 +113,7 @@ def step_tensors(
     partner = dict(pairs)
     for slot, a in steps.reference.slots:
         b = partner.get(a, -1)
-        if (slot, b) in steps.candidate.slots and a >= 0:
+        if (slot, b) in steps.candidate.slots and a >= 0 and _comparable(slot, (a, b), steps, variables):
             ours, theirs = sides[0].variables[a], sides[1].variables[b]
             where = ours.layer, theirs.layer, f"optimizer.{slot}"
             views = _returned(_picked(steps, "slots", (slot, a), (slot, b)), variables, (a, b))
@@ -124,6 +124,12 @@ def step_tensors(
             where = None, None, f"metrics.{name}"
             found.append(Tensor.of(f"metric {name!r}", where, views, forward=name == "loss"))
     return found
+
+
+def _comparable(slot: str, pair: tuple[int, int], steps: Views[Step], variables: VariableMap) -> bool:
+    """Tell whether a slot has the axes of its weight, or twins that lie alike: else it has no counterpart."""
+    one = steps.reference
+    return pair not in variables.carried or one.slots[slot, pair[0]].shape == one.weights[pair[0]].shape
 
 
 def _of_variables(

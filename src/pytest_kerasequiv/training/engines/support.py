@@ -7,11 +7,9 @@ from typing import Any
 import keras
 
 from pytest_kerasequiv.keras_access.layers import layers_within
-from pytest_kerasequiv.keras_access.optimizer_state import excludes_from_decay
+from pytest_kerasequiv.keras_access.optimizer_state import ELEMENTWISE, excludes_from_decay
 from pytest_kerasequiv.training.plan import Training
 
-ELEMENTWISE = ("SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "Adadelta", "Adamax", "Nadam", "Ftrl", "Lion")
-"""Optimizers whose update of one element needs that element only, so that stacked weights change nothing."""
 _STEPS = ("train_step", "test_step", "compute_loss", "compute_metrics", "fit", "evaluate")
 
 
@@ -59,7 +57,7 @@ def _model_reason(model: keras.Model) -> str | None:
 def _optimizer_reason(optimizer: Any) -> str | None:
     name = type(optimizer).__name__
     if not type(optimizer).__module__.startswith("keras.") or name not in ELEMENTWISE:
-        return f"the optimizer {name} does not work element by element"
+        return f"the optimizer {name} does not work element by element"  # else stacked weights change nothing
     for setting in (
         "clipnorm",
         "global_clipnorm",
