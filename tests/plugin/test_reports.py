@@ -284,7 +284,8 @@ def test_a_full_disk_leaves_no_half_written_report_and_no_older_one(
 
 def test_an_interrupted_session_is_told_in_all_three(scripted: pytest.Pytester) -> None:
     scripted.makepyfile("def test_it():\n    compare(script({}))\n    raise KeyboardInterrupt")
-    assert scripted.runpytest_subprocess("--kerasequiv", "--kerasequiv-report=out").ret == 2
+    result = scripted.runpytest("--kerasequiv", "--kerasequiv-report=out", no_reraise_ctrlc=True)
+    assert result.ret == 2
     folder = scripted.path / "out"
     assert SessionReport.from_json((folder / "report.json").read_text()).outcome == "interrupted"
     assert "Session interrupted" in (folder / "summary.md").read_text()

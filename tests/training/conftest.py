@@ -13,7 +13,7 @@ def data():
     return (x[:44], y[:44]), (x[44:], y[44:])
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def mlp():
     """A builder of a compiled model with dropout."""
 
@@ -30,7 +30,7 @@ def mlp():
     return build
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def source_of():
     """Make the source of one side from a builder."""
     from pytest_kerasequiv.building.sources import source_of

@@ -90,24 +90,26 @@ TAKEN = {
 }
 
 
+@pytest.fixture(scope="module")
+def from_arrays(mlp, source_of):
+    return train_fresh(source_of(mlp), Training((X, Y), (X, Y), **CUT), 3)
+
+
 @pytest.mark.parametrize("kind", TAKEN)
-def test_each_kind_trains_as_the_same_arrays_do(kind, mlp, source_of):
+def test_each_kind_trains_as_the_same_arrays_do(kind, mlp, source_of, from_arrays):
     steps = 3 if "endless" in kind else None
     plan = Training(TAKEN[kind], (X, Y), steps_per_epoch=steps, **CUT)
     check_data(plan)
     run = train_fresh(source_of(mlp), plan, 3)
     assert run.failure is None
-    expected = train_fresh(source_of(mlp), Training((X, Y), (X, Y), **CUT), 3)
-    assert run.metrics == pytest.approx(expected.metrics, rel=1e-5)
-    assert run.start == expected.start
+    assert run.metrics == pytest.approx(from_arrays.metrics, rel=1e-5)
+    assert run.start == from_arrays.start
 
 
-def test_data_to_test_on_may_come_in_batches_too(mlp, source_of):
-    found = [
-        train_fresh(source_of(mlp), Training((X, Y), test, **CUT), 3).metrics
-        for test in ((X, Y), SET.batch(8), Batches(), lambda: SET.batch(16), generated)
-    ]
-    assert all(metrics == pytest.approx(found[0], rel=1e-5) for metrics in found)
+def test_data_to_test_on_may_come_in_batches_too(mlp, source_of, from_arrays):
+    for test in (SET.batch(8), Batches(), lambda: SET.batch(16), generated):
+        run = train_fresh(source_of(mlp), Training((X, Y), test, **CUT), 3)
+        assert run.metrics == pytest.approx(from_arrays.metrics, rel=1e-5)
 
 
 RNG = np.random.default_rng(0)
@@ -204,8 +206,8 @@ def test_arms_get_the_same_data_whatever_their_builders_draw(data, mlp, source_o
 
 def test_a_reused_model_gets_the_same_data_as_a_fresh_one(mlp, source_of):
     plan = Training(lambda: SET.shuffle(ROWS).batch(16), (X, Y), **CUT)
-    runs = list(make_arm(source_of(mlp), plan, "reference").train([0, 1, 2]))
-    fresh = [train_fresh(source_of(mlp), plan, seed) for seed in (0, 1, 2)]
+    runs = list(make_arm(source_of(mlp), plan, "reference").train([0, 1]))
+    fresh = [train_fresh(source_of(mlp), plan, seed) for seed in (0, 1)]
     assert [run.metrics for run in runs] == [run.metrics for run in fresh]
 
 

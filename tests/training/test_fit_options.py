@@ -28,6 +28,21 @@ def by_hand(build, seed=3, data=(X, Y), **options):
     return model.evaluate(X, Y, verbose=0, return_dict=True)
 
 
+@pytest.fixture(scope="module")
+def plain(mlp):
+    return by_hand(mlp)
+
+
+@pytest.fixture(scope="module")
+def weighed(mlp):
+    return by_hand(mlp, class_weight=WEIGHTS)
+
+
+@pytest.fixture(scope="module")
+def stopped(mlp):
+    return by_hand(mlp, validation_data=SET, callbacks=stops())
+
+
 @pytest.mark.parametrize(
     ("options", "of_fit"),
     [
@@ -42,26 +57,24 @@ def by_hand(build, seed=3, data=(X, Y), **options):
     ],
     ids=["class_weight", "sample_weight", "validation_data", "validation_split", "steps_per_epoch"],
 )
-def test_bit_for_bit_what_fit_does(options, of_fit, mlp, source_of):
+def test_bit_for_bit_what_fit_does(options, of_fit, mlp, source_of, plain):
     plan = Training((X, Y), (X, Y), epochs=4, batch_size=16, **options)
     found = train_fresh(source_of(mlp), plan, 3)
-    assert found.metrics == by_hand(mlp, **of_fit) != by_hand(mlp)
+    assert found.metrics == by_hand(mlp, **of_fit) != plain
 
 
 @pytest.mark.parametrize("data", [SET, lambda: SET, lambda: iter(SET), lambda: (X, Y)])
-def test_weights_of_classes_go_with_data_in_batches(data, mlp, source_of):
+def test_weights_of_classes_go_with_data_in_batches(data, mlp, source_of, weighed):
     plan = Training(data, (X, Y), epochs=4, batch_size=16, class_weight=WEIGHTS)
     check_data(plan)
-    expected = by_hand(mlp, class_weight=WEIGHTS)
-    assert train_fresh(source_of(mlp), plan, 3).metrics == pytest.approx(expected, rel=1e-5)
+    assert train_fresh(source_of(mlp), plan, 3).metrics == pytest.approx(weighed, rel=1e-5)
 
 
 @pytest.mark.parametrize("data", [SET, lambda: SET])
-def test_data_to_validate_on_may_come_in_batches(data, mlp, source_of):
+def test_data_to_validate_on_may_come_in_batches(data, mlp, source_of, stopped):
     plan = Training((X, Y), (X, Y), epochs=4, batch_size=16, validation_data=data, callbacks=stops)
     check_data(plan)
-    expected = by_hand(mlp, validation_data=SET, callbacks=stops())
-    assert train_fresh(source_of(mlp), plan, 3).metrics == expected
+    assert train_fresh(source_of(mlp), plan, 3).metrics == stopped
 
 
 def test_every_run_gets_callbacks_of_its_own(mlp, source_of):
