@@ -19,15 +19,13 @@ from pytest_kerasequiv.checks.numeric.views import view_of
 from pytest_kerasequiv.checks.outputs import OutputsObservation
 from pytest_kerasequiv.checks.program import unseen_in_words
 from pytest_kerasequiv.checks.registry import Check, completed, named
-from pytest_kerasequiv.checks.training import Portion, looks_of
+from pytest_kerasequiv.checks.training import arms_of, portions
 from pytest_kerasequiv.keras_access.common_draws import common_draws
 from pytest_kerasequiv.layers.summary_rows import Summary
 from pytest_kerasequiv.program.unseen import own_code_of, unseen_apart
 from pytest_kerasequiv.surface.entries import Kind as EntryKind
-from pytest_kerasequiv.training.arms import Arms
 from pytest_kerasequiv.training.plan import Training
 from pytest_kerasequiv.training.runs import Run
-from pytest_kerasequiv.training.setup import make_arms
 from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Kind, Verdict
 
 STRUCTURAL = frozenset({"class", "inputs", "layer", "sharing", "outputs"})
@@ -249,27 +247,9 @@ def _training(check: Check, pair: BackendPair, given: Mapping[str, Any]) -> Chec
     """Train both, each from its own draws: one seed gives two backends other weights."""
     training: Training = replace(given["training"], paired=False)
     given = {**given, "training": training}
-    progress = given.get("progress")
-    made = make_arms(
-        pair.twins,
-        training,
-        programs={"reference": lambda: pair.reference_program},
-        executor=given.get("executor"),
-        cache=given.get("cache"),
-        say=None if progress is None else lambda text: arms.say(text),  # noqa: PLW0108 - made below
-    )
-    arms = Arms({**made, "candidate": _ElsewhereArm(pair, training)}, training, progress)
-    result = None
-    for look in looks_of(training):
-        both = [
-            check.observe(twin, Portion(training, look.n, arms))
-            for twin in (pair.reference_twin, pair.candidate_twin)
-        ]
-        result = check.compare(*both, pair.correspondence, **named(check.compare, given))
-        if not check.further(result, pair.correspondence):
-            break
-        arms.message = f"undecided after {look.n} runs each, "
-    assert result is not None
+    programs = {"reference": lambda: pair.reference_program}
+    arms = arms_of(pair.twins, training, programs, given, known={"candidate": _ElsewhereArm(pair, training)})
+    result, _ = check.run(pair, portions(training, arms), given)
     return replace(result, findings=(*result.findings, UNPAIRED))
 
 

@@ -86,13 +86,19 @@ class Check:
         given = {**pair.settings, **{name: value for name, value in options.items() if value is not None}}
         between = pair.correspondence
         plans = self.plan(pair.reference_twin, between, **named(self.plan, given))
-        result, seen = self._run(pair, plans, given)
+        result, seen = self.run(pair, plans, given)
         return result if self.explain is None else self.explain(pair, result, seen)
 
-    def _run(
+    def run(
         self, pair: Pair, plans: Iterable[Any], given: Mapping[str, Any]
     ) -> tuple[CheckResult, list[Any]]:
-        """Observe plan by plan until the rest can tell no more; returns the result and the plans it took."""
+        """Observe plan by plan until the rest can tell no more; return the result and the plans it took.
+
+        Args:
+            pair: the twins.
+            plans: what they are observed on; at least one.
+            given: options, of which `compare` is handed those that it takes.
+        """
         between = pair.correspondence
         seen: list[Any] = []
         reference = candidate = result = None

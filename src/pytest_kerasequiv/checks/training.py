@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pytest_kerasequiv.building.twins import Twins
 from pytest_kerasequiv.checks.pair import Correspondence, Twin
 from pytest_kerasequiv.checks.registry import Check
 from pytest_kerasequiv.errors import InputError
+from pytest_kerasequiv.program import Program
 from pytest_kerasequiv.statistics.decision import Decision, decide
 from pytest_kerasequiv.statistics.looks import default_looks
 from pytest_kerasequiv.statistics.luck import luck_of_one_run
 from pytest_kerasequiv.statistics.result import EquivalenceTest
 from pytest_kerasequiv.statistics.samples import usable
-from pytest_kerasequiv.training.arms import Arms, metric_names
+from pytest_kerasequiv.training.arms import SIDES, Arm, Arms, metric_names
 from pytest_kerasequiv.training.executors.lease import ending_tasks
 from pytest_kerasequiv.training.plan import Training
 from pytest_kerasequiv.training.runs import ProgressCallback, Runs, listed
 from pytest_kerasequiv.training.setup import make_arms
-from pytest_kerasequiv.training.starts.coupling import coupling
+from pytest_kerasequiv.training.starts.coupling import Coupling, coupling
 from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Kind, Verdict
 
 NAME = "training"
@@ -61,19 +63,57 @@ def plan(
     trained = (reference,) if between is None else (reference, between.candidate)
     may_couple = training.paired and between is not None
     coupled = coupling(twins, lambda: between.variables) if may_couple else None  # type: ignore[union-attr]
+    programs: dict[str, Callable[[], Program]] = {
+        twin.role: lambda twin=twin: twin.program  # type: ignore[misc]
+        for twin in trained
+    }
+    services = {"progress": progress, "executor": executor, "cache": cache}
+    arms = arms_of(twins, training, programs, services, coupled=coupled)
+    yield from portions(training, arms, coupled=coupled is not None)
+
+
+def arms_of(
+    twins: Twins,
+    training: Training,
+    programs: Mapping[str, Callable[[], Program]],
+    services: Mapping[str, Any],
+    *,
+    coupled: Coupling | None = None,
+    known: Mapping[str, Arm] | None = None,
+) -> Arms:
+    """Return what trains both twins, or one alone.
+
+    Args:
+        twins: the pair.
+        training: how they are trained.
+        programs: side that is trained here -> returns its traced program.
+        services: the options ``progress``, ``executor`` and ``cache`` of `plan`, as far as given.
+        coupled: gives the candidate the reference's starts.
+        known: side that is not trained here -> what gives its runs.
+
+    Raises:
+        InputError: the twins cannot be trained as planned.
+    """
+    progress = services.get("progress")
     made = make_arms(
         twins,
         training,
-        programs={twin.role: lambda twin=twin: twin.program for twin in trained},  # type: ignore[misc]
+        programs=programs,
         coupled=coupled,
-        executor=executor,
-        cache=cache,
+        executor=services.get("executor"),
+        cache=services.get("cache"),
         say=None if progress is None else lambda text: arms.say(text),  # noqa: PLW0108 - made below
     )
-    arms = Arms(made, training, progress)
+    every = {**made, **(known or {})}
+    arms = Arms({side: every[side] for side in SIDES if side in every}, training, progress)
+    return arms
+
+
+def portions(training: Training, arms: Arms, *, coupled: bool = False) -> Iterator[Portion]:
+    """Yield the runs up to each look in turn."""
     for look in looks_of(training):
         arms.message = f"{arms.message}next look at {look.n} runs each"
-        yield Portion(training, look.n, arms, coupled is not None)
+        yield Portion(training, look.n, arms, coupled)
         arms.message = f"undecided after {look.n} runs each, "
 
 

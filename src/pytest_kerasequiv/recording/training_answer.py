@@ -6,15 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from pytest_kerasequiv.checks.registry import Check, named
-from pytest_kerasequiv.checks.training import Portion, looks_of
+from pytest_kerasequiv.checks.registry import Check
+from pytest_kerasequiv.checks.training import arms_of, portions
 from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.recording.recorded_pair import RecordedPair
 from pytest_kerasequiv.recording.training_runs import facts_of_plan
-from pytest_kerasequiv.training.arms import Arm, Arms
+from pytest_kerasequiv.training.arms import SIDES, Arm
 from pytest_kerasequiv.training.plan import Training
 from pytest_kerasequiv.training.runs import Run, Runs
-from pytest_kerasequiv.training.setup import make_arms
 from pytest_kerasequiv.verdict import CheckResult, Finding
 
 STARTS = Finding.note(
@@ -54,28 +53,11 @@ def recorded_arm(pair: RecordedPair, known: Runs, training: Training) -> Arm:
 def decided(check: Check, pair: RecordedPair, reference: Arm, given: Mapping[str, Any]) -> CheckResult:
     """Train the candidate, as far as the decision needs, and compare its runs with those of the reference."""
     training: Training = given["training"]
-    progress = given.get("progress")
-    made = make_arms(
-        pair.twins,
-        training,
-        programs={"candidate": lambda: pair.candidate_program},
-        executor=given.get("executor"),
-        cache=given.get("cache"),
-        say=None if progress is None else lambda text: arms.say(text),  # noqa: PLW0108 - arms are made below
-    )
-    arms = Arms({"reference": reference, **made}, training, progress)
-    result = None
-    for look in looks_of(training):
-        both = [
-            check.observe(twin, Portion(training, look.n, arms))
-            for twin in (pair.reference_twin, pair.candidate_twin)
-        ]
-        result = check.compare(*both, pair.correspondence, **named(check.compare, given))
-        if not check.further(result, pair.correspondence):
-            break
-        arms.message = f"undecided after {look.n} runs each, "
-    assert result is not None
-    alike = all(one.start == other.start for one, other in zip(*(side.runs for side in both), strict=True))
+    programs = {"candidate": lambda: pair.candidate_program}
+    arms = arms_of(pair.twins, training, programs, given, known={"reference": reference})
+    result, seen = check.run(pair, portions(training, arms), given)
+    both = (arms.runs(side, seen[-1].n).runs for side in SIDES)
+    alike = all(one.start == other.start for one, other in zip(*both, strict=True))
     return result if alike else replace(result, findings=(*result.findings, STARTS))
 
 
