@@ -143,13 +143,12 @@ def test_last_failed_repeats_the_failed_ones_and_tells_of_these(scripted: pytest
 
 
 PYTHON = {
-    "-OO": (["-OO"], {}),
+    "-W error, PYTHONOPTIMIZE": (["-W", "error"], {"PYTHONOPTIMIZE": "2"}),  # to Python the same as -OO
     "-X dev, PYTHONWARNINGS": (["-X", "dev"], {"PYTHONWARNINGS": "error"}),
-    "-W error, PYTHONOPTIMIZE": (["-W", "error"], {"PYTHONOPTIMIZE": "2"}),
 }
 
 
-WITHOUT_DOCSTRINGS = {"-OO", "-W error, PYTHONOPTIMIZE"}
+WITHOUT_DOCSTRINGS = {"-W error, PYTHONOPTIMIZE"}
 WITHOUT_TEXTS = pytest.mark.skipif(
     is_before(tf, 2, 21), reason="this TensorFlow cannot be imported without docstrings"
 )

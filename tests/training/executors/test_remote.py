@@ -13,8 +13,8 @@ from pytest_kerasequiv.building.twins import Twins
 from pytest_kerasequiv.checks import training
 from pytest_kerasequiv.checks.pair import Pair
 from pytest_kerasequiv.errors import InputError
-from pytest_kerasequiv.training.engines.fit import train_fresh
-from pytest_kerasequiv.training.executors import waiting
+from pytest_kerasequiv.training.engines.fit import FitEngine, train_fresh
+from pytest_kerasequiv.training.executors import remote, waiting
 from pytest_kerasequiv.training.executors.pools import LocalProcesses, executor_for
 from pytest_kerasequiv.training.executors.remote import RETRIES, RemoteArm, workers_of
 from pytest_kerasequiv.training.plan import Training
@@ -148,12 +148,14 @@ def test_a_killed_process_costs_no_run(processes, source_of, tmp_path):
     assert "sent again" in arm.reason
 
 
-def test_a_run_that_always_kills_its_process_is_missing(source_of, tmp_path):
+def test_a_run_that_always_kills_its_process_is_missing(source_of, tmp_path, monkeypatch):
+    monkeypatch.setattr(remote, "RETRIES", 1)
     plan = Training(fit=killing(str(tmp_path), 99), seeds=2)
     executor = LocalProcesses(1)  # started anew each time
     runs = list(arm_on(executor, source_of, plan).train([2]))
     executor.shutdown()
     assert "TerminatedWorkerError" in runs[0].missing
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 @pytest.mark.parametrize("workers", ["many", "0", "-2", "1.5"])
@@ -189,7 +191,7 @@ def cluster():
 def test_a_dask_cluster_trains_from_the_starts_of_this_process(source_of, cluster):
     """Its event loop draws from Python's ``random`` in the process that builds."""
     plan = Training(*DATA, seeds=6, engine="fit")
-    expected = [train_fresh(source_of(make), plan, seed) for seed in plan.seed_values]
+    expected = list(FitEngine(source_of(make), plan, "reference").train(plan.seed_values))
     runs = list(arm_on(cluster, source_of, plan).train(plan.seed_values))
     assert [run.start for run in runs] == [run.start for run in expected]
     for run, same in zip(runs, expected, strict=True):
@@ -330,8 +332,8 @@ def test_threads_of_one_process_take_turns(source_of):
     plan = Training(*DATA, seeds=4, engine="fit")
     with ThreadPoolExecutor(2) as executor:
         runs = list(arm_on(executor, source_of, plan).train(plan.seed_values))
-    expected = [train_fresh(source_of(make), plan, seed).metrics for seed in plan.seed_values]
-    assert [run.metrics for run in runs] == expected
+    expected = FitEngine(source_of(make), plan, "reference").train(plan.seed_values)
+    assert [run.metrics for run in runs] == [run.metrics for run in expected]
 
 
 def test_fit_gets_small_tasks_and_one_program_large_ones(source_of):
