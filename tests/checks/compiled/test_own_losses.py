@@ -106,6 +106,28 @@ def test_a_loss_written_otherwise_with_the_same_values_is_a_note():
     assert "'mean_squared_error' in the reference and 'mse_otherwise' in the candidate" in messages[0]
 
 
+def log_cosh_otherwise(y, p):
+    return ops.mean(ops.logaddexp(y - p, p - y) - ops.log(2.0), axis=-1)
+
+
+def focal_otherwise(y, p):
+    of_class = 1 - y - p + 2 * y * p
+    return ops.mean((1 - of_class) * (1 - of_class) * ops.binary_crossentropy(y, p), axis=-1)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "activation"),
+    [
+        ("log_cosh", log_cosh_otherwise, None),  # a number of its own, -2, is tried on both sides
+        ("binary_focal_crossentropy", focal_otherwise, "sigmoid"),  # only with probabilities
+    ],
+)
+def test_losses_written_otherwise_are_compared_on_the_same_batches_of_what_the_model_makes(
+    ours, theirs, activation
+):
+    assert compared(one(ours, activation), one(theirs, activation))[0] == [("loss", "note")]
+
+
 DIFFERENT = {
     "closure": (
         ignoring(-1.0),

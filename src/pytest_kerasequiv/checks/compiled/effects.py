@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -16,7 +16,7 @@ from pytest_kerasequiv.checks.compiled.built import METRICS, Built
 from pytest_kerasequiv.keras_access.compile_state import leave_out_means
 from pytest_kerasequiv.keras_access.random_state import preserved_state
 from pytest_kerasequiv.program.assembling import Assembly, Traced
-from pytest_kerasequiv.program.logits import logits_of, with_logits
+from pytest_kerasequiv.program.logits import SIGMOID, logits_of, with_logits
 from pytest_kerasequiv.program.nodes import Node, Program
 
 Array = NDArray[Any]
@@ -28,7 +28,7 @@ Effect = dict[str, Any]
 SIZE, LENGTH = 8, 5
 """Of a batch, and of an axis that is free."""
 
-COUNTED = frozenset({*range(-1, 21), -100, -99, -999, 99, 100, 127, 128, 255, 999})
+COUNTED = frozenset({*range(-20, 21), -100, -99, -999, 99, 100, 127, 128, 255, 999})
 """Whole numbers that some batch holds as targets: labels that a loss may ignore are among them."""
 
 LARGEST = 1e5
@@ -51,7 +51,7 @@ def effects_of(built: Built, lasts: Sequence[str]) -> dict[str, Any]:
     found: dict[str, Any] = {"loss": None}
     with preserved_state():
         if built.loss is not None:
-            found["loss"] = _effect(_loss_run(built, lasts), _specs(built))
+            found["loss"] = _effect(_loss_run(built, lasts), _specs(built), lasts)
         for name in METRICS:
             found[name] = [
                 [_metric_effect(metric, built, place, lasts[place], name) for metric in several]
@@ -98,6 +98,7 @@ def _agree(reference: Sequence[float], candidate: Sequence[float]) -> bool:
 
 
 Specs = Mapping[str, Any]
+Draw = Callable[[np.random.Generator, Sequence[int]], Array]
 Run = Callable[..., list[Any]]
 
 
@@ -139,7 +140,7 @@ def _metric_effect(metric: Any, built: Built, place: int, last: str, name: str) 
             state = metric.stateless_update_state(state, *batch)
         return list(keras.tree.flatten(metric.stateless_result(state)))
 
-    drawn = _drawn(one, np.random.default_rng(0), _probability)
+    drawn = _drawn(one, [last], np.random.default_rng(0), _probabilities)
     y, p = (tf.constant(drawn[group][0]) for group in ("y", "p"))
     try:
         metric.update_state(y, logits_of(last, p))  # some make their variables at the first batch
@@ -147,10 +148,10 @@ def _metric_effect(metric: Any, built: Built, place: int, last: str, name: str) 
         start = [variable.numpy() for variable in metric.variables]
     except Exception:  # a user's code may raise anything
         return None
-    return _effect(run, one)
+    return _effect(run, one, [last])
 
 
-def _effect(run: Run, specs: Specs) -> Effect | None:
+def _effect(run: Run, specs: Specs, lasts: Sequence[str]) -> Effect | None:
     leaves = keras.tree.flatten(specs)
 
     def flat(*tensors: Any) -> list[Any]:
@@ -165,7 +166,7 @@ def _effect(run: Run, specs: Specs) -> Effect | None:
         numbers = _numbers(program.nodes)
         values = {
             name: [float(x) for out in traced(*map(tf.constant, batch)) for x in np.ravel(out)]
-            for name, batch in _batches(specs, numbers)
+            for name, batch in _batches(specs, lasts, numbers)
         }
     except Exception:  # a user's code may raise anything while it is traced or run
         return None
@@ -207,41 +208,64 @@ def _numbers(nodes: Sequence[Node]) -> list[float]:
     return sorted(number for number in found if np.isfinite(number))
 
 
-def _batches(specs: Specs, numbers: Sequence[float]) -> Iterator[tuple[str, list[Array]]]:
-    """Yield batches by name: of several scales, of probabilities, of counts, and around each number."""
-    rng = np.random.default_rng(0)
-    for scale in (1.0, 30.0, 1e3, 1e5):
-        yield f"scale {scale:g}", _flat(_drawn(specs, rng, functools.partial(rng.normal, 0.0, scale)))
-    yield "probabilities", _flat(_drawn(specs, rng, _probability))
-    counted = np.array(sorted(COUNTED), float)
-    for place in range(3):
-        yield f"counts {place}", _flat(_drawn(specs, rng, lambda shape: rng.choice(counted, shape)))
+def _batches(
+    specs: Specs, lasts: Sequence[str], numbers: Sequence[float]
+) -> Iterator[tuple[str, list[Array]]]:
+    """Yield batches by name: of several scales, of probabilities, of counts, and around each number.
+
+    What a name stands for does not depend on the numbers: both sides are compared on batches of one name.
+    """
+    draws: dict[str, Draw] = {
+        f"scale {scale:g}": lambda rng, shape, scale=scale: rng.normal(0.0, scale, shape)  # type: ignore[misc]
+        for scale in (1.0, 30.0, 1e3, 1e5)
+    }
+    draws["probabilities"] = _probabilities
+    counted = np.random.default_rng(0).permutation(sorted(COUNTED)).astype(float)
+    for first in range(0, len(counted), SIZE):  # one batch after the other holds them all, however narrow
+        some = np.roll(counted, -first)
+        draws[f"counts {first}"] = lambda rng, shape, some=some: rng.permuted(np.resize(some, shape))  # type: ignore[misc]
     for number in numbers:
-        near = functools.partial(rng.choice, np.array([number, number, number - 1, number + 1, 0.5]))
-        yield repr(number), _flat(_drawn(specs, rng, near))
+        near = np.array([number, number, number - 1, number + 1, 0.5])
+        draws[repr(number)] = lambda rng, shape, near=near: rng.choice(near, shape)  # type: ignore[misc]
+    for name, draw in draws.items():
+        rng = np.random.default_rng(zlib.crc32(name.encode()))
+        yield name, _flat(_drawn(specs, lasts, rng, draw))
 
 
-def _probability(shape: Sequence[int]) -> Any:
-    rng = np.random.default_rng(sum(shape))
-    drawn = rng.random(shape) * rng.choice([0.0, 1.0, 1.0, 1.0], shape)
-    return drawn / np.maximum(drawn.sum(-1, keepdims=True), 1e-3) if shape and shape[-1] > 1 else drawn
+def _probabilities(rng: np.random.Generator, shape: Sequence[int]) -> Array:
+    drawn = _shares(rng, shape)
+    whole = np.maximum(drawn.sum(-1, keepdims=True), 1e-3) if shape and shape[-1] > 1 else 1.0
+    return np.asarray(drawn / whole)
 
 
-def _drawn(specs: Specs, rng: np.random.Generator, draw: Callable[..., Any]) -> dict[str, Any]:
-    """Return a batch: targets and outputs as drawn, integer targets as classes, weights from 0 to 2."""
+def _shares(rng: np.random.Generator, shape: Sequence[int]) -> Array:
+    return np.asarray(rng.random(shape) * rng.choice([0.0, 1.0, 1.0, 1.0], shape))
 
-    def one(group: str, spec: Any, classes: int) -> Array:
+
+MADE: Mapping[str, Draw] = {"Softmax": _probabilities, SIGMOID: _shares}
+"""What outputs are by what the model applies last; any number else."""
+
+
+def _drawn(specs: Specs, lasts: Sequence[str], rng: np.random.Generator, draw: Draw) -> dict[str, Any]:
+    """Return a batch: targets as drawn, outputs as the model may make them, weights from 0 to 2.
+
+    Integer targets are classes.
+    """
+
+    def one(group: str, spec: Any, classes: int, last: str) -> Array:
         shape = [SIZE, *(LENGTH if length is None else length for length in spec.shape[1:])]
         if group == "w":
             return rng.uniform(0, 2, shape).astype("float32")
         if spec.dtype.is_integer:
             return rng.integers(0, classes, shape).astype(spec.dtype.as_numpy_dtype)
-        return np.asarray(draw(shape)).astype(spec.dtype.as_numpy_dtype)
+        own = MADE.get(last, draw) if group == "p" else draw
+        return np.asarray(own(rng, shape)).astype(spec.dtype.as_numpy_dtype)
 
     sizes = [spec.shape[-1] or LENGTH if spec.shape.rank else 1 for spec in keras.tree.flatten(specs["p"])]
     return {
         group: keras.tree.pack_sequence_as(
-            structure, [one(group, s, n) for s, n in zip(keras.tree.flatten(structure), sizes, strict=True)]
+            structure,
+            [one(group, *each) for each in zip(keras.tree.flatten(structure), sizes, lasts, strict=True)],
         )
         for group, structure in specs.items()
     }
