@@ -16,7 +16,6 @@ from pytest_kerasequiv import arguments
 from pytest_kerasequiv.building.twins import Twins
 from pytest_kerasequiv.checks.accepting import accepted, refuse_idle
 from pytest_kerasequiv.checks.ladder import LADDER, asked_checks, needs_plan, needs_program
-from pytest_kerasequiv.checks.numeric.views import release
 from pytest_kerasequiv.checks.pair import Pair
 from pytest_kerasequiv.checks.unfinished import crashed, out_of_time, took_too_long
 from pytest_kerasequiv.counting import counting
@@ -99,8 +98,6 @@ class Comparison:
                 raise
             except Exception as error:
                 result = crashed(name, error)
-            finally:
-                release(self.pair)
             return self._keep(result, time.perf_counter() - started)
 
     def build(self, *, traced: bool) -> None:

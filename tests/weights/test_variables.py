@@ -8,6 +8,7 @@ from keras import layers
 from pytest_kerasequiv.weights.variables import (
     assign,
     assigned,
+    emptied,
     holds,
     is_seed,
     peek,
@@ -197,3 +198,15 @@ def test_only_a_normalization_whose_variables_change_computes_anew():
     assign(model, values)
     assert np.ravel(changed.mean).tolist() == [1.0, 1.0, 1.0]
     assert np.ravel(by_hand.mean).tolist() == [5.0, 5.0, 5.0]
+
+
+def test_an_emptied_model_takes_values_again():
+    layer = keras.layers.Dense(3, dtype="float64")
+    one = keras.Sequential([keras.Input((4,)), layer, keras.layers.Dense(2, dtype="float64")])
+    other = keras.Sequential([keras.Input((4,)), layer])
+    values = values_of(one)
+    emptied(one, but=other)
+    held = [v._value.read_value().shape.num_elements() for v in variables_of(one)]
+    assert held == [12, 3, 0, 0]
+    assign(one, values)
+    assert all(holds(variable, value) for variable, value in zip(variables_of(one), values, strict=True))

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from pytest_kerasequiv.keras_access.emptying import empty, refilled
 from pytest_kerasequiv.keras_access.initialising import tensor_of
 from pytest_kerasequiv.keras_access.layers import layers_within
 
@@ -57,10 +58,25 @@ def write(variable: keras.Variable, value: NDArray[np.generic]) -> bool:
     Returns:
         Whether the variable changed.
     """
-    if holds(variable, value):
+    held = peek(variable)
+    if _same_bits(held, value):
         return False
-    variable.assign(_tensor_of(value))
+    if not refilled(variable, held, _tensor_of(value)):
+        variable.assign(_tensor_of(value))
     return True
+
+
+def emptied(model: keras.Model, *, but: keras.Model) -> None:
+    """Take all numbers out of a model that nobody runs until `assign` gives it values again.
+
+    Args:
+        model: the model.
+        but: keeps the variables that it has too: a builder may use one layer in every model that it makes.
+    """
+    kept = {id(variable) for variable in variables_of(but)}
+    for variable in variables_of(model):
+        if id(variable) not in kept:
+            empty(variable)
 
 
 def share(variable: keras.Variable, value: NDArray[np.generic]) -> None:
@@ -78,7 +94,10 @@ def _tensor_of(value: NDArray[np.generic]) -> Any:
 
 def holds(variable: keras.Variable, value: NDArray[np.generic]) -> bool:
     """Whether a variable holds exactly ``value``: dtype, shape and bits, so that -0.0 is not 0.0."""
-    held = peek(variable)
+    return _same_bits(peek(variable), value)
+
+
+def _same_bits(held: NDArray[np.generic], value: NDArray[np.generic]) -> bool:
     if held.dtype != value.dtype or held.shape != value.shape:
         return False
     return same_buffer(held, value) or np.array_equal(_bits(held), _bits(value))

@@ -140,7 +140,7 @@ def test_of_a_large_model_the_first_step_is_perturbed_before_all_are(monkeypatch
     between = pair.correspondence
     plan = next(updates.plan(pair.reference_twin, between))
     assert [(one.perturbed, one.briefly) for one, _ in updates.glances(plan, between)] == [(False, False)]
-    monkeypatch.setattr(updates, "KEPT_ORACLE", 0)
+    monkeypatch.setattr(updates, "LARGE", 0)
     _, brief = (one for one, _ in updates.glances(plan, between))
     reference = updates.observe(pair.reference_twin, brief)
     candidate = updates.observe(pair.candidate_twin, updates.for_candidate(brief, reference))
@@ -155,15 +155,34 @@ def test_of_a_large_model_the_first_step_is_perturbed_before_all_are(monkeypatch
     assert whole.steps.exact is reference.steps.exact
 
 
-def test_large_float64_twins_are_built_once_for_each_check_and_let_go(monkeypatch):
-    built = []
+def test_a_float64_twin_is_built_once_and_holds_values_only_while_it_is_run(monkeypatch):
+    built: list[keras.Model] = []
+    held: list[list[int]] = []
     original = views.build_float64
-    monkeypatch.setattr(
-        views, "build_float64", lambda *args, **kw: built.append(args) or original(*args, **kw)
-    )
-    monkeypatch.setattr(views, "KEPT_ORACLE", 0)
+
+    def noted(*args, **kw):
+        held.append([v._value.read_value().shape.num_elements() for one in built for v in one.variables])
+        built.append(original(*args, **kw))
+        return built[-1]
+
+    monkeypatch.setattr(views, "build_float64", noted)
     comparison = Comparison(Twins(dense, lambda: dense(epsilon=1.0001e-3)))
     assert comparison.check("outputs").verdict is Verdict.DIFFERENT
-    assert len(built) == 2
     assert comparison.check("gradients").verdict is Verdict.DIFFERENT
-    assert len(built) == 4
+    assert len(built) == 2
+    assert not any(held[1])
+    assert not any(v._value.read_value().shape.num_elements() for one in built for v in one.variables)
+
+
+def test_a_layer_of_the_builder_s_own_keeps_its_values():
+    ours, theirs = layers.Dense(3, dtype="float64"), layers.Dense(3, dtype="float64")
+
+    def build(layer, kind):
+        inputs = keras.Input((4,))
+        return keras.Model(inputs, kind(layer(inputs)))
+
+    twins = Twins(
+        lambda: build(ours, layers.Softmax(dtype="float64")), lambda: build(theirs, keras.ops.softmax)
+    )
+    Comparison(twins).check("outputs")
+    assert [layer.get_weights()[0].shape for layer in (ours, theirs)] == [(4, 3), (4, 3)]

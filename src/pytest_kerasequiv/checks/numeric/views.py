@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -29,14 +28,10 @@ from pytest_kerasequiv.running.running import Runner
 from pytest_kerasequiv.surface.masking import masks_somewhere
 from pytest_kerasequiv.surface.probes import NoProbes, Probe, Survey, joined, survey
 from pytest_kerasequiv.verdict import CheckResult, Finding, Verdict
-from pytest_kerasequiv.weights.variables import is_seed, share, variables_of
+from pytest_kerasequiv.weights.variables import emptied, is_seed, share, variables_of
 
 Array = NDArray[np.generic]
 T = TypeVar("T")
-
-
-KEPT_ORACLE = 8_000_000
-"""Most elements (64 MB) of a float64 twin that is kept between checks; a larger one is built for each."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +118,7 @@ class TwinView:
 
     @contextmanager
     def exact_runner(self, values: list[Array] | None = None) -> Iterator[Runner]:
-        """Give a runner of the float64 twin.
+        """Give a runner of the float64 twin, which is built once and holds values only while it is given.
 
         Raises:
             Float64Unavailable: there is none, or it fails at what is done with it, as code that names a
@@ -138,21 +133,12 @@ class TwinView:
             self._kept.pop("exact", None)
             self._kept["unavailable"] = f"built in float64 it fails: {type(error).__name__}: {said(error)}"
             raise Float64Unavailable(self._kept["unavailable"]) from error
-
-    @property
-    def _large(self) -> bool:
-        return sum(value.size for value in self.values) > KEPT_ORACLE
-
-    def release(self) -> None:
-        """Let go of the float64 twin where it is large."""
-        if self._large:
-            self._kept.pop("exact", None)
+        finally:
+            emptied(runner.model, but=self.model)
 
     def _build_exact(self) -> Runner:
         if "unavailable" in self._kept:
             raise Float64Unavailable(self._kept["unavailable"])
-        if self._large:
-            gc.collect()  # models refer to themselves: an earlier twin is there until it is looked for
         try:
             model = build_float64(self.source, 0, like=self.model)
             runner = Runner(model, self.values, wide=True, drawn_in=self.dtype)
@@ -174,12 +160,6 @@ def view_of(twin: Twin) -> TwinView:
     if twin.role not in known:
         known[twin.role] = _reference(twin) if twin.role == "reference" else _candidate(twin)
     return known[twin.role]
-
-
-def release(pair: Pair) -> None:
-    """Let go of the float64 twins that are too large to be kept from one check to the next."""
-    for view in _VIEWS.get(pair, {}).values():
-        view.release()
 
 
 def views_of(pair: Pair) -> tuple[TwinView, TwinView]:
