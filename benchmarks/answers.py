@@ -90,7 +90,7 @@ def yardstick(build: Callable[[], Any]) -> None:
 def start(_: argparse.Namespace) -> None:
     """Print what comes before the first check, in this fresh process."""
     libraries = timed(lambda: __import__("keras"))
-    own = timed(lambda: __import__("pytest_kerasequiv.comparison"))
+    own = timed(lambda: __import__("pytest_kerasequiv.comparing"))
     import models
 
     from pytest_kerasequiv import compare

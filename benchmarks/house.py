@@ -55,7 +55,7 @@ def main() -> None:
     print(f"{sum(map(deferred, trees.values()))} imports inside functions")
     passed = passed_through()
     print(f"{len(passed)} files that one assert_same_outputs passes through, from fixture to verdict")
-    keras, all_of_it = (cpu_of(f"import {what}") for what in ("keras", "pytest_kerasequiv.comparison"))
+    keras, all_of_it = (cpu_of(f"import {what}") for what in ("keras", "pytest_kerasequiv.comparing"))
     light = cpu_of("import pytest_kerasequiv") - cpu_of("pass")
     print(
         f"{light:.3f} s to import the package, {all_of_it:.1f} s what compares; {keras:.1f} s of these Keras"

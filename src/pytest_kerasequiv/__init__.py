@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pytest_kerasequiv.building.functions import Function
     from pytest_kerasequiv.building.twins import Twins
-    from pytest_kerasequiv.comparison import assert_equivalent, compare
+    from pytest_kerasequiv.comparing import assert_equivalent, compare
     from pytest_kerasequiv.errors import InputError
     from pytest_kerasequiv.plugin.parametrize import parametrize_with_checks
     from pytest_kerasequiv.plugin.twins_factory import TwinsFactory
@@ -41,8 +41,8 @@ _HOME = {
     "TwinsUnderTest": "plugin.twins_under_test",
     "Verdict": "verdict",
     "WeightMap": "weight_map",
-    "assert_equivalent": "comparison",
-    "compare": "comparison",
+    "assert_equivalent": "comparing",
+    "compare": "comparing",
     "equivalence_test": "statistics.equivalence",
     "parametrize_with_checks": "plugin.parametrize",
     "record": "recording.taking",

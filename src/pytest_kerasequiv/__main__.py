@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from pytest_kerasequiv.comparison import compare
+from pytest_kerasequiv.comparing import compare
 from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.revision.against import Against, Then
 from pytest_kerasequiv.revision.repository import Repository

@@ -89,7 +89,7 @@ def _renewed(path: Path, twins: Twins, *, training: Any, **settings: Any) -> dic
 
 def _change(path: Path, candidate: Any, options: dict[str, Any], settings: dict[str, Any]) -> str:
     """Return the verdict and the first finding of what is recorded now against what was."""
-    from pytest_kerasequiv.comparison import compare
+    from pytest_kerasequiv.comparing import compare
 
     token = RENEW.set(None)
     try:
