@@ -1,11 +1,15 @@
 """By what an optimizer may know each weight, beyond its numbers."""
 
 import keras
+import numpy as np
 import pytest
 from keras import layers, optimizers
 
-from pytest_kerasequiv import Evidence, Verdict, compare
+from pytest_kerasequiv import Evidence, InputError, Training, Verdict, compare
 from pytest_kerasequiv.building.told_apart import told_apart
+from pytest_kerasequiv.training.engines.support import unsupported
+
+PLAN = Training((np.zeros((8, 6)), np.zeros((8, 1))), (np.zeros((4, 6)), np.zeros((4, 1))))
 
 
 class ByName(optimizers.SGD):
@@ -120,3 +124,42 @@ def test_an_optimizer_of_the_users_that_does_not_go_by_names_is_measured():
     report = compare(lambda: net(Own), lambda: net(Own, "renamed"))
     assert report.verdict is Verdict.EQUIVALENT, str(report)
     assert report["updates"].evidence is Evidence.MEASURED
+
+
+def test_an_optimizer_with_a_method_set_on_it_may_see_names():
+    def half():
+        made = optimizers.SGD(0.1)
+        step = made.update_step
+        made.update_step = lambda gradient, variable, rate: step(gradient, variable, rate / 2)
+        return made
+
+    assert all(len(one["seen"]) == 3 for one in told_apart(net(half)).values())
+    with pytest.raises(InputError, match="another update_step set on it"):
+        compare(lambda: net(lambda: optimizers.SGD(0.1)), lambda: net(half))
+
+
+def test_a_metric_with_a_method_set_on_it_is_not_the_metric_of_its_class():
+    def model(altered):
+        metric = keras.metrics.MeanAbsoluteError()
+        if altered:
+            metric.result = lambda: keras.ops.convert_to_tensor(0.0)
+        made = net(optimizers.Adam)
+        made.compile("adam", "mse", metrics=[metric])
+        return made
+
+    report = compare(lambda: model(False), lambda: model(True))
+    assert report.verdict is Verdict.DIFFERENT, str(report)
+    assert unsupported(model(False), PLAN) is None
+    assert unsupported(model(True), PLAN) == "metrics has another result set on it"
+
+
+def test_steps_that_an_optimizer_has_taken_before_are_told():
+    def trained():
+        made = net(optimizers.Adam)
+        made.optimizer.iterations.assign(1000)
+        return made
+
+    report = compare(lambda: net(optimizers.Adam), trained)
+    assert report.verdict is Verdict.EQUIVALENT
+    told = [one.message for one in report.findings if one.field == "steps taken"]
+    assert "taken 0 steps before in the reference and 1000 in the candidate" in told[0]

@@ -22,7 +22,7 @@ from pytest_kerasequiv.keras_access.optimizer_state import (
     optimizer_config,
     rate_of,
 )
-from pytest_kerasequiv.keras_access.origin import is_keras, is_library
+from pytest_kerasequiv.keras_access.origin import is_keras, is_library, replaced
 from pytest_kerasequiv.layers.bytecode import attributes_set
 from pytest_kerasequiv.layers.own_code import own_attributes
 
@@ -228,6 +228,11 @@ def _config(value: Any) -> dict[str, Any]:
 
 
 def _copy(value: Any, where: str) -> Any:
+    for name in replaced(value):
+        raise InputError(
+            f"{where} is an instance of {type(value).__name__} with another {name} set on it, which a copy "
+            f"would lack, and each run needs its own: make it a subclass that overrides {name}"
+        )
     why = ""
     for way in (_remade,) if is_library(type(value)) else (_remade, _from_arguments, _from_attributes):
         try:

@@ -22,7 +22,7 @@ def told_apart(model: keras.Model) -> dict[str, dict[str, Any]]:
     know it, ``"seen"``: by the shape, and where it is the user's by names.
     """
     optimizer = innermost(model.optimizer)
-    own = not is_library(type(optimizer))
+    own = not is_library(optimizer)
     shaped = own or type(optimizer).__name__ not in WHOLE
     found: dict[str, dict[str, Any]] = {}
     positions = {id(variable): index for index, variable in enumerate(variables_of(model))}

@@ -6,19 +6,34 @@ import functools
 import sys
 import sysconfig
 from pathlib import Path
+from types import FunctionType, ModuleType
 from typing import Any
 
 _ALWAYS = frozenset({"keras", "tensorflow", "jax", "torch", "builtins", "abc", "typing"})
 
 
 def is_keras(thing: Any) -> bool:
-    """Tell whether a class or function is Keras's own."""
-    return root_of(thing) == "keras"
+    """Tell whether a class or function is Keras's own, or an object one of Keras's as its class made it."""
+    return root_of(thing) == "keras" and not replaced(thing)
 
 
 def is_library(thing: Any) -> bool:
-    """Tell whether a class, function or module comes from Python or an installed library, by where it is."""
-    return not isinstance(thing, functools.partial) and _installed(root_of(thing))
+    """Tell whether something comes from Python or an installed library, by where it is.
+
+    It may be a class, a function, a module, or an object that has no code of the user's set on it.
+    """
+    return not isinstance(thing, functools.partial) and _installed(root_of(thing)) and not replaced(thing)
+
+
+def replaced(thing: Any) -> list[str]:
+    """Return the names of methods that an object has others of: a user's code set on one of a library's."""
+    if isinstance(thing, type | ModuleType | FunctionType):
+        return []
+    return [
+        name
+        for name, value in getattr(thing, "__dict__", {}).items()
+        if callable(value) and callable(getattr(type(thing), name, None)) and not is_library(value)
+    ]
 
 
 def root_of(thing: Any) -> str:

@@ -131,7 +131,7 @@ class RunKeys:
 
     def _foreign(self) -> str | None:
         """Code of the user that neither the program nor a config describes."""
-        if not is_keras(type(self._model.optimizer)):
+        if not is_keras(self._model.optimizer):
             return f"the optimizer {type(self._model.optimizer).__name__} is your own"
         for what, value in compiled_parts(self._model):
             weighted = shown(self._plan.train).sample_weight is not None or self._plan.class_weight

@@ -45,6 +45,9 @@ CODE = ".code"
 EFFECTS = "effects"
 """The setting that holds what losses and metrics compute, see `effects`."""
 
+TAKEN = "steps taken"
+"""The setting that holds how many steps an optimizer has taken before."""
+
 TOLD_APART = "weights told apart"
 """The setting that holds what the optimizer may know each weight by, see `told_apart`."""
 
@@ -66,6 +69,7 @@ def settings_of(model: keras.Model) -> dict[str, Any] | None:
         return None
     found = optimizer_settings(model.optimizer)
     found[TOLD_APART] = told_apart(model)
+    found[TAKEN] = int(model.optimizer.iterations)
     found |= _built_fields(model, raw)
     if own_compile(model):
         found |= _own_fields(model)
@@ -163,6 +167,7 @@ def compare_settings(check: str, reference: Settings | None, candidate: Settings
         *(_finding(check, name, reference, candidate) for name in _own_differing(reference, candidate)),
         *(finding for name in METRICS for finding in _metric_findings(check, name, reference, candidate)),
         *_speed_findings(check, reference, candidate),
+        *_taken_findings(check, reference, candidate),
     ]
 
 
@@ -325,6 +330,16 @@ def _speed_findings(check: str, reference: Settings, candidate: Settings) -> Ite
         if ours != theirs:
             message = f"{_another(name, ours, theirs)}; it changes how a step is run, not what it computes"
             yield Finding.note(check, name, message, values=(ours, theirs))
+
+
+def _taken_findings(check: str, reference: Settings, candidate: Settings) -> Iterator[Finding]:
+    taken = reference[TAKEN], candidate[TAKEN]
+    if taken[0] != taken[1]:
+        message = (
+            f"the optimizer has taken {taken[0]} steps before in the reference and {taken[1]} in the "
+            "candidate; the steps compared here begin with fresh optimizers"
+        )
+        yield Finding.note(check, TAKEN, message, values=taken)
 
 
 def _differing(prefix: str, reference: Settings, candidate: Settings) -> list[str]:

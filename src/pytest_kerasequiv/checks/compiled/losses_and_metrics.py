@@ -28,7 +28,7 @@ def described_loss(loss: Any) -> tuple[str, dict[str, Any]]:
     if isinstance(loss, str) and loss.lower() in _BY_SHAPE:
         return _BY_SHAPE[loss.lower()], {"reduction": "sum_over_batch_size"}
     resolved = keras.losses.get(loss) if isinstance(loss, str) else loss
-    if not is_library(type(resolved)) and isinstance(resolved, keras.losses.Loss):
+    if not is_library(resolved) and isinstance(resolved, keras.losses.Loss):
         return own_name(resolved), _own_object(resolved)
     function = getattr(resolved, "fn", None) or resolved
     known = resolved is function and hasattr(resolved, "get_config")
@@ -43,7 +43,7 @@ def described_metric(metric: Any) -> Any:
         return _BY_SHAPE[metric.lower()]
     resolved = keras.metrics.get(metric) if isinstance(metric, str) else metric
     function = wrapped_function(resolved)
-    if isinstance(resolved, keras.metrics.Metric) and not is_library(type(resolved)):
+    if isinstance(resolved, keras.metrics.Metric) and not is_library(resolved):
         return {"class": own_name(resolved), **_own_object(resolved)}
     if hasattr(resolved, "get_config") and function is None:
         name, config = type(resolved).__name__, _comparable(resolved.get_config())

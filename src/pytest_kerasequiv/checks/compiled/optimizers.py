@@ -51,7 +51,7 @@ def optimizer_settings(optimizer: Any, prefix: str = "optimizer") -> dict[str, A
     elif isinstance(fields.get(RATE), float):
         fields[RATE] = float(str(np.float32(fields[RATE])))  # as it was written
     kind = type(optimizer)
-    own = {} if is_library(kind) else own_label(optimizer, without=config.keys())
+    own = {} if is_library(optimizer) else own_label(optimizer, without=config.keys())
     if own.keys() <= {"class", "built on"}:  # a subclass that changes nothing is what it is built on
         kind = next(base for base in kind.__mro__ if is_library(base))
         fields = _with_effect(kind.__name__, fields)

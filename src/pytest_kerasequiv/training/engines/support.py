@@ -8,7 +8,9 @@ import keras
 
 from pytest_kerasequiv.keras_access.layers import layers_within
 from pytest_kerasequiv.keras_access.optimizer_state import ELEMENTWISE, excludes_from_decay
+from pytest_kerasequiv.keras_access.origin import is_keras, replaced
 from pytest_kerasequiv.training.plan import Training
+from pytest_kerasequiv.training.starts.reuse import compiled_parts
 
 _STEPS = ("train_step", "test_step", "compute_loss", "compute_metrics", "fit", "evaluate")
 
@@ -38,6 +40,9 @@ def own_step(model: keras.Model) -> str | None:
 
 
 def _model_reason(model: keras.Model) -> str | None:
+    for what, value in compiled_parts(model):
+        for name in replaced(value):
+            return f"{what} has another {name} set on it"
     own = own_step(model)
     if own is not None:
         return f"the model has its own {own}"
@@ -56,7 +61,7 @@ def _model_reason(model: keras.Model) -> str | None:
 
 def _optimizer_reason(optimizer: Any) -> str | None:
     name = type(optimizer).__name__
-    if not type(optimizer).__module__.startswith("keras.") or name not in ELEMENTWISE:
+    if not is_keras(optimizer) or name not in ELEMENTWISE:
         return f"the optimizer {name} does not work element by element"  # else stacked weights change nothing
     for setting in (
         "clipnorm",

@@ -126,7 +126,7 @@ def foreign_part(model: keras.Model) -> str | None:
         for name, value in vars(layer).items():
             if name.endswith(_SETTINGS_THAT_RUN) and value is not None and not is_keras(value):
                 return f"{name} of layer {layer.name!r}"
-    if not is_keras(type(model.optimizer)):
+    if not is_keras(model.optimizer):
         return f"optimizer class {type(model.optimizer).__name__}"
     for what, value in compiled_parts(model):
         if not isinstance(value, str) and not is_keras(value):
