@@ -585,6 +585,18 @@ def test_names_that_agree_by_chance_are_told_so() -> None:
     assert "on both sides, but these layers correspond to others than their names say" in message
 
 
+def test_tensors_of_one_layer_are_told_apart() -> None:
+    def decoder(swapped: bool) -> keras.Model:
+        inputs = keras.Input((5, 3), name="steps")
+        _, *states = layers.LSTM(4, return_state=True, name="encoder")(inputs)
+        start = states[::-1] if swapped else states
+        return keras.Model(inputs, layers.LSTM(4, name="decoder")(inputs, initial_state=start), name="net")
+
+    [message] = [f.message for f in compared(decoder(False), decoder(True)).differences]
+    assert "'net/encoder (output 1)', 'net/encoder (output 2)'] in the reference" in message
+    assert message.endswith("inputs 1 and 2 are swapped")
+
+
 def test_a_lost_mask_is_called_a_mask() -> None:
     def build(*between: Any) -> keras.Model:
         tokens = keras.Input((5,), dtype="int32")

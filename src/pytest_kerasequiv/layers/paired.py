@@ -78,8 +78,16 @@ class Paired:
 
 
 def sources(graph: LayerGraph, node: LayerNode, *, masks: bool = False) -> list[str]:
-    """Return the paths of the layers that a node reads; what computes its masks only where ``masks``."""
-    return [graph.nodes[edge.source].path for edge in node.inputs if masks or not is_mask(edge.slot)]
+    """Return the paths of the layers that a node reads; what computes its masks only where ``masks``.
+
+    Of a layer that makes several tensors, it is said which.
+    """
+    edges = [edge for edge in node.inputs if masks or not is_mask(edge.slot)]
+    return [_source(graph.nodes[edge.source], edge.output) for edge in edges]
+
+
+def _source(node: LayerNode, output: int) -> str:
+    return f"{node.path} (output {output})" if len(node.outputs) > 1 else node.path
 
 
 def both(mine: LayerNode, its: LayerNode) -> str:
