@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+CHILDREN = Path(__file__).with_name("common") / "child_processes"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let Python begin with `CHILDREN` in processes that tests start, not in those that run the tests."""
+    if not config.getoption("numprocesses", None):
+        path = [str(CHILDREN), *filter(None, [os.environ.get("PYTHONPATH")])]
+        os.environ["PYTHONPATH"] = os.pathsep.join(path)
 
 
 @pytest.fixture(scope="session")

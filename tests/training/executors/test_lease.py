@@ -25,13 +25,18 @@ def test_a_worker_whose_session_died_before_its_first_task_ends_itself(monkeypat
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", CONFTEST)
+@pytest.mark.parametrize("kind", [kind for kind in CONFTEST if kind != "dask"])  # of Dask: by the last test
 def test_ctrl_c_ends_the_session_at_once(kind, tmp_path):
-    if kind == "dask":
-        pytest.importorskip("distributed")
     running = training_session(tmp_path, kind, "--kerasequiv-report=out")
+    press_ctrl_c(running, tmp_path, kind)
+    assert_nothing_is_left(tmp_path)
+    assert list(tmp_path.glob("kerasequiv-*")) == []
+
+
+def press_ctrl_c(running, folder, kind):
+    """End a session as a terminal does, and hold it to what it then does and says."""
     pressed = time.monotonic()
-    os.killpg(running.pid, signal.SIGINT)  # as a terminal does: to all processes of the session
+    os.killpg(running.pid, signal.SIGINT)  # to all processes of the session
     try:
         output, _ = running.communicate(timeout=60)
     finally:
@@ -45,9 +50,7 @@ def test_ctrl_c_ends_the_session_at_once(kind, tmp_path):
     assert "KeyboardInterrupt" in output
     if kind != "processes":  # whose own thread complains of cancelled tasks before Python 3.13
         assert "Traceback" not in output
-    assert "Session interrupted" in (tmp_path / "out" / "summary.md").read_text()
-    assert_nothing_is_left(tmp_path)
-    assert list(tmp_path.glob("kerasequiv-*")) == []
+    assert "Session interrupted" in (folder / "out" / "summary.md").read_text()
 
 
 @pytest.mark.slow
@@ -102,10 +105,15 @@ RUNS = ".pytest_cache/d/kerasequiv/*/"
     ],
 )
 def test_the_next_session_takes_every_run_that_was_finished(kind, number, tmp_path):
-    running = session(tmp_path, kind, test=TRAINS)
+    if kind == "dask":
+        pytest.importorskip("distributed")
+    running = session(tmp_path, kind, "--kerasequiv-report=out", test=TRAINS)
     wait_for(running, tmp_path, f"{RUNS}/*.json")
-    (os.killpg if number is signal.SIGINT else os.kill)(running.pid, number)
-    running.communicate(timeout=120)
+    if number is signal.SIGINT:
+        press_ctrl_c(running, tmp_path, kind)
+    else:
+        running.send_signal(number)
+        running.communicate(timeout=120)
     assert_nothing_is_left(tmp_path)
     assert list(tmp_path.glob("kerasequiv-*")) == []
     kept = len(list(tmp_path.glob(f"{RUNS}/*.json")))
