@@ -151,6 +151,18 @@ class OwnReset(keras.Model):
         self.non_trainable_variables[-1].assign(self.value * ops.ones((2,)))
 
 
+class KeepsLoss(keras.Model):
+    def reset_metrics(self):
+        if self.value == 1:
+            super().reset_metrics()
+
+
+class TrainsFew(keras.Model):
+    @property
+    def trainable_weights(self):
+        return super().trainable_weights[: self.value]
+
+
 class Cut(layers.Layer):
     def __init__(self, length):
         super().__init__()
@@ -217,6 +229,8 @@ MEMBERS = {
     "a branch in compute_loss": (lambda v: dense(BranchingLoss, loss="mse", value=float(v)), "test_step"),
     "compute_metrics": (lambda v: dense(OtherMetrics, loss="mse", value=float(v)), "_step"),
     "reset_metrics": (lambda v: own_reset(float(v)), "reset_metrics"),
+    "metrics that are not reset": (lambda v: dense(KeepsLoss, loss="mse", value=v), "reset_metrics"),
+    "trainable_weights": (lambda v: dense(TrainsFew, loss="mse", value=v), "train_step"),
     "a length to branch on": (
         lambda v: functional(Cut({1: 16, 2: 300}[v]), (None, 2)),
         "static sizes|free axes|entry",

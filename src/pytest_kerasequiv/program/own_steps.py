@@ -31,7 +31,7 @@ def trace_own_step(model: keras.Model, method: str, signature: Any, outputs: Out
     if it takes these.
     """
     if method == "reset_metrics":
-        return traced(lambda *_: model.reset_metrics(), {}, lambda: _states(model))
+        return traced(lambda results, _: _reset(model, results), {}, lambda: _states(model))
     if method == "predict_step":
         return traced(
             lambda results, given: results.add_outputs("predicted", model.predict_step(given["Input"])),
@@ -39,6 +39,16 @@ def trace_own_step(model: keras.Model, method: str, signature: Any, outputs: Out
         )
     with _compiled(model):
         return _first_that_traces(model, method, signature, outputs)
+
+
+def _reset(model: keras.Model, results: Results) -> None:
+    """Give every metric a state, and have the model reset it."""
+    states = [variable for metric in model.metrics for variable in metric.variables]
+    for variable in states:
+        variable.assign(keras.ops.ones_like(variable))
+    model.reset_metrics()
+    for place, variable in enumerate(states):
+        results.add(f"state {place} of the metrics after reset_metrics", variable.value)
 
 
 @contextmanager

@@ -25,7 +25,15 @@ from pytest_kerasequiv.surface.lengths import lengths_in_code, own_layers
 MOST_LENGTHS = 6
 """How many numbers in the user's code are taken for lengths that it may compare with; the smallest count."""
 
-TRAIN = ("train_step", "compute_loss", "compute_metrics", "get_metrics_result", "metrics")
+TRAIN = (
+    "train_step",
+    "compute_loss",
+    "compute_metrics",
+    "get_metrics_result",
+    "metrics",
+    "trainable_variables",
+    "trainable_weights",
+)
 TEST = ("test_step", "compute_loss", "compute_metrics", "get_metrics_result", "metrics")
 STEPS = {"train_step": TRAIN, "test_step": TEST, "predict_step": ("predict_step",)}
 """Step -> the members of Model that it consists of; a class with one of its own has the step as an entry."""

@@ -1,6 +1,7 @@
 """Every entry of the surface is run: numbers show what parts in one entry alone."""
 
 import keras
+import numpy as np
 import pytest
 from keras import layers, ops
 from tests.common.models import functional
@@ -93,3 +94,27 @@ def test_the_models_are_left_as_they_were():
     outputs.CHECK(pair)
     assert all((old == new.numpy()).all() for old, new in zip(before, pair.reference.variables, strict=True))
     assert pair.reference.optimizer.iterations.numpy() == 0
+
+
+@pytest.mark.parametrize("method", ["fit", "predict"])
+def test_a_loop_set_on_a_model_is_an_override_like_one_of_its_class(method):
+    def build(altered):
+        model = dense(keras.Model, loss="mse")
+        if altered:
+            setattr(model, method, lambda *_, **__: None)
+        return model
+
+    result = outputs.CHECK(Pair(Twins(lambda: build(False), lambda: build(True))))
+    assert result.verdict is Verdict.INCONCLUSIVE
+    assert f"{method} differs: only the candidate overrides it" in result.findings[0].message
+    alike = outputs.CHECK(Pair(Twins(lambda: build(True), lambda: build(True))))
+    assert alike.verdict is Verdict.EQUIVALENT
+
+
+def test_the_state_of_metrics_is_left_as_it_was():
+    model = dense(type("Own", (keras.Model,), {"reset_metrics": lambda self: None}), loss="mse")
+    model.evaluate(np.ones((4, 4)), np.ones((4, 2)), verbose=0)
+    before = [variable.numpy() for metric in model.metrics for variable in metric.variables]
+    outputs.CHECK(Pair(Twins(model, lambda: dense(keras.Model, loss="mse"))))
+    after = [variable.numpy() for metric in model.metrics for variable in metric.variables]
+    assert before == after

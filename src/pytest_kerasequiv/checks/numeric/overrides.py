@@ -26,12 +26,12 @@ NOT_RUN = (*LOOPS, *STEPS)
 
 
 def overridden(model: keras.Model) -> dict[str, str]:
-    """Return, for each such method that a model's class overrides, a digest of what it does.
+    """Return, for each such method that a model or its class overrides, a digest of what it does.
 
     That is its code and that of its bases, and the plain values that the model holds.
     """
     values = _values(model)
-    return {name: f"{code} {values}" for name in NOT_RUN if (code := _code(type(model), name)) is not None}
+    return {name: f"{code} {values}" for name in NOT_RUN if (code := _code(model, name)) is not None}
 
 
 def _values(model: keras.Model) -> str:
@@ -73,7 +73,8 @@ def _finding(check: str, name: str, ours: str | None, theirs: str | None) -> Fin
     return Finding.note(check, name, message, values=(ours, theirs))
 
 
-def _code(cls: type, name: str) -> str | None:
+def _code(model: keras.Model, name: str) -> str | None:
     """Return a digest of a method and of what it overrides of the user's; ``None`` where it is Keras's."""
-    own: list[Any] = [vars(base)[name] for base in cls.__mro__ if name in vars(base) and not is_keras(base)]
+    classes = [base for base in type(model).__mro__ if not is_keras(base)]
+    own: list[Any] = [vars(holder)[name] for holder in (model, *classes) if name in vars(holder)]
     return digest(own) if own else None

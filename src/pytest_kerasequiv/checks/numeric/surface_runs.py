@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -227,11 +227,23 @@ def _run(runner: Runner, case: Case, arrays: Sequence[Array], seed: int = 0) -> 
         tf.random.set_seed(seed)  # what is drawn outside Keras's generators is the same for all models
         with changed:
             traced = trace_entry(runner.model, case.entry, _of_width(case.shapes, wide=runner.wide))
-        results = traced.function(*_arguments(traced, given))
+        with _metrics_kept(runner.model):
+            results = traced.function(*_arguments(traced, given))
         draws = any(map(runner.is_seed, runner.changed_state()))
         return EntryRun(_named(traced, results), _variables(runner, case.entry), draws=draws)
     except Exception as error:  # what one side refuses is compared too
         return EntryRun(error=f"{type(error).__name__}: {said(error)}")
+
+
+@contextmanager
+def _metrics_kept(model: keras.Model) -> Iterator[None]:
+    """Leave the state of a model's metrics as it was."""
+    held = [(variable, peek(variable).copy()) for metric in model.metrics for variable in metric.variables]
+    try:
+        yield
+    finally:
+        for variable, value in held:
+            variable.assign(value)
 
 
 def _own_batch(model: keras.Model) -> dict[str, Array]:
