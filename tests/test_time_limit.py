@@ -2,6 +2,7 @@
 
 import contextlib
 import signal
+import sys
 import threading
 import time
 
@@ -47,12 +48,33 @@ def test_code_that_waits_is_interrupted_and_its_line_named():
     assert __file__ in limit.place
 
 
-def test_so_is_code_in_another_thread():
-    def busy():
-        while True:
-            time.sleep(0.01)
+def busy():
+    while True:
+        time.sleep(0.01)
 
+
+def test_so_is_code_in_another_thread():
     assert in_a_thread(lambda: limited(0.2, busy)).place.startswith("busy (")
+
+
+def test_what_watches_a_thread_goes_on_watching():
+    """As coverage and debuggers do."""
+    lines = []
+
+    def watched():
+        limited(0.2, busy)
+        sys.settrace(lambda *told: lines.append(told[1]))
+        counted()
+        sys.settrace(None)
+
+    def counted():
+        return sum(range(3))
+
+    thread = threading.Thread(target=watched, daemon=True)
+    thread.start()
+    thread.join(20)
+    assert not thread.is_alive()
+    assert lines == ["call"]
 
 
 def test_code_that_catches_everything_is_interrupted_again(monkeypatch):
