@@ -13,6 +13,7 @@ from keras import layers
 from tests.common.models import flow
 
 from pytest_kerasequiv.program import match_programs, trace
+from pytest_kerasequiv.program.assembling import Assembly
 
 FOREIGN = tf.Variable(1.0)
 
@@ -309,3 +310,10 @@ def test_collecting_garbage_goes_on_as_before(enabled):
         assert gc.isenabled() is enabled
     finally:
         (gc.enable if before else gc.disable)()
+
+
+def test_no_garbage_is_looked_for_until_the_program_is_made(monkeypatch):
+    enabled, made = [], Assembly.program
+    monkeypatch.setattr(Assembly, "program", lambda one: enabled.append(gc.isenabled()) or made(one))
+    trace(keras.Sequential([keras.Input((3,)), layers.Dense(2)]))
+    assert enabled == [False]

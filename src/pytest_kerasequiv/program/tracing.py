@@ -37,8 +37,13 @@ def trace(model: keras.Model) -> Program:
     Never raises for a model that cannot be traced: ``Program.reason`` then says why, and no proof rests on
     it.
     """
+    with _garbage_kept():
+        return _traced(model)
+
+
+def _traced(model: keras.Model) -> Program:
     assembly = Assembly(model)
-    with preserved_state(), collected_losses(model), warnings.catch_warnings(), _garbage_kept():
+    with preserved_state(), collected_losses(model), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what Keras warns of, it told when the model was built and called
         _scatter_python_randomness()
         tracing = _Tracing(assembly)
