@@ -597,6 +597,20 @@ def test_tensors_of_one_layer_are_told_apart() -> None:
     assert message.endswith("inputs 1 and 2 are swapped")
 
 
+class Same(layers.Layer):
+    def call(self, x: Any) -> Any:
+        return x
+
+
+def test_layers_of_two_classes_read_alike_whatever_they_call_their_arguments() -> None:
+    def build(layer: keras.layers.Layer) -> keras.Model:
+        inputs = keras.Input((4,), name="x")
+        return keras.Model(inputs, layers.Dense(2)(layer(inputs)), name="net")
+
+    found = compared(build(layers.Dropout(0.5)), build(Same())).differences
+    assert [finding.field for finding in found] == ["class"]
+
+
 def test_a_lost_mask_is_called_a_mask() -> None:
     def build(*between: Any) -> keras.Model:
         tokens = keras.Input((5,), dtype="int32")

@@ -4,13 +4,15 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from keras import layers
-from tests.common.models import around
+from keras import layers, ops
+from tests.common.models import around, functional
 
+import pytest_kerasequiv
 from pytest_kerasequiv.building.twins import Twins
 from pytest_kerasequiv.checks import outputs
 from pytest_kerasequiv.checks.pair import Pair
 from pytest_kerasequiv.errors import InputError
+from pytest_kerasequiv.reporting.causes import culprit
 from pytest_kerasequiv.verdict import Verdict
 
 
@@ -291,3 +293,24 @@ def test_masked_inputs_are_refused():
     build = around((2,), lambda: layers.Dense(1))
     with pytest.raises(InputError, match="inputs holds a masked array, whose mask Keras would not see"):
         run(build, build, inputs=inputs)
+
+
+@pytest.mark.parametrize("dtypes", [("int32", "float32"), ("float32", "int32"), ("uint8", "int32")])
+def test_what_only_one_side_takes_as_it_is_is_tried(dtypes):
+    models = [functional(lambda x: layers.Dense(2)(ops.cast(x, "float32")), (4,), dtype=d) for d in dtypes]
+    report = pytest_kerasequiv.compare(*models, weights="copy")
+    assert report.verdict is Verdict.DIFFERENT, report
+    assert "dtype" in {finding.field for finding in report["graph"].differences}
+
+
+@pytest.mark.parametrize("dtypes", [("int32", "float32"), ("float32", "int32"), ("int64", "int32")])
+def test_ids_are_whole_numbers_in_any_dtype(dtypes):
+    models = [functional(layers.Embedding(9, 3), (4,), dtype=dtype) for dtype in dtypes]
+    report = pytest_kerasequiv.compare(*models, weights="copy")
+    assert report.verdict is Verdict.EQUIVALENT, report
+
+
+def test_an_input_of_another_dtype_is_named_before_the_layer_that_reads_it():
+    models = [functional(layers.Rescaling(1 / 255), (4, 4, 3), dtype=dtype) for dtype in ("uint8", "float32")]
+    finding = culprit(pytest_kerasequiv.compare(*models))
+    assert (finding.check, finding.field, finding.reference) == ("graph", "dtype", "uint8")

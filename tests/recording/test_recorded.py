@@ -311,3 +311,11 @@ def test_a_missing_and_a_damaged_recording_are_told(recording, tmp_path):
     (tmp_path / "x.kerasequiv").write_bytes(content[: len(content) // 2])
     with pytest.raises(InputError, match="cut off"):
         compare(tmp_path / "x.kerasequiv", made)
+
+
+def test_inputs_that_hold_more_than_the_recorded_ones_were_tried_by_no_recorded_batch(tmp_path):
+    whole, any_number = over(lambda x: OPS.cast(x, "float32"), **IDS), over(lambda x: x * 1.0)
+    report = compare(record(whole, tmp_path / "a.kerasequiv"), any_number)
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert "takes float32 where the recorded model takes int32" in " ".join(str(report).split())
+    assert compare(record(any_number, tmp_path / "b.kerasequiv"), whole).verdict is Verdict.DIFFERENT

@@ -127,8 +127,14 @@ def _input_edits(paired: Paired) -> Iterator[Edit]:
             for edge in mine.inputs
         )
         theirs = sorted((its.comparable_slot(edge), *paired.resolve(edge, 1)) for edge in its.inputs)
-        if ours != theirs:
+        if ours != theirs and not (mine.kind != its.kind and _read_in_order(paired, mine, its)):
             yield _input_edit(paired, mine, its, sorted(t[1:] for t in ours) == sorted(t[1:] for t in theirs))
+
+
+def _read_in_order(paired: Paired, mine: LayerNode, its: LayerNode) -> bool:
+    """Tell whether two layers, whose arguments may be called otherwise, read the same tensors alike."""
+    ours = [_translated(paired, paired.resolve(edge, 0)) for edge in mine.inputs]
+    return ours == [paired.resolve(edge, 1) for edge in its.inputs]
 
 
 def _translated(paired: Paired, tensor: tuple[int, int]) -> tuple[int, int]:

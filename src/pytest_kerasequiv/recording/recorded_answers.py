@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -35,8 +35,9 @@ from pytest_kerasequiv.recording.sketching import is_of_variable, like_recorded,
 from pytest_kerasequiv.recording.training_answer import decided as decided_by_runs
 from pytest_kerasequiv.recording.training_answer import recorded_arm
 from pytest_kerasequiv.running.dtypes import UNIT_ROUNDOFF, least_precise_dtype
-from pytest_kerasequiv.running.input_layout import input_layout
+from pytest_kerasequiv.running.input_layout import InputLayout, input_layout
 from pytest_kerasequiv.surface.probes import Probe
+from pytest_kerasequiv.surface.surveys import Survey, wider
 from pytest_kerasequiv.verdict import CheckResult, Finding, Kind, Verdict
 
 Array = NDArray[Any]
@@ -257,8 +258,15 @@ def _unless_more_is_there(check: Check, pair: RecordedPair, result: CheckResult)
             f"only the candidate has {', '.join(map(repr, extra))}, so there is nothing recorded to compare"
         )
         return undecided(result, "recording", message)
-    programs = pair.reference_program, pair.candidate_program
     layout = input_layout(pair.candidate)
+    finer = next(_finer(pair.content.structure.survey, layout), None)
+    if finer is not None:
+        message = (
+            f"the candidate takes {finer[1]} where the recorded model takes {finer[0]}, so that no recorded "
+            "batch shows what it makes of other numbers; compare with the builder, or record it again"
+        )
+        return undecided(result, "recording", message)
+    programs = pair.reference_program, pair.candidate_program
     numbers = unaimed(*programs, layout, check.rests_on or (lambda _: True))
     if not numbers:
         return result
@@ -268,6 +276,15 @@ def _unless_more_is_there(check: Check, pair: RecordedPair, result: CheckResult)
         "not, so that no recorded batch was drawn about it; compare with the builder, or record it again"
     )
     return undecided(result, "recording", message)
+
+
+def _finer(recorded: Survey | None, layout: InputLayout) -> Iterator[tuple[str, str]]:
+    """Yield the dtypes of inputs, but for ids, of which the candidate takes other numbers too."""
+    if recorded is None or not layout.known:
+        return
+    for mine, consumer, its in zip(recorded.layout.specs, recorded.consumers, layout.specs, strict=False):
+        if consumer.ids is None and wider(mine.dtype, its.dtype) != mine.dtype:
+            yield mine.dtype, its.dtype
 
 
 def _plan(plan: KeptPlan | int | None, pair: RecordedPair, given: Mapping[str, Any]) -> Any:

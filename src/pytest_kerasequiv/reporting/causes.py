@@ -96,7 +96,9 @@ def _explaining(accusing: Sequence[Finding], changes: Sequence[Finding]) -> list
     """Return the changes of the layer graph that explain what the deciding checks found."""
     if accusing and is_consequence(accusing[0]):
         return sorted(changes, key=lambda f: f.field == "mask")
-    return [change for change in changes if any(_there(change, f) or _handed_on(change, f) for f in accusing)]
+    told = [change for change in changes if any(_there(change, f) or _handed_on(change, f) for f in accusing)]
+    before = bool(accusing) and accusing[0].field == "inputs"  # the cause lies before that layer
+    return told or (list(changes) if before else [])
 
 
 def is_consequence(finding: Finding) -> bool:

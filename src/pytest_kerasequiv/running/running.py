@@ -115,7 +115,7 @@ class Runner:
 
     def _tensor(self, leaf: Array, position: int) -> Any:
         dtype = self.layout.specs[position].dtype if self.layout.known else None
-        if self.wide and leaf.dtype.kind == "f":
+        if self.wide and leaf.dtype.kind == "f" and (dtype is None or "float" in dtype):
             return tf.cast(tf.constant(leaf), "float64")
         if leaf.dtype.kind in "OSU" or dtype in {None, "string"}:
             return tf.constant(leaf)

@@ -97,7 +97,26 @@ def joined(reference: Survey, candidate: Survey) -> Survey:
     if len(candidate.consumers) != len(reference.consumers):
         return replace(reference, masks=masks)
     both = zip(reference.consumers, candidate.consumers, strict=True)
-    return replace(reference, consumers=tuple(_union(*pair) for pair in both), masks=masks)
+    taken = tuple(_union(*pair) for pair in both)
+    layout = _as_wide_as(reference.layout, candidate.layout)
+    other = None if reference.other is None else _as_wide_as(reference.other, candidate.layout)
+    return replace(reference, layout=layout, other=other, consumers=taken, masks=masks)
+
+
+def _as_wide_as(ours: InputLayout, theirs: InputLayout) -> InputLayout:
+    """Return inputs of dtypes that hold what either side takes: floats where one alone drops fractions."""
+    specs = tuple(
+        replace(mine, dtype=wider(mine.dtype, its.dtype))
+        for mine, its in zip(ours.specs, theirs.specs, strict=True)
+    )
+    return replace(ours, specs=specs)
+
+
+def wider(ours: str, theirs: str) -> str:
+    """Return the dtype whose numbers hold those of both."""
+    if ours == theirs or {ours, theirs} & {"string", "bool"}:
+        return ours
+    return str(keras.backend.result_type(ours, theirs))
 
 
 def _union(ours: Consumer, theirs: Consumer) -> Consumer:

@@ -92,7 +92,8 @@ def pass_tensors(
     ]
     for field, what in (("gradients", "the gradient of"), ("state", "the update of")):
         found += _of_variables(field, what, passes, (reference, candidate), variables, pairs=variables.pairs)
-    for k in sorted(passes.reference.input_gradients):
+    both = passes.reference.input_gradients.keys() & passes.candidate.input_gradients.keys()
+    for k in sorted(both):  # whole numbers have none
         views = passes.map(lambda one, k=k: one.input_gradients.get(k))  # type: ignore[misc]
         found.append(Tensor.of(f"the gradient of input {k}", (*alone, "value"), views, gradient=True))
     return found
