@@ -9,6 +9,7 @@ from keras import layers
 
 from pytest_kerasequiv.training.engines.fit import FitEngine, train_fresh
 from pytest_kerasequiv.training.plan import Training
+from pytest_kerasequiv.training.starts.reuse import foreign_part
 
 
 def compiled(*stack, optimizer="adam", loss="mse", **options):
@@ -182,3 +183,17 @@ def test_an_own_loop_gets_fresh_models(source_of, mlp):
     )
     list(engine.train([0, 1]))
     assert engine.reason == "built fresh for every seed, since it trains with your own fit"
+
+
+def test_a_layer_with_a_call_set_on_it_is_foreign():
+    def build(altered):
+        layer = layers.Dense(1)
+        model = keras.Sequential([keras.Input((3,)), layer])
+        model.compile("sgd", "mse")
+        if altered:
+            call = layer.call
+            layer.call = lambda x: call(x) * 2
+        return model
+
+    assert foreign_part(build(False)) is None
+    assert foreign_part(build(True)) == "layer class Dense"

@@ -100,7 +100,7 @@ def python_state(model: keras.Model) -> list[Any]:
     """Return the plain public attributes of the user's own layers: state that no variable holds."""
     found = []
     for index, layer in enumerate(_parts(model)):
-        if not is_keras(type(layer)):
+        if not is_keras(layer):
             own = {k: v for k, v in vars(layer).items() if k[0] != "_" and k not in _KEPT_BY_KERAS}
             found.append([index, {name: _plain(value) for name, value in own.items() if _is_plain(value)}])
     return found
@@ -121,7 +121,7 @@ def _plain(value: Any) -> str:
 def foreign_part(model: keras.Model) -> str | None:
     """Name a part that is the user's own code, whose state Keras does not vouch for, or ``None``."""
     for layer in _parts(model):
-        if not is_keras(type(layer)) or type(layer).__module__.startswith(_WITH_OTHER_STATE):
+        if not is_keras(layer) or type(layer).__module__.startswith(_WITH_OTHER_STATE):
             return f"layer class {type(layer).__name__}"
         for name, value in vars(layer).items():
             if name.endswith(_SETTINGS_THAT_RUN) and value is not None and not is_keras(value):
