@@ -251,9 +251,11 @@ class _Comparison:
         return Compared(what, index, difference(ours, widened(theirs), allowed), None, amplified)
 
     def _plainly(self, what: str, index: int, ours: Any, theirs: Array, *, oracle: bool = True) -> Compared:
-        rtol, atol = (None, None) if self._given is None else (self._given.rtol, self._given.atol)
-        arrays = (ours, theirs, None, None, None)
-        found = compare_tensor(what, index, arrays, self._dtype, rtol=rtol, atol=atol)
+        given = self._given
+        precision = (
+            tolerance.USUAL if given is None else tolerance.Precision(rtol=given.rtol, atol=given.atol)
+        )
+        found = compare_tensor(what, index, (ours, theirs, None, None, None), self._dtype, precision)
         return Compared(what, index, found.stored, oracle=oracle)
 
     @cached_property

@@ -43,7 +43,7 @@ from pytest_kerasequiv.checks.numeric.training_pass import (
 from pytest_kerasequiv.checks.numeric.views import oracle_refused, survey_for, view_of
 from pytest_kerasequiv.checks.pair import Correspondence, Pair, Twin
 from pytest_kerasequiv.checks.registry import Check
-from pytest_kerasequiv.checks.tolerance import largest
+from pytest_kerasequiv.checks.tolerance import USUAL, Precision, largest
 from pytest_kerasequiv.correspondence.variable_map import VariableMap
 from pytest_kerasequiv.running.dtypes import UNIT_ROUNDOFF
 from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Kind, Verdict
@@ -133,8 +133,8 @@ def compare(
     if nothing is not None:
         refused = candidate.passes.failure is not None and reference.passes.failure is None
         return _candidate_fails(nothing, candidate.passes) if refused else nothing
-    precision: dict[str, Any] = {"sharp": between.alignment.sharp, "rtol": rtol, "atol": atol}
-    result = compare_passes(reference.passes, candidate.passes, between.variables, **precision)
+    precision = Precision(between.alignment.sharp, rtol, atol)
+    result = compare_passes(reference.passes, candidate.passes, between.variables, precision)
     return equal_in_law(result, reference.draws, candidate.draws, between)
 
 
@@ -152,10 +152,7 @@ def compare_passes(
     reference: BackwardObservation,
     candidate: BackwardObservation,
     variables: VariableMap,
-    *,
-    sharp: bool = False,
-    rtol: float | None = None,
-    atol: float | None = None,
+    precision: Precision = USUAL,
 ) -> CheckResult:
     """Decide from the passes of both.
 
@@ -166,27 +163,28 @@ def compare_passes(
         reference: the reference's passes.
         candidate: the candidate's.
         variables: how their variables correspond.
-        sharp: whether the programs have one skeleton, see `checks.tolerance`.
-        rtol: relative tolerance; by default derived or the dtype's default.
-        atol: absolute tolerance, likewise.
+        precision: how closely they are to agree.
     """
-    found, compared = _compare_tensors(reference, candidate, variables, sharp=sharp, rtol=rtol, atol=atol)
+    found, compared = _compare_tensors(reference, candidate, variables, precision)
     found += [*one_sided(NAME, reference, candidate, variables.pairs), *_failures(compared.values())]
     result = _result(reference, candidate, [j for group in compared.values() for _, j in group], found)
     return doubted(result, variables, _split(result)[0] + [f for f in found if f.field == "shape"])
 
 
 def _compare_tensors(
-    reference: BackwardObservation, candidate: BackwardObservation, variables: VariableMap, **precision: Any
+    reference: BackwardObservation,
+    candidate: BackwardObservation,
+    variables: VariableMap,
+    precision: Precision,
 ) -> tuple[list[Finding], dict[str, list[tuple[Tensor, Compared]]]]:
     """Return which tensors have other shapes; and each of the others, compared on each probe, by name."""
     found: list[Finding] = []
     compared: dict[str, list[tuple[Tensor, Compared]]] = defaultdict(list)
-    precision["cautious"] = reference.unperturbed
     for index, probe in enumerate(reference.probes):
         tensors = pass_tensors(reference, candidate, variables, index)
         noise = _noise(reference, tensors)
         oracle = all(is_oracle(tensor.views, reference.dtype) for tensor in tensors if tensor.forward)
+        held = replace(precision, oracle=oracle, cautious=reference.unperturbed)
         for tensor in tensors:
             problem = tensor.shape_finding(NAME, probe)
             if problem is not None:
@@ -194,9 +192,7 @@ def _compare_tensors(
                 continue
             what = f"{tensor.what} on {probe!r}"
             left = noise if tensor.gradient and _truly_zero(tensor, noise, reference.dtype) else 0.0
-            one = compare_tensor(
-                what, index, tensor.views, reference.dtype, oracle=oracle, noise=left, **precision
-            )
+            one = compare_tensor(what, index, tensor.views, reference.dtype, held, noise=left)
             compared[tensor.what].append((tensor, one))
     return found, compared
 

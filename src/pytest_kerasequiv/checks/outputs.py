@@ -28,6 +28,7 @@ from pytest_kerasequiv.checks.numeric.surface_runs import EntriesPlan, SurfaceOb
 from pytest_kerasequiv.checks.numeric.views import oracle_refused, survey_for, view_of
 from pytest_kerasequiv.checks.pair import Correspondence, Pair, Twin
 from pytest_kerasequiv.checks.registry import Check
+from pytest_kerasequiv.checks.tolerance import Precision
 from pytest_kerasequiv.verdict import CheckResult, Finding, Kind, Verdict
 
 
@@ -108,9 +109,9 @@ def compare(
     if reference.inference.why_none:
         finding = Finding.difference(NAME, "inputs", f"not compared: {reference.inference.why_none}")
         return CheckResult(NAME, Verdict.INCONCLUSIVE, None, (finding,))
-    precision: dict[str, Any] = {"sharp": between.alignment.sharp, "rtol": rtol, "atol": atol}
+    precision = Precision(between.alignment.sharp, rtol, atol)
     sides = reference.inference, candidate.inference
-    result = compare_inference(*sides, between.variables, own=between.own, **precision)
+    result = compare_inference(*sides, between.variables, precision, own=between.own)
     if result.verdict is not Verdict.EQUIVALENT or reference.entries is None or candidate.entries is None:
         return result
     entries = reference.entries, candidate.entries

@@ -84,6 +84,29 @@ DERIVATION = (
 
 
 @dataclass(frozen=True)
+class Precision:
+    """How closely the numbers of one pair are to agree.
+
+    Attributes:
+        sharp: whether the programs have one skeleton.
+        rtol: the user's relative tolerance; by default it is derived.
+        atol: the user's absolute tolerance, likewise.
+        oracle: whether the float64 results are used.
+        cautious: whether no perturbed run was made, so that only what is beyond doubt agrees.
+    """
+
+    sharp: bool = False
+    rtol: float | None = None
+    atol: float | None = None
+    oracle: bool = True
+    cautious: bool = False
+
+
+USUAL = Precision()
+"""That of two rewritten programs, where the user gives no tolerance."""
+
+
+@dataclass(frozen=True)
 class Tolerance:
     """``|candidate - reference| <= atol + rtol * |reference|``, element by element.
 

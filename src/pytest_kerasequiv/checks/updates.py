@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -38,6 +38,7 @@ from pytest_kerasequiv.checks.numeric.training_pass import not_run, not_told_to_
 from pytest_kerasequiv.checks.numeric.views import oracle_refused, view_of
 from pytest_kerasequiv.checks.pair import Correspondence, Pair, Twin
 from pytest_kerasequiv.checks.registry import Check, Settles
+from pytest_kerasequiv.checks.tolerance import Precision
 from pytest_kerasequiv.correspondence.variable_map import VariableMap
 from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Kind, Verdict
 
@@ -123,8 +124,8 @@ def compare(
     nothing = not_run(NAME, reference.steps, candidate.steps, between)
     if nothing is not None:
         return _with_settings(nothing, reference.steps, candidate.steps, between.variables)
-    precision: dict[str, Any] = {"sharp": between.alignment.sharp, "rtol": rtol, "atol": atol}
-    result = compare_steps(reference.steps, candidate.steps, between.variables, **precision)
+    precision = Precision(between.alignment.sharp, rtol, atol)
+    result = compare_steps(reference.steps, candidate.steps, between.variables, precision)
     return equal_in_law(result, reference.draws, candidate.draws, between)
 
 
@@ -146,7 +147,7 @@ def compare_steps(
     reference: StepsObservation,
     candidate: StepsObservation,
     variables: VariableMap,
-    **precision: Any,
+    precision: Precision,
 ) -> CheckResult:
     """Decide from the steps of both: compile settings first, then step by step.
 
@@ -157,7 +158,7 @@ def compare_steps(
         reference: the reference's steps.
         candidate: the candidate's.
         variables: how their variables correspond.
-        precision: ``sharp``, ``rtol`` and ``atol``, as `compare_tensor` takes them.
+        precision: how closely they are to agree.
     """
     settings = compare_compiled(NAME, reference.settings, candidate.settings, variables)
     lockstep = LockStep(reference, candidate, variables, _masked(reference), precision)
@@ -232,7 +233,7 @@ class LockStep:
     candidate: StepsObservation
     variables: VariableMap
     masked: frozenset[int]
-    precision: Mapping[str, Any]
+    precision: Precision
 
     def first_difference(self, phase: str, compared: list[Compared]) -> list[Finding]:
         """Compare step by step, into ``compared``; return the findings of the first step that differs."""
@@ -245,10 +246,11 @@ class LockStep:
             if number == 0:  # later steps fork at kinks
                 first = [tensor.views for tensor in tensors if tensor.forward]
                 oracle = all(is_oracle(views, self.reference.dtype) for views in first)
-                settings = {**self.precision, "oracle": oracle, "cautious": self.reference.unperturbed}
+                cautious = self.reference.unperturbed
+                precision = replace(self.precision, oracle=oracle, cautious=cautious)
             for tensor in tensors:
                 what = f"{tensor.what} after step {number + 1} ({PHASES[phase]})"
-                one = compare_tensor(what, number, tensor.views, self.reference.dtype, **settings)
+                one = compare_tensor(what, number, tensor.views, self.reference.dtype, precision)
                 compared.append(one)
                 if _fails(one):
                     failing.append((tensor, one))

@@ -12,6 +12,7 @@ from pytest_kerasequiv.checks.numeric import views
 from pytest_kerasequiv.checks.numeric.glance import ONE_BATCH
 from pytest_kerasequiv.checks.numeric.tensor_comparison import compare_tensor
 from pytest_kerasequiv.checks.pair import Pair
+from pytest_kerasequiv.checks.tolerance import Precision
 from pytest_kerasequiv.comparison import Comparison
 from pytest_kerasequiv.running.running import Runner
 
@@ -110,14 +111,14 @@ def test_without_a_perturbed_run_float64_must_agree_more_closely(apart, agrees, 
     exact = np.linspace(0.1, 1.0, 5)
     views = exact.astype(np.float32), exact.astype(np.float32), exact, exact + apart, None
     for cautious, expected in ((False, agrees), (True, cautiously)):
-        assert compare_tensor("it", 0, views, "float32", cautious=cautious).agrees is expected
+        assert compare_tensor("it", 0, views, "float32", Precision(cautious=cautious)).agrees is expected
 
 
 def test_without_a_perturbed_run_what_rounding_does_not_explain_does_not_agree():
     exact = np.linspace(0.1, 1.0, 5)
     views = exact.astype(np.float32), exact.astype(np.float32) + np.float32(1e-6), exact, exact, None
-    assert compare_tensor("it", 0, views, "float32", oracle=False).agrees
-    assert not compare_tensor("it", 0, views, "float32", oracle=False, cautious=True).agrees
+    assert compare_tensor("it", 0, views, "float32", Precision(oracle=False)).agrees
+    assert not compare_tensor("it", 0, views, "float32", Precision(oracle=False, cautious=True)).agrees
 
 
 def test_narrow_dtypes_are_always_perturbed(perturbed_runs):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from pytest_kerasequiv.checks.numeric.tensor_comparison import compare_tensor, is_oracle
+from pytest_kerasequiv.checks.tolerance import Precision
 
 EXACT = np.array([1.0, -2.0])
 STORED = EXACT.astype(np.float32)
@@ -14,13 +15,13 @@ STORED = EXACT.astype(np.float32)
 )
 def test_rewritten_twins_are_held_to_the_rounding_of_their_dtype(apart, sharp, agrees):
     arrays = (STORED, STORED, EXACT, EXACT + apart, EXACT)
-    assert compare_tensor("it", 0, arrays, "float32", sharp=sharp).agrees is agrees
+    assert compare_tensor("it", 0, arrays, "float32", Precision(sharp=sharp)).agrees is agrees
 
 
 def test_a_small_fault_of_a_rewritten_twin_shows_in_float64_before_it_shows_as_stored():
     apart = 20 * 2 * 2**-24
     arrays = (STORED, (EXACT + apart).astype(np.float32), EXACT, EXACT + apart, EXACT)
-    compared = compare_tensor("it", 0, arrays, "float32", sharp=False)
+    compared = compare_tensor("it", 0, arrays, "float32", Precision(sharp=False))
     assert compared.stored.agrees
     assert not compared.agrees
 

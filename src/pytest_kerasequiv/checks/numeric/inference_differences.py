@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from pytest_kerasequiv.checks.numeric.callers import input_findings, layer_dtype_findings, output_findings
 from pytest_kerasequiv.checks.numeric.contract import (
@@ -29,6 +28,7 @@ from pytest_kerasequiv.checks.numeric.tensor_comparison import (
     tolerance_figures,
 )
 from pytest_kerasequiv.checks.numeric.views import unmapped
+from pytest_kerasequiv.checks.tolerance import USUAL, Precision
 from pytest_kerasequiv.correspondence.variable_map import VariableMap
 from pytest_kerasequiv.running.running import Outcome, called
 from pytest_kerasequiv.verdict import CheckResult, Finding
@@ -40,11 +40,9 @@ def compare_inference(
     reference: InferenceObservation,
     candidate: InferenceObservation,
     variables: VariableMap,
+    precision: Precision = USUAL,
     *,
     own: bool = False,
-    sharp: bool = False,
-    rtol: float | None = None,
-    atol: float | None = None,
 ) -> CheckResult:
     """Decide from two observations of inference alone.
 
@@ -52,17 +50,15 @@ def compare_inference(
         reference: what the reference returned.
         candidate: what the candidate returned.
         variables: how their variables correspond. Where some have no partner, only shapes can differ.
+        precision: how closely they are to agree.
         own: whether each has weights of its own, so that none need be mapped.
-        sharp: whether the programs have one skeleton, see `checks.tolerance`.
-        rtol: relative tolerance; by default derived or the dtype's default.
-        atol: absolute tolerance, likewise.
     """
-    problems, compared = _compare_probes(reference, candidate, sharp=sharp, rtol=rtol, atol=atol)
+    problems, compared = _compare_probes(reference, candidate, precision)
     missing = None if own else unmapped(NAME, variables, reference.variables, candidate.variables)
     if missing is not None and not problems:
         return missing
     found = [*_once(list(problems.values()), len(reference.probes)), *_masks(reference, candidate, problems)]
-    if rtol is None and atol is None:
+    if precision.rtol is None and precision.atol is None:
         found += dtype_problems(NAME, reference, candidate)
         found += layer_dtype_findings(NAME, reference, candidate, variables.pairs)
     if reference.names and candidate.names:
@@ -78,11 +74,11 @@ def compare_inference(
 
 
 def _compare_probes(
-    reference: InferenceObservation, candidate: InferenceObservation, **precision: Any
+    reference: InferenceObservation, candidate: InferenceObservation, precision: Precision
 ) -> tuple[dict[int, Finding], list[Compared]]:
     """Return for each probe that only one side takes, or other shapes, that; of the others each tensor."""
     views = Views.of(reference, candidate)
-    precision["cautious"] = reference.unperturbed
+    precision = replace(precision, cautious=reference.unperturbed)
     problems: dict[int, Finding] = {}
     compared: list[Compared] = []
     names = reference.names, candidate.names
@@ -94,8 +90,8 @@ def _compare_probes(
             continue
         first = runs.map(lambda one: one.outcome)
         second = runs.map(lambda one: one.second)
-        compared += _compare_outputs(index, label, reference, first, **precision)
-        compared += _compare_outputs(index, f"{label}, second call", reference, second, **precision)
+        compared += _compare_outputs(index, label, reference, first, precision)
+        compared += _compare_outputs(index, f"{label}, second call", reference, second, precision)
     return problems, compared
 
 
@@ -104,7 +100,7 @@ def _compare_outputs(
     where: str,
     reference: InferenceObservation,
     outcomes: Views[Outcome | None],
-    **precision: Any,
+    precision: Precision,
 ) -> list[Compared]:
     if outcomes.reference is None or outcomes.candidate is None:
         return []
@@ -113,10 +109,9 @@ def _compare_outputs(
         for k in range(len(reference.names))
     ]
     oracle = all(is_oracle(arrays, reference.dtype) for arrays in outputs)
+    held = replace(precision, oracle=oracle)
     return [
-        compare_tensor(
-            f"{called(name)} on {where}", index, arrays, reference.dtype, oracle=oracle, **precision
-        )
+        compare_tensor(f"{called(name)} on {where}", index, arrays, reference.dtype, held)
         for name, arrays in zip(reference.names, outputs, strict=True)
     ]
 

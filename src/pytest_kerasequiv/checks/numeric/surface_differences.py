@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from pytest_kerasequiv.checks.numeric.overrides import STEPS, override_findings
 from pytest_kerasequiv.checks.numeric.surface_runs import EntryRun, SurfaceObservation
 from pytest_kerasequiv.checks.numeric.tensor_comparison import Compared, compare_tensor, is_oracle
 from pytest_kerasequiv.checks.numeric.tensors import Tensor
+from pytest_kerasequiv.checks.tolerance import Precision
 from pytest_kerasequiv.correspondence.variable_map import VariableMap
 from pytest_kerasequiv.verdict import CheckResult, Finding, Verdict
 
@@ -24,7 +25,7 @@ def with_surface(
     sides: tuple[InferenceObservation, InferenceObservation],
     surfaces: tuple[SurfaceObservation, SurfaceObservation],
     variables: VariableMap,
-    precision: Mapping[str, Any],
+    precision: Precision,
 ) -> CheckResult:
     """Add what differs in the rest of the surface to a result that is EQUIVALENT so far.
 
@@ -33,7 +34,7 @@ def with_surface(
         sides: the observations of inference.
         surfaces: those of the other entries.
         variables: how the variables correspond.
-        precision: rtol, atol and whether the programs have one skeleton, as `compare_tensor` takes them.
+        precision: how closely they are to agree.
     """
     found = surface_findings(result.name, *surfaces, variables, precision)
     entries = {one.field for one in found if one.severity == "difference"} - {"stochastic"}
@@ -59,7 +60,7 @@ def surface_findings(
     reference: SurfaceObservation,
     candidate: SurfaceObservation,
     variables: VariableMap,
-    precision: Mapping[str, Any],
+    precision: Precision,
 ) -> list[Finding]:
     """Return the first difference of each entry, and a note for each that could not be run.
 
@@ -68,11 +69,11 @@ def surface_findings(
         reference: what the reference did.
         candidate: what the candidate did.
         variables: how their variables correspond.
-        precision: rtol, atol and whether the programs have one skeleton, as `compare_tensor` takes them.
+        precision: how closely they are to agree.
     """
     found: list[Finding] = []
     views = Views.of(reference, candidate)
-    precision = {**precision, "cautious": reference.unperturbed}
+    precision = replace(precision, cautious=reference.unperturbed)
     comparison = _Comparison(check, reference.dtype, variables, precision)
     for place, name in enumerate(reference.probes):
         runs = views.map(lambda every, k=place: every[k])  # type: ignore[misc]
@@ -117,7 +118,7 @@ class _Comparison:
     check: str
     dtype: str
     variables: VariableMap
-    precision: Mapping[str, Any]
+    precision: Precision
 
     def differing(self, name: str, runs: Views[EntryRun]) -> Iterator[Finding]:
         """Yield the worst difference between two runs of an entry."""
@@ -145,8 +146,8 @@ class _Comparison:
             yield replace(found, message=f"{_one_sided_draws(name, runs)}{found.message}")
 
     def _compared(self, what: str, arrays: Views[Any]) -> Compared:
-        oracle = is_oracle(arrays, self.dtype)
-        return compare_tensor(what, 0, arrays, self.dtype, oracle=oracle, **self.precision)
+        precision = replace(self.precision, oracle=is_oracle(arrays, self.dtype))
+        return compare_tensor(what, 0, arrays, self.dtype, precision)
 
     def _results(self, name: str, runs: Views[EntryRun]) -> Iterator[tuple[str, Views[Any]]]:
         for what in runs.reference.results.keys() & runs.candidate.results.keys():

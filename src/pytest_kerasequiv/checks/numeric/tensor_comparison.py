@@ -113,12 +113,8 @@ def compare_tensor(
     probe: int,
     arrays: Sequence[Array | None],
     dtype: str,
+    precision: tolerance.Precision = tolerance.USUAL,
     *,
-    rtol: float | None = None,
-    atol: float | None = None,
-    sharp: bool = False,
-    oracle: bool = True,
-    cautious: bool = False,
     noise: float = 0.0,
 ) -> Compared:
     """Compare one tensor.
@@ -129,35 +125,31 @@ def compare_tensor(
         arrays: reference and candidate as computed, reference and candidate in float64, the reference in
             float64 with perturbed weights and inputs; ``None`` for what there is not.
         dtype: the reference's compute dtype.
-        rtol: the user's relative tolerance.
-        atol: the user's absolute tolerance.
-        sharp: whether the programs have one skeleton, see `checks.tolerance`.
-        oracle: whether the float64 results are used, see `is_oracle`.
-        cautious: whether no perturbed run was made, so that only what is beyond doubt agrees.
+        precision: how closely it is to agree; whether float64 is used: see `is_oracle`.
         noise: what rounding alone leaves of a tensor that is truly zero, where only the reference has a
             float64 twin.
     """
     ours, theirs = widened(arrays[0]), widened(arrays[1])
-    own = tolerance.given(rtol, atol)
+    own = tolerance.given(precision.rtol, precision.atol)
     if ours.dtype.kind not in "fi" or (ours.dtype.kind == "i" and own is None):
         return Compared(what, probe, _identical(ours, theirs))
     if own is not None:
         return Compared(what, probe, difference(ours, theirs, own))
-    if arrays[2] is None or not oracle:
-        usual = tolerance.NONE if cautious and not oracle else tolerance.default(dtype, ours)
-        stored = difference(ours, theirs, usual)
-        return Compared(what, probe, stored, oracle=oracle)
+    if arrays[2] is None or not precision.oracle:
+        nothing_yet = precision.cautious and not precision.oracle
+        usual = tolerance.NONE if nothing_yet else tolerance.default(dtype, ours)
+        return Compared(what, probe, difference(ours, theirs, usual), oracle=precision.oracle)
     exact = widened(arrays[2])
     moved = None if arrays[4] is None else widened(arrays[4])
     amplified = tolerance.amplification(ours, exact, moved, dtype)
     if arrays[3] is None:
         amplified = max(amplified, noise)
-        stored = difference(ours, theirs, tolerance.derived(amplified, dtype, within=dtype))
-        return Compared(what, probe, stored, None, amplified)
     stored = difference(ours, theirs, tolerance.derived(amplified, dtype, within=dtype))
-    allowed = tolerance.derived(amplified, dtype, within="float64", sharp=sharp, cautious=cautious)
-    fine = difference(exact, widened(arrays[3]), allowed)
-    return Compared(what, probe, stored, fine, amplified)
+    if arrays[3] is None:
+        return Compared(what, probe, stored, None, amplified)
+    like = {"sharp": precision.sharp, "cautious": precision.cautious}
+    allowed = tolerance.derived(amplified, dtype, within="float64", **like)
+    return Compared(what, probe, stored, difference(exact, widened(arrays[3]), allowed), amplified)
 
 
 def oracle_notes(check: str, compared: Sequence[Compared]) -> list[Finding]:
