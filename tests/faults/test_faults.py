@@ -4,7 +4,7 @@ Not among them are 55 to 59 (batch size, epochs, shuffling, validation split, sa
 of the training, of which a comparison has one for both twins, so that they cannot differ in it.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -30,13 +30,19 @@ class Fault:
     check: str
     layer: str | None
     fields: tuple[str, ...]
-    reference: dict[str, Any] = field(default_factory=dict)
     verdict: Verdict = Verdict.DIFFERENT
 
     @property
     def recurrent(self) -> bool:
         """Whether the model has its LSTM: where that is changed, and for some faults of each check."""
         return self.layer == "lstm" or self.number in THROUGH_THE_LSTM
+
+    @property
+    def model(self) -> dict[str, Any]:
+        """The model that it is put into: settings of compile are mostly changed on three layers."""
+        if "compile" in self.change and not self.recurrent:
+            return {"recurrent": False, "order": ("drop", "lstm", "head")}
+        return {"recurrent": self.recurrent}
 
     def __str__(self) -> str:
         return f"{self.number:02d}-{self.name.replace(' ', '-')}"
@@ -255,8 +261,8 @@ def climb(comparison):
 def test_fault(fault, build, score):
     comparison = Comparison(
         Twins(
-            lambda: build(**fault.reference, recurrent=fault.recurrent),
-            lambda: build(**fault.change, recurrent=fault.recurrent),
+            lambda: build(**fault.model),
+            lambda: build(**fault.model | fault.change),
             name=str(fault),
         )
     )
