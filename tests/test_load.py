@@ -90,7 +90,7 @@ def test_100_000_training_rows() -> None:
 
 def question(rate: float = 0.2) -> keras.Model:
     stack = [L.Conv1D(4, 7, activation="relu"), L.Conv1D(6, 11, activation="relu")]
-    stack += [L.LSTM(8, return_sequences=True), L.Dropout(rate), L.LSTM(8), L.Dense(2), L.Reshape((1, 2))]
+    stack += [L.Dropout(rate), L.LSTM(8), L.Dense(2), L.Reshape((1, 2))]
     model = keras.Sequential([keras.Input((60, 2)), *stack])
     model.compile("adam", "mse", metrics=["mae"])
     return model

@@ -61,7 +61,7 @@ def test_a_plan_has_one_copy_while_somebody_holds_it(data):
 
 
 def test_training_takes_at_most_two_copies_of_its_data():
-    command: list[Any] = [sys.executable, "-P", ROOT / "benchmarks" / "data_memory.py", "--megabytes", "300"]
+    command: list[Any] = [sys.executable, "-P", ROOT / "benchmarks" / "data_memory.py", "--megabytes", "150"]
     told = subprocess.run([*command, "--engine", "fit"], capture_output=True, text=True, check=True).stdout
     copies = re.search(r"(\d\.\d+) copies at the peak", told)
     assert copies is not None, told
