@@ -10,7 +10,8 @@ from tests.common.models import digest
 import pytest_kerasequiv
 from pytest_kerasequiv.building.twins import Twins
 from pytest_kerasequiv.checks import updates
-from pytest_kerasequiv.checks.compiled.in_force import compare_settings, settings_of
+from pytest_kerasequiv.checks.compiled.comparing import compare_settings
+from pytest_kerasequiv.checks.compiled.in_force import settings_of
 from pytest_kerasequiv.checks.pair import Pair
 from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.reporting.causes import culprit
@@ -134,6 +135,16 @@ def test_two_spellings_of_one_setting_are_equal(ours, theirs):
     found = compare_settings("updates", settings_of(net(**ours)), settings_of(net(**theirs)))
     logged = [("metrics.names", "note")] if "metrics" in ours else []  # under other names
     assert [(finding.field, finding.severity) for finding in found] == logged
+
+
+def test_metrics_in_another_order_are_told_as_that():
+    orders = [["mae", "mape"], ["mape", "mae"]]
+    sides = [settings_of(net(metrics=one)) for one in orders]
+    (finding,) = compare_settings("updates", *sides)
+    assert finding.severity == "difference"
+    assert finding.message.startswith(
+        "the same metrics in another order, mean_absolute_error, mean_absolute_perc"
+    )
 
 
 def adamw(*names, listed=False):
