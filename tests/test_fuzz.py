@@ -30,7 +30,7 @@ few = functools.partial(
 
 @st.composite
 def recipes(draw):
-    return rm.draw(lambda values: draw(st.sampled_from(values)), draw(st.integers(1, 4)))
+    return rm.draw(lambda values: draw(st.sampled_from(values)), draw(st.integers(1, 3)))
 
 
 @pytest.mark.slow

@@ -89,7 +89,7 @@ def other():
 
 
 def test_training(keras_twins):
-    plan = Training(DATA, DATA, seeds=10, epochs=10, batch_size=4, engine="fit", margin=1e6)
+    plan = Training(DATA, DATA, seeds=10, epochs=4, batch_size=4, engine="fit", margin=1e6)
     keras_twins(build, other).assert_same_training(plan)
 """
 RUNS = ".pytest_cache/d/kerasequiv/*/"
