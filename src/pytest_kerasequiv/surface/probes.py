@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_kerasequiv.running.input_layout import InputSpec
-from pytest_kerasequiv.surface.ranges import bounds, drawn_integers
+from pytest_kerasequiv.surface.ranges import LARGE, WIDE, bounds, drawn_integers
 from pytest_kerasequiv.surface.surveys import Consumer, NoProbes, Survey, joined, survey
 
 Array = NDArray[np.generic]
@@ -54,13 +54,15 @@ class Probe:
 def probes_for(found: Survey, seed: int) -> tuple[Probe, ...]:
     """Return generated batches that cover what a model's inputs can be.
 
-    Floats: normal at the scales 1, 0.1, 10 and 100 and zeros; images (four axes, 1, 3 or 4 channels) also
-    as 0..255 and 0..1. Integers: small ones and such over the whole range of the dtype (up to
-    `ranges.WIDE`), or over the ids that a layer or a gather takes, the first and the last always among them.
-    What a lookup layer takes: tokens of its vocabulary and one it does not know. Constants over which the
-    twins part: values just below, at and above them, floats of their scale, and free axes of such sizes.
-    Where an axis may be time: rows padded at the right, at the left and in between, and one row that is all
-    padding. Where axes are free: each of its own size, and a batch of other sizes. Batch sizes 1, 2 and odd.
+    Floats: normal at the scales 1, 0.1, 10 and 100 and zeros, at 0.1 all positive in one row and all
+    negative in the next; images (four axes, 1, 3 or 4 channels) also as 0..255 and 0..1. Integers: small ones
+    and such over the whole range of the dtype (up to `ranges.WIDE`, and up to `ranges.LARGE` where the twins
+    calculate otherwise with them), or over the ids that a layer or a gather takes, the first and the last
+    always among them. What a lookup layer takes: tokens of its vocabulary and one it does not know. Constants
+    over which the twins part: values just below, at and above them, floats of their scale, and free axes of
+    such sizes. NaN where a twin looks for it. Where an axis may be time: rows padded at the right, at
+    the left and in between, and one row that is all padding. Where axes are free: each of its
+    own size, and a batch of other sizes. Batch sizes 1, 2 and odd.
 
     Args:
         found: what the model takes.
@@ -94,11 +96,18 @@ class _Plan:
     fits: Callable[[Survey], bool] = lambda _found: True
     padded: bool = False
     other: bool = False
+    large: bool = False
     rows: Callable[[Survey], int] | None = None
 
 
 def _normal(scale: float) -> Callable[[Random, tuple[int, ...], Survey], Array]:
     return lambda rng, shape, _: scale * rng.standard_normal(shape)
+
+
+def _of_one_sign(rng: Random, shape: tuple[int, ...], _: Survey) -> Array:
+    """Draw small numbers, all positive in one row and all negative in the next."""
+    signs = np.resize([1.0, -1.0], (shape[0], *[1] * (len(shape) - 1)))
+    return np.asarray(0.1 * signs * np.abs(rng.standard_normal(shape)))
 
 
 def _near(rng: Random, shape: tuple[int, ...], found: Survey) -> Array:
@@ -172,7 +181,7 @@ def _steps(spec: InputSpec) -> bool:
 _PLANS = (
     _Plan("normal, scale 1", 5, _normal(1.0)),
     _Plan("one sample", 1, _normal(1.0)),
-    _Plan("normal, scale 0.1", 2, _normal(0.1), _has_floats),
+    _Plan("normal, scale 0.1", 2, _of_one_sign, _has_floats),
     _Plan("normal, scale 10", 3, _normal(10.0), _has_floats),
     _Plan("normal, scale 100", 3, _normal(100.0), _has_floats),
     _Plan("zeros", 2, lambda _rng, shape, _: np.zeros(shape), _has_floats),
@@ -182,6 +191,7 @@ _PLANS = (
         "near constants", 4, _near, lambda found: bool(found.near) and _has_numbers(found), rows=_rows_about
     ),
     _Plan("as large as constants", 3, _as_large, lambda found: _largest(found) > 30 and _has_floats(found)),
+    _Plan("whole numbers of any size", 5, _normal(1.0), lambda found: found.large, large=True),
     _Plan("with NaN", 5, _with_missing, lambda found: found.missing and _has_floats(found)),
     _Plan("padded rows", 5, _normal(1.0), _has_steps, padded=True),
     _Plan("other lengths", 2, _normal(1.0), lambda found: found.other is not None, other=True),
@@ -225,7 +235,7 @@ def _values(
         known = np.array(consumer.tokens)
         return rng.choice(np.append(known, known.max() + 1), shape).astype(spec.dtype)
     if consumer.ids is not None or not _is_float(spec):
-        low, high = _range(found, spec, consumer)
+        low, high = _range(found, spec, consumer, large=plan.large)
         drawn = drawn_integers(rng, shape, low, high, found.near)
         about = [round(value) for value in _about(found) if low <= value <= high] if plan.rows else []
         return (_at_every_place(rng, about, drawn) if about else drawn).astype(spec.dtype)
@@ -233,11 +243,11 @@ def _values(
     return values.astype("float32" if spec.dtype in {"bfloat16", "float16"} else spec.dtype)
 
 
-def _range(found: Survey, spec: InputSpec, consumer: Consumer) -> tuple[int, int]:
+def _range(found: Survey, spec: InputSpec, consumer: Consumer, *, large: bool) -> tuple[int, int]:
     """Return the least and the greatest integer for an input."""
     if consumer.ids is not None:
         return 0, consumer.ids
-    low, high = bounds(spec.dtype)
+    low, high = bounds(spec.dtype, LARGE if large else WIDE)
     return (low if found.signed and consumer.negative else max(low, 0)), high
 
 

@@ -8,14 +8,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+SHORT = 16
+"""Bits up to which every integer of a dtype is tried: code that calculates in it overflows at once."""
+
 WIDE = 10_000
 """Largest magnitude of an integer that is tried: an id of more is rare, and a length of more is dear."""
 
 
-def bounds(dtype: str) -> tuple[int, int]:
-    """Return the least and the greatest integer to try for a dtype: all of it, or up to `WIDE`."""
+LARGE = 2**24
+"""Largest magnitude of an integer that is tried where it is no length: float32 still holds each one."""
+
+
+def bounds(dtype: str, most: int = WIDE) -> tuple[int, int]:
+    """Return the least and the greatest integer to try: of up to 16 bits any, of more up to ``most``."""
     limits = np.iinfo(dtype)
-    return max(int(limits.min), -WIDE), min(int(limits.max), WIDE)
+    most = max(most, int(np.iinfo("uint16").max)) if limits.bits <= SHORT else most
+    return max(int(limits.min), -most), min(int(limits.max), most)
 
 
 def highest_taken(takes: Callable[[int], bool], dtype: str) -> int | None:

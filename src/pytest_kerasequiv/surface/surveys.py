@@ -55,6 +55,7 @@ class Survey:
         lengths: the inputs with free axes as long as these constants.
         batches: batch sizes that a twin compares sizes with.
         signed: whether integers may be negative.
+        large: whether the twins calculate otherwise with integers, and none of them is a size.
         missing: whether a twin looks for missing numbers, NaN.
     """
 
@@ -66,6 +67,7 @@ class Survey:
     lengths: tuple[InputLayout, ...] = ()
     batches: tuple[int, ...] = ()
     signed: bool = False
+    large: bool = False
     missing: bool = False
 
 

@@ -161,3 +161,45 @@ def test_missing_numbers_are_tried_where_a_model_looks_for_them(other):
         assert compare(*pair, weights="copy").verdict is Verdict.DIFFERENT
     again = functional(lambda x: layers.Dense(2)(1.0 * ops.where(ops.isnan(x), 0.0, x)), (4,))
     assert compare(one, again, weights="copy").verdict is Verdict.EQUIVALENT
+
+
+WHOLE = {
+    "uint16 overflows": (
+        "uint16",
+        lambda x: ops.cast(x * 2, "float32"),
+        lambda x: ops.cast(x, "float32") * 2,
+    ),
+    "int32 overflows": ("int32", lambda x: ops.cast(x * x, "float32"), lambda x: ops.cast(x, "float32") ** 2),
+    "a large id": ("int32", lambda x: x * 1, lambda x: ops.minimum(x, 5_000_000)),
+}
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_twins_that_calculate_otherwise_with_integers_are_tried_with_large_ones(name):
+    dtype, *bodies = WHOLE[name]
+    pair = [functional(body, (3,), dtype=dtype) for body in bodies]
+    assert compare(*pair).verdict is Verdict.DIFFERENT
+    assert compare(*pair[::-1]).verdict is Verdict.DIFFERENT
+
+
+def test_integers_that_may_be_lengths_stay_short_and_others_exact_in_float32():
+    def lengths(more):
+        def body(x):
+            return tf.cast(tf.sequence_mask(x + more - more), "float32")
+
+        return functional(layers.Lambda(body, output_shape=(3, None)), (3,), dtype="int32")
+
+    assert "whole numbers of any size" not in together(lengths(0), lengths(1))
+    bodies = (lambda x: ops.cast(x % 24, "float32")), (lambda x: ops.cast(x, "float32") % 24.0)
+    pair = [functional(body, (3,), dtype="int32") for body in bodies]
+    largest = together(*pair)["whole numbers of any size"][0].max()
+    assert 10_000 < largest <= 2**24
+    assert compare(*pair).verdict is Verdict.EQUIVALENT
+
+
+def test_numbers_of_one_sign_are_tried():
+    def all_positive(x):
+        return ops.where(ops.all(x > 0, axis=-1, keepdims=True), 2.0 * x, x)
+
+    one, other = (functional(body, (16,)) for body in (lambda x: x * 1.0, all_positive))
+    assert compare(one, other).verdict is Verdict.DIFFERENT

@@ -11,6 +11,7 @@ from pytest_kerasequiv.program import Program
 from pytest_kerasequiv.program.attributes import array_of
 from pytest_kerasequiv.program.limits import ALIKE, LONGEST, sizes_compared, thresholds
 from pytest_kerasequiv.program.nodes import Node
+from pytest_kerasequiv.program.whole_numbers import whole_numbers_apart
 from pytest_kerasequiv.running.input_layout import InputLayout
 from pytest_kerasequiv.surface.sizes import free_axes, with_sizes
 from pytest_kerasequiv.surface.surveys import Survey
@@ -58,6 +59,7 @@ def aimed(found: Survey, layout: InputLayout, reference: Program, candidate: Pro
         lengths=tuple(_lengths(layout, near)),
         batches=_batches(found.layout, programs),
         signed=traced and not operations & LOOKUPS,
+        large=candidate is not None and traced and whole_numbers_apart(reference, candidate),
         missing="IsNan" in operations and "Assert" not in operations,
     )
 

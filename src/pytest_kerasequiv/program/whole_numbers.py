@@ -1,0 +1,62 @@
+"""Where two programs calculate otherwise with the integers that they are given."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from pytest_kerasequiv.program.limits import SIZES
+from pytest_kerasequiv.program.nodes import Node, Program
+
+SIZED_BY = {"Range": None, "Fill": 0, "Tile": 1, "BroadcastTo": 1, "Reshape": 1}
+"""Operations that take sizes, and at which place; ``None`` for any."""
+
+CALLING = frozenset({"While", "StatelessWhile", "PartitionedCall", "StatefulPartitionedCall"})
+"""Operations whose bodies may make sizes of what they are given, or loop so often."""
+
+
+def whole_numbers_apart(reference: Program, candidate: Program) -> bool:
+    """Tell whether the operations on given integers are others, and no given number may become a size."""
+    found = []
+    for program in (reference, candidate):
+        given = _given(program.nodes)
+        if any(_sized(node, given) for node in program.nodes):
+            return False
+        found.append(Counter(map(_operation, _on_integers(program.nodes, given))))
+    return found[0] != found[1]
+
+
+def _given(nodes: Sequence[Node]) -> list[bool]:
+    """Return of each node whether its values, not only its sizes, are computed from inputs."""
+    found: list[bool] = []
+    for node in nodes:
+        known = node.op.startswith("Input ") or any(found[source] for source, _ in node.inputs)
+        found.append(known and node.op not in SIZES)
+    return found
+
+
+def _sized(node: Node, given: Sequence[bool]) -> bool:
+    sources = [source for source, _ in node.inputs]
+    if node.op in SIZED_BY:
+        place = SIZED_BY[node.op]
+        sources = sources if place is None else sources[place : place + 1]
+    return node.op in {*SIZED_BY, *CALLING} and any(given[source] for source in sources)
+
+
+def _on_integers(nodes: Sequence[Node], given: Sequence[bool]) -> list[Node]:
+    """Return the operations on given integers whose results are integers."""
+    return [
+        node
+        for node, known in zip(nodes, given, strict=True)
+        if known and node.inputs and all("int" in dtype for dtype in _dtypes(node) or ("",))
+    ]
+
+
+def _dtypes(node: Node) -> tuple[str, ...]:
+    return tuple(
+        dict(node.attributes)[name] for name in ("T", "SrcT", "DstT") if name in dict(node.attributes)
+    )
+
+
+def _operation(node: Node) -> tuple[str, tuple[tuple[str, str], ...]]:
+    return node.op, tuple(node.attributes)
