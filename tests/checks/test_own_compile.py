@@ -6,8 +6,8 @@ import tensorflow as tf
 from keras import layers, ops
 
 from pytest_kerasequiv import Verdict, compare
-from pytest_kerasequiv.checks.compiled.comparing import compare_settings
 from pytest_kerasequiv.checks.compiled.in_force import settings_of
+from pytest_kerasequiv.checks.compiled.settings_findings import compare_settings
 
 
 class Generator(keras.Model):

@@ -10,8 +10,8 @@ from tests.common.models import digest
 import pytest_kerasequiv
 from pytest_kerasequiv.building.twins import Twins
 from pytest_kerasequiv.checks import updates
-from pytest_kerasequiv.checks.compiled.comparing import compare_settings
 from pytest_kerasequiv.checks.compiled.in_force import settings_of
+from pytest_kerasequiv.checks.compiled.settings_findings import compare_settings
 from pytest_kerasequiv.checks.pair import Pair
 from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.reporting.causes import culprit

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import keras
 
-from pytest_kerasequiv.checks.compiled.comparing import compare_settings
 from pytest_kerasequiv.checks.compiled.in_force import settings_of
+from pytest_kerasequiv.checks.compiled.settings_findings import compare_settings
 
 
 def compared(reference: keras.Model, candidate: keras.Model) -> tuple[list[tuple[str, str]], list[str]]:

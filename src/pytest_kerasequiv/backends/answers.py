@@ -10,8 +10,8 @@ from typing import Any
 from pytest_kerasequiv.backends.backend_pair import BackendPair
 from pytest_kerasequiv.backends.backend_process import NAMES
 from pytest_kerasequiv.checks.blame.layer_settings import settings_apart
-from pytest_kerasequiv.checks.compiled.comparing import compare_compiled
 from pytest_kerasequiv.checks.compiled.in_force import ONLY_SPEED, settings_of
+from pytest_kerasequiv.checks.compiled.settings_findings import compare_compiled
 from pytest_kerasequiv.checks.gradients import GradientsObservation
 from pytest_kerasequiv.checks.ladder import LADDER
 from pytest_kerasequiv.checks.numeric.doubts import undecided

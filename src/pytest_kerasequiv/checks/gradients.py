@@ -10,7 +10,7 @@ from typing import Any
 from pytest_kerasequiv.checks.blame.backward import blame_backward
 from pytest_kerasequiv.checks.blame.forward import blame, layer_table
 from pytest_kerasequiv.checks.blame.wording import explaining, only_adds
-from pytest_kerasequiv.checks.compiled.comparing import compare_settings
+from pytest_kerasequiv.checks.compiled.settings_findings import compare_settings
 from pytest_kerasequiv.checks.numeric import laws, training_pass
 from pytest_kerasequiv.checks.numeric.doubts import doubted
 from pytest_kerasequiv.checks.numeric.glance import ONE_BATCH, glances

@@ -10,8 +10,8 @@ from pytest_kerasequiv import arguments
 from pytest_kerasequiv.checks.blame.forward import blame
 from pytest_kerasequiv.checks.blame.sparse_gradients import sparse_on_one_side
 from pytest_kerasequiv.checks.blame.wording import explaining, only_adds
-from pytest_kerasequiv.checks.compiled.comparing import beyond_program, compare_compiled
 from pytest_kerasequiv.checks.compiled.in_force import settings_of
+from pytest_kerasequiv.checks.compiled.settings_findings import beyond_program, compare_compiled
 from pytest_kerasequiv.checks.gradients import training_plans
 from pytest_kerasequiv.checks.numeric import laws, steps
 from pytest_kerasequiv.checks.numeric.doubts import doubted

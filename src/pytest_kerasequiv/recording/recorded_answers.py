@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_kerasequiv.building.workbench import loss_settings
-from pytest_kerasequiv.checks.compiled.comparing import beyond_program
 from pytest_kerasequiv.checks.compiled.explained_results import effective_settings
 from pytest_kerasequiv.checks.compiled.in_force import settings_of
+from pytest_kerasequiv.checks.compiled.settings_findings import beyond_program
 from pytest_kerasequiv.checks.ladder import LADDER
 from pytest_kerasequiv.checks.numeric.aiming import unaimed
 from pytest_kerasequiv.checks.numeric.doubts import undecided

@@ -8,8 +8,8 @@ import pytest
 from keras import ops
 from tests.common.models import dense
 
-from pytest_kerasequiv.checks.compiled.comparing import compare_settings
 from pytest_kerasequiv.checks.compiled.in_force import settings_of
+from pytest_kerasequiv.checks.compiled.settings_findings import compare_settings
 
 SGD, SCHEDULES = keras.optimizers.SGD, keras.optimizers.schedules
 RATE, HELD = 0.1, {"rate": 0.1}

@@ -8,8 +8,8 @@ from typing import Any
 import keras
 
 from pytest_kerasequiv.checks.compiled.built import METRICS
-from pytest_kerasequiv.checks.compiled.comparing import compare_settings
 from pytest_kerasequiv.checks.compiled.in_force import Settings
+from pytest_kerasequiv.checks.compiled.settings_findings import compare_settings
 from pytest_kerasequiv.keras_access.origin import is_keras
 from pytest_kerasequiv.layers.own_code import CODE, class_code, differences_in_words
 from pytest_kerasequiv.verdict import CheckResult, Finding
