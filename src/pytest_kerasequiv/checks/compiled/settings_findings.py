@@ -75,7 +75,7 @@ def compare_compiled(
     found = compare_settings(check, reference, candidate)
     if reference is None or candidate is None or not _same_kinds(reference, candidate):
         return found
-    return [*found, *treated_apart(check, reference[TOLD_APART], candidate[TOLD_APART], variables)]
+    return [*found, *treated_apart(check, *_known(reference, candidate), variables)]
 
 
 def beyond_program(
@@ -88,11 +88,15 @@ def beyond_program(
 
     Args: those of `compare_compiled`.
     """
-    if None not in (reference, candidate):
-        known = reference[TOLD_APART], candidate[TOLD_APART]  # type: ignore[index]
-        if not surely_trained_alike(*known, variables):
-            return None
+    both = () if reference is None or candidate is None else _known(reference, candidate)
+    if both and not surely_trained_alike(*both, variables):
+        return None
     return compare_compiled(check, reference, candidate, variables)
+
+
+def _known(reference: Settings, candidate: Settings) -> tuple[Any, Any]:
+    """Return by what each side's weights are known; earlier versions did not record it."""
+    return reference.get(TOLD_APART, {}), candidate.get(TOLD_APART, {})
 
 
 def _same_kinds(reference: Settings, candidate: Settings) -> bool:
@@ -235,7 +239,7 @@ def _speed_findings(check: str, reference: Settings, candidate: Settings) -> Ite
 
 
 def _taken_findings(check: str, reference: Settings, candidate: Settings) -> Iterator[Finding]:
-    taken = reference[TAKEN], candidate[TAKEN]
+    taken = reference.get(TAKEN, 0), candidate.get(TAKEN, 0)
     if taken[0] != taken[1]:
         message = (
             f"the optimizer has taken {taken[0]} steps before in the reference and {taken[1]} in the "
