@@ -254,18 +254,23 @@ def test_inputs_have_their_dtype_and_narrow_floats_are_drawn_as_float32(dtype, d
 
 
 def test_counts_begin_at_zero_and_what_may_be_negative_below():
-    last = [
-        training_batch(surveyed((40,), "int32", Consumer(negative=negative), signed=True), 0).inputs[0]
-        for negative in (False, True)
-    ]
-    assert [int(last[0].min()), int(last[0].flat[-1])] == [0, 0]
-    assert last[1].min() < -1000
+    counts = [{"consumer": Consumer(negative=False), "signed": True}, {"consumer": Consumer()}]
+    for told in counts:
+        batch = training_batch(surveyed((40,), "int32", **told), 0).inputs[0]
+        assert [int(batch.min()), int(batch.flat[-1])] == [0, 0]
+    assert training_batch(surveyed((40,), "int32", Consumer(), signed=True), 0).inputs[0].min() < -1000
+
+
+def test_categories_are_drawn_up_to_the_last():
+    tokens = keras.Input((9,), dtype="int32")
+    batch = training_batch(survey(keras.Model(tokens, layers.CategoryEncoding(7)(tokens))), 0).inputs[0]
+    assert (int(batch.min()), int(batch.max())) == (0, 6)
 
 
 def test_truth_values_are_both_drawn():
-    values = training_batch(surveyed((40,), "bool"), 0).inputs[0]
+    values = training_batch(surveyed((400,), "bool"), 0).inputs[0]
     assert values.dtype == bool
-    assert 0.3 < values.mean() < 0.7
+    assert 0.4 < values.mean() < 0.6
 
 
 def test_one_single_id_is_drawn_as_it_is():
