@@ -319,3 +319,13 @@ def test_inputs_that_hold_more_than_the_recorded_ones_were_tried_by_no_recorded_
     assert report.verdict is Verdict.INCONCLUSIVE
     assert "takes float32 where the recorded model takes int32" in " ".join(str(report).split())
     assert compare(record(any_number, tmp_path / "b.kerasequiv"), whole).verdict is Verdict.DIFFERENT
+
+
+def test_a_recorded_model_of_integers_was_tried_with_large_ones(tmp_path):
+    squared, exact = (
+        over(lambda x: OPS.cast(x * x, "float32"), **IDS),
+        over(lambda x: OPS.cast(x, "float32") ** 2, **IDS),
+    )
+    for number, (one, other) in enumerate([(squared, exact), (exact, squared)]):
+        report = compare(record(one, tmp_path / f"{number}.kerasequiv"), other)
+        assert report.verdict is Verdict.DIFFERENT, report

@@ -15,15 +15,19 @@ CALLING = frozenset({"While", "StatelessWhile", "PartitionedCall", "StatefulPart
 """Operations whose bodies may make sizes of what they are given, or loop so often."""
 
 
-def whole_numbers_apart(reference: Program, candidate: Program) -> bool:
-    """Tell whether the operations on given integers are others, and no given number may become a size."""
+def whole_numbers_apart(programs: Sequence[Program]) -> bool:
+    """Tell whether the operations on given integers are others, and no given number may become a size.
+
+    Args:
+        programs: those of the twins; of one alone it is not known that the other has the same.
+    """
     found = []
-    for program in (reference, candidate):
+    for program in programs:
         given = _given(program.nodes)
         if any(_sized(node, given) for node in program.nodes):
             return False
         found.append(Counter(map(_operation, _on_integers(program.nodes, given))))
-    return found[0] != found[1]
+    return len(found) == 1 or found[0] != found[1]
 
 
 def _given(nodes: Sequence[Node]) -> list[bool]:

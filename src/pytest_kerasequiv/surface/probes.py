@@ -156,6 +156,12 @@ def _has_floats(found: Survey) -> bool:
     return any(_is_float(spec) and consumer.ids is None for spec, consumer in pairs)
 
 
+def _has_integers(found: Survey) -> bool:
+    """Whether an input takes integers that are no ids."""
+    pairs = zip(found.layout.specs, found.consumers, strict=True)
+    return any(one.ids is None and "int" in spec.dtype for spec, one in pairs)
+
+
 def _has_numbers(found: Survey) -> bool:
     """Whether an input takes numbers that are no ids."""
     pairs = zip(found.layout.specs, found.consumers, strict=True)
@@ -191,7 +197,13 @@ _PLANS = (
         "near constants", 4, _near, lambda found: bool(found.near) and _has_numbers(found), rows=_rows_about
     ),
     _Plan("as large as constants", 3, _as_large, lambda found: _largest(found) > 30 and _has_floats(found)),
-    _Plan("whole numbers of any size", 5, _normal(1.0), lambda found: found.large, large=True),
+    _Plan(
+        "whole numbers of any size",
+        5,
+        _normal(1.0),
+        lambda found: found.large and _has_integers(found),
+        large=True,
+    ),
     _Plan("with NaN", 5, _with_missing, lambda found: found.missing and _has_floats(found)),
     _Plan("padded rows", 5, _normal(1.0), _has_steps, padded=True),
     _Plan("other lengths", 2, _normal(1.0), lambda found: found.other is not None, other=True),

@@ -59,7 +59,7 @@ def aimed(found: Survey, layout: InputLayout, reference: Program, candidate: Pro
         lengths=tuple(_lengths(layout, near)),
         batches=_batches(found.layout, programs),
         signed=traced and not operations & LOOKUPS,
-        large=candidate is not None and traced and whole_numbers_apart(reference, candidate),
+        large=traced and whole_numbers_apart(programs),
         missing="IsNan" in operations and "Assert" not in operations,
     )
 
