@@ -6,11 +6,16 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 import pytest
 from keras import ops
 from tests.common.models import around, building
 
 from pytest_kerasequiv import Verdict, compare
+from pytest_kerasequiv.checks.trying_maps import by_sizes, differ_under_any_map
+from pytest_kerasequiv.running.running import Runner
+from pytest_kerasequiv.surface.probes import Probe
+from pytest_kerasequiv.weights.variables import values_of
 
 L = keras.layers
 
@@ -84,7 +89,7 @@ def test_the_map_is_in_the_figures_as_a_table() -> None:
     assert "[1, 0]" in row["carried"]
 
 
-def attention(order: str, *, scale: float, out: Any) -> Callable[[], keras.Model]:
+def attention(order: str, *, scale: float = 1.0) -> Callable[[], keras.Model]:
     class Attention(keras.Model):
         def __init__(self) -> None:
             super().__init__()
@@ -93,15 +98,25 @@ def attention(order: str, *, scale: float, out: Any) -> Callable[[], keras.Model
         def call(self, x: Any) -> Any:
             query, key, value = (self.parts[name](scale * x) for name in "qkv")
             weights = ops.softmax(ops.matmul(query, ops.transpose(key, (0, 2, 1))))
-            return out(ops.matmul(weights, value))
+            return ops.matmul(weights, value)
 
     return Attention
 
 
 def test_without_a_certain_map_numbers_that_differ_are_inconclusive() -> None:
-    reference = attention("qkv", scale=1.0, out=lambda x: x)
-    candidate = attention("vkq", scale=2.0, out=lambda x: ops.exp(ops.tanh(x)))
-    report = compare(reference, candidate, input_shape=(5, 6))
+    """Branches may be mixed where they hold the same weights, so that these do not tell."""
+
+    def ensemble(mixed: bool) -> Callable[[], keras.Model]:
+        def body(inputs: Any) -> Any:
+            made = [L.Dense(4)(inputs) for _ in range(6)]
+            beside = [*made[1:], made[0]] if mixed else made
+            return L.Average()(
+                [ops.tanh((a + b) * k) for k, (a, b) in enumerate(zip(made, beside, strict=True), 1)]
+            )
+
+        return building((4,), body)
+
+    report = compare(ensemble(False), ensemble(True))
     assert report.verdict is Verdict.INCONCLUSIVE
     assert not report["weights"].figures["certain"]
     (finding,) = report["outputs"].differences
@@ -162,3 +177,54 @@ def test_a_weight_more_in_a_subclass_is_different() -> None:
 
     report = compare(lambda: Tied(True), lambda: Tied(False), input_shape=(4,))
     assert report.verdict is Verdict.DIFFERENT
+
+
+def test_another_scale_shows_under_any_map() -> None:
+    report = compare(attention("qkv"), attention("vkq", scale=2.0), input_shape=(5, 6))
+    assert report.verdict is Verdict.DIFFERENT
+
+
+def encoder(*, before: bool, own: bool, frozen: bool = False) -> Any:
+    """A transformer's encoder, normalised before or after; one with layers in another order where ``own``."""
+
+    def build() -> keras.Model:
+        inputs = keras.Input((5, 8))
+        heads = L.MultiHeadAttention(2, 4)
+        made = [L.LayerNormalization(), L.LayerNormalization(), L.Dense(16, "relu"), L.Dense(8)]
+        second, first, wide, narrow = made if own else (made[1], made[0], *made[2:])
+        heads.trainable = not frozen
+        if before:
+            x = inputs + heads(first(inputs), first(inputs))
+            return keras.Model(inputs, x + narrow(wide(second(x))))
+        x = first(inputs + heads(inputs, inputs))
+        return keras.Model(inputs, second(x + narrow(wide(x))))
+
+    return build
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_outputs_that_differ_under_any_map_are_different_though_not_every_map_was_tried(frozen: bool) -> None:
+    report = compare(
+        encoder(before=True, own=False, frozen=frozen), encoder(before=False, own=True, frozen=frozen)
+    )
+    assert report.verdict is Verdict.DIFFERENT, report
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_weights_that_are_alike_for_any_map_tell_no_equal_models_apart(frozen: bool) -> None:
+    models = [keras.Sequential([keras.Input((4,)), L.Dense(4), L.BatchNormalization(), Turned()])]
+    models += [keras.Sequential([keras.Input((4,)), L.Dense(4), Normalised(), L.Dense(5, use_bias=False)])]
+    for model in models:
+        model.layers[0].trainable = not frozen
+    runners = [Runner(model, values_of(model)) for model in models]
+    batch = Probe("batch", (np.random.default_rng(0).normal(size=(3, 4)).astype("float32"),))
+    assert not differ_under_any_map(*runners, batch)
+    other = keras.Sequential([*models[1].layers, L.Activation("tanh")])
+    assert differ_under_any_map(runners[0], Runner(other, values_of(other)), batch)
+
+
+def test_numbers_by_sizes_do_not_depend_on_the_order_of_axes() -> None:
+    drawn = by_sizes((2, 3, 1, 4))
+    assert np.allclose(drawn, by_sizes((4, 2, 3)).transpose(1, 2, 0)[:, :, None])
+    assert np.allclose(by_sizes((5, 5)), by_sizes((5, 5)).T)
+    assert drawn.std() > 0.1
