@@ -100,24 +100,9 @@ class Twins:
         self._recorded: Specs | None = None
         self._given_reference = source_of(reference, "reference", compile=settings)
         self.function = function_of(candidate)
-        self._given_candidate = (
-            derived_source(self._given_reference)
-            if candidate is None
-            else self._known_as(self.function)
-            if self.function is not None
-            else source_of(candidate, "candidate", compile=settings)
-        )
+        self._given_candidate = self._source_of_candidate(candidate, settings)
         self.derived = candidate is None
-        if self.derived and self.recording is not None:
-            raise InputError(
-                f"reference {self.reference_label!r} is a recording, of which no candidate can be derived; "
-                "pass the builder of the other model as candidate"
-            )
-        if self.backend is not None and self.function is not None:
-            raise InputError(
-                f"backend={self.backend!r} goes with a model, and candidate {self.candidate_label!r} is a "
-                "function of inputs; leave backend away"
-            )
+        self._refuse_combinations()
         if self.backend is not None:
             self._given_candidate = self._elsewhere(self.backend)
         elif self.function is None:
@@ -131,6 +116,27 @@ class Twins:
         if self.reference_label == self.candidate_label and places[0] != places[1]:
             self._given_reference = self._given_reference.labelled(places[0])
             self._given_candidate = self._given_candidate.labelled(places[1])
+
+    def _source_of_candidate(self, candidate: Any, settings: dict[str, Any] | None) -> Source:
+        __tracebackhide__ = True
+        if candidate is None:
+            return derived_source(self._given_reference)
+        if self.function is not None:
+            return self._known_as(self.function)
+        return source_of(candidate, "candidate", compile=settings)
+
+    def _refuse_combinations(self) -> None:
+        __tracebackhide__ = True
+        if self.derived and self.recording is not None:
+            raise InputError(
+                f"reference {self.reference_label!r} is a recording, of which no candidate can be derived; "
+                "pass the builder of the other model as candidate"
+            )
+        if self.backend is not None and self.function is not None:
+            raise InputError(
+                f"backend={self.backend!r} goes with a model, and candidate {self.candidate_label!r} is a "
+                "function of inputs; leave backend away"
+            )
 
     def __repr__(self) -> str:
         return f"Twins({self.reference_label!r}, {self.candidate_label!r}, name={self.name!r})"
