@@ -11,7 +11,7 @@ from pytest_kerasequiv.running.perturbing import (
     perturbed_values,
 )
 from pytest_kerasequiv.running.sketch import LARGEST_KEPT, PROJECTIONS, SAMPLED, sketch
-from pytest_kerasequiv.weights.variables import values_of
+from pytest_kerasequiv.weights.variables import assign, same_buffer, values_of
 
 
 def test_small_arrays_are_kept_whole_as_copies():
@@ -52,6 +52,13 @@ def test_perturbed_values_move_by_at_most_one_roundoff():
     values = values_of(model)
     moved = perturbed_values(model, values, "float32", 0)
     assert 0 < np.abs(moved[0] - values[0]).max() <= 2**-24 * np.abs(values[0]).max()
+
+
+def test_perturbed_values_are_in_memory_once_while_a_model_holds_them():
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(3, dtype="float64")])
+    moved = perturbed_values(model, values_of(model), "float32", 0)
+    assign(model, moved)
+    assert same_buffer(values_of(model)[0], moved[0])
 
 
 def test_projections_are_alternating_strided_sums_at_any_length():

@@ -7,16 +7,19 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 
 from pytest_kerasequiv.running.dtypes import UNIT_ROUNDOFF
-from pytest_kerasequiv.weights.variables import variables_of
+from pytest_kerasequiv.weights.variables import buffer_view, variables_of
 
 Array = NDArray[np.generic]
 
 
 def perturbed_values(model: keras.Model, values: Sequence[Array], dtype: str, seed: int) -> list[Array]:
     """Return float64 values in which every float is changed by up to one roundoff, relatively, at random.
+
+    A variable that is given one of them shares its buffer.
 
     Args:
         model: the model whose `variables_of` the values belong to.
@@ -26,7 +29,8 @@ def perturbed_values(model: keras.Model, values: Sequence[Array], dtype: str, se
     """
     rng = np.random.default_rng([seed, 1])
     floats = ["float" in str(variable.dtype) for variable in variables_of(model)]
-    return [_moved(v, dtype, rng) if moves else v for v, moves in zip(values, floats, strict=True)]
+    pairs = zip(values, floats, strict=True)
+    return [buffer_view(tf.constant(_moved(value, dtype, rng))) if moves else value for value, moves in pairs]
 
 
 def generic_values(model: keras.Model, values: Sequence[Array], seed: int) -> list[Array]:
