@@ -21,6 +21,7 @@ all gradients), measured between the comparisons.
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import resource
@@ -52,7 +53,11 @@ class Seconds(NamedTuple):
 
 
 def timed(action: Callable[[], Any], who: int = resource.RUSAGE_SELF) -> Seconds:
-    """Run an action and tell what it took; CPU seconds of this process, or of its children."""
+    """Run an action and tell what it took; CPU seconds of this process, or of its children.
+
+    Garbage is collected before it, or each would pay for what the one before has left.
+    """
+    gc.collect()
     started, before = time.perf_counter(), resource.getrusage(who)
     action()
     after = resource.getrusage(who)
@@ -206,8 +211,6 @@ def _pytest(place: Path, *options: str) -> None:
 
 def growth(asked: argparse.Namespace) -> None:
     """Print how memory grows over many comparisons in one process."""
-    import gc
-
     import models
 
     sizes = []
