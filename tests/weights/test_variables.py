@@ -8,7 +8,6 @@ from keras import layers
 from pytest_kerasequiv.weights.variables import (
     assign,
     assigned,
-    cast_for,
     emptied,
     holds,
     is_seed,
@@ -211,13 +210,3 @@ def test_an_emptied_model_takes_values_again():
     assert held == [12, 3, 0, 0]
     assign(one, values)
     assert all(holds(variable, value) for variable, value in zip(variables_of(one), values, strict=True))
-
-
-def test_a_value_cast_for_a_variable_is_in_memory_once():
-    variable = keras.Variable(np.zeros((4, 5)), dtype="float64")
-    value = np.ones((4, 5), np.float32)
-    cast = cast_for(variable, value)
-    write(variable, cast)
-    assert same_buffer(peek(variable), cast)
-    assert not write(variable, cast)
-    assert cast_for(variable, cast) is cast

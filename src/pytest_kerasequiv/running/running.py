@@ -25,7 +25,7 @@ from pytest_kerasequiv.running.float64 import float64_mode
 from pytest_kerasequiv.running.input_layout import input_layout
 from pytest_kerasequiv.running.perturbing import perturbed_constant, perturbed_values
 from pytest_kerasequiv.running.ready import ReadyCall, ready
-from pytest_kerasequiv.weights.variables import assign, assigned, cast_for, is_seed, peek, variables_of, write
+from pytest_kerasequiv.weights.variables import assign, assigned, is_seed, peek, variables_of, write
 
 Array = NDArray[np.generic]
 
@@ -126,14 +126,6 @@ class Runner:
         other = copy(self)
         other.values = values
         return other
-
-    def of_its_dtype(self) -> Runner:
-        """Return a runner under the values as its model holds them: to write them back copies nothing.
-
-        It is for a model that is not trained, whose variables would have other buffers than the values.
-        """
-        pairs = zip(variables_of(self.model), self.values, strict=True)
-        return self.under([cast_for(variable, value) for variable, value in pairs])
 
     def untraced(self) -> Runner:
         """Return a runner of the same model that traces it again: hidden draws are seeded in tracing."""

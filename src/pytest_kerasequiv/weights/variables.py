@@ -8,7 +8,6 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
 from pytest_kerasequiv.keras_access.emptying import empty, refilled
@@ -78,12 +77,6 @@ def emptied(model: keras.Model, *, but: keras.Model) -> None:
     for variable in variables_of(model):
         if id(variable) not in kept:
             empty(variable)
-
-
-def cast_for(variable: keras.Variable, value: NDArray[np.generic]) -> NDArray[np.generic]:
-    """Return a value in the dtype of a variable, which then shares its buffer; as it is where it has that."""
-    dtype = tf.as_dtype(variable.dtype)
-    return value if tf.as_dtype(value.dtype) == dtype else buffer_view(tf.cast(_tensor_of(value), dtype))
 
 
 def share(variable: keras.Variable, value: NDArray[np.generic]) -> None:

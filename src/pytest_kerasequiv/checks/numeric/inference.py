@@ -93,8 +93,7 @@ def _all_probes(runner: Runner, plan: Plan, start: Start) -> tuple[ProbeRun, ...
     under: dict[bool, Runner] = {}
     for probe, batch in zip(plan.probes, start.batches, strict=True):
         if probe.generic not in under:
-            under.clear()  # no two sets of values at a time
-            under[probe.generic] = start.under(runner, probe).of_its_dtype()
+            under = {probe.generic: start.under(runner, probe)}
         found.append(_one_probe(under[probe.generic], batch))
     return tuple(found)
 
