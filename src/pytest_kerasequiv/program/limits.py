@@ -64,8 +64,8 @@ def thresholds(program: Program, free: Container[int]) -> Iterator[tuple[str, fl
         free: the axes of inputs that have no size; others are cut alike in every batch.
     """
     for nodes in (program.nodes, *(body.nodes for body in program.bodies.values())):
-        for _, source, taker in _compared(nodes):
-            yield from ((taker.part, number) for number in _few(nodes[source]) if number)
+        for _, source, taker in compared(nodes):
+            yield from ((taker.part, number) for number in few_numbers(nodes[source]) if number)
         for node in nodes:
             if node.op == "Relu6":
                 yield node.part, 6.0
@@ -79,12 +79,14 @@ def sizes_compared(program: Program) -> Iterator[tuple[int, Node, str | None]]:
     """
     tree = layer_tree(program.layers)
     for nodes in (program.nodes, *(body.nodes for body in program.bodies.values())):
-        of_sizes = _depending(nodes, lambda node: node.op in SIZES)
-        for index, source, taker in _compared(nodes):
+        of_sizes = depending(nodes, lambda node: node.op in SIZES)
+        for index, source, taker in compared(nodes):
             values = array_of(_value(nodes[source]))
             if of_sizes[index] and values is not None and values.dtype.kind in "iu":
                 layer = enclosing_layer(nodes, index, tree)
-                yield from ((int(number), taker, layer) for number in _few(nodes[source]) if number > 1)
+                yield from (
+                    (int(number), taker, layer) for number in few_numbers(nodes[source]) if number > 1
+                )
 
 
 def sizes_apart(reference: Program, candidate: Program) -> tuple[Parting, ...]:
@@ -109,10 +111,10 @@ def _cuts(nodes: Sequence[Node], node: Node) -> Iterator[tuple[int, float]]:
     masks = dict(node.attributes)
     if all(masks.get(name, "i 0") == "i 0" for name in ("ellipsis_mask", "new_axis_mask")):
         for source, _ in node.inputs[1:3]:
-            yield from enumerate(_few(nodes[source]))
+            yield from enumerate(few_numbers(nodes[source]))
 
 
-def _few(node: Node) -> list[float]:
+def few_numbers(node: Node) -> list[float]:
     """Return the numbers of a small constant; none of other nodes."""
     values = array_of(_value(node))
     few = values is not None and values.dtype.kind in "fiu" and values.size < TABLE
@@ -138,8 +140,8 @@ def _parting(ours: _Limit, theirs: _Limit) -> Parting:
 def _far(program: Program) -> Iterator[_Limit]:
     """Yield the limits beyond what probes reach, each text once."""
     seen: set[str] = set()
-    by_input = _depending(program.nodes, _is_given)
-    for index, source, taker in _compared(program.nodes):
+    by_input = depending(program.nodes, is_given)
+    for index, source, taker in compared(program.nodes):
         text = _value(program.nodes[source])
         reach = REACHED if by_input[index] else REACHED_BY_VARIABLES
         if text not in seen and any(number > reach for number in _numbers(text)):
@@ -147,7 +149,7 @@ def _far(program: Program) -> Iterator[_Limit]:
             yield _Limit(program, index, taker, text)
 
 
-def _compared(nodes: Sequence[Node]) -> Iterator[tuple[int, int, Node]]:
+def compared(nodes: Sequence[Node]) -> Iterator[tuple[int, int, Node]]:
     """Yield which operation takes a constant, the constant, and the operation that compares."""
     shifted: dict[int, list[int]] = {}
     for index, node in enumerate(nodes):
@@ -161,11 +163,12 @@ def _compared(nodes: Sequence[Node]) -> Iterator[tuple[int, int, Node]]:
             yield from ((index, source, node) for source in moved)
 
 
-def _is_given(node: Node) -> bool:
+def is_given(node: Node) -> bool:
+    """Tell whether a node is what the program is given: an input, a target, an argument."""
     return node.op.startswith(("Input ", "Target ", "Arg "))
 
 
-def _depending(nodes: Sequence[Node], on: Callable[[Node], bool]) -> list[bool]:
+def depending(nodes: Sequence[Node], on: Callable[[Node], bool]) -> list[bool]:
     """Return of each node whether it is one of some kind, or computed from such."""
     found: list[bool] = []
     for node in nodes:

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from pytest_kerasequiv.program.hidden_limits import hidden_apart
 from pytest_kerasequiv.program.layer_names import enclosing_layer, layer_tree
 from pytest_kerasequiv.program.limits import limits_apart, sizes_apart
 from pytest_kerasequiv.program.node_colours import (
@@ -42,7 +43,8 @@ class Alignment:
     Attributes:
         same: whether they have one skeleton.
         partings: the constants and attributes over which they part, in the order of the reference's trace;
-            where they have not one skeleton, what `limits_apart`, `sizes_apart` and `texts_apart` find.
+            where they have not one skeleton, what `limits_apart`, `sizes_apart`, `hidden_apart` and
+            `texts_apart` find.
         sharp: whether float64 results may be held to float64: nothing is hidden, and no constant is rounded
             otherwise.
     """
@@ -56,7 +58,7 @@ def align(reference: Program, candidate: Program) -> Alignment:
     """Align two programs, as far as they were traced: what is not provable in them may be visible."""
     partings = _all_partings(_Walk(_Side(reference), _Side(candidate)))
     if partings is None:
-        finders = limits_apart, sizes_apart, texts_apart
+        finders = limits_apart, sizes_apart, hidden_apart, texts_apart
         return Alignment(False, tuple(one for find in finders for one in find(reference, candidate)))
     first = {replace(parting, part=""): parting for parting in reversed(partings)}
     provable = reference.reason is None and candidate.reason is None

@@ -21,6 +21,7 @@ from pytest_kerasequiv.program.kept_calls import keep_calls
 from pytest_kerasequiv.program.logits import kept_lasts
 from pytest_kerasequiv.program.nodes import Program, Unprovable
 from pytest_kerasequiv.program.own_steps import trace_own_step
+from pytest_kerasequiv.program.python_state import changing_layers, state_in_python
 from pytest_kerasequiv.program.traced_calls import Outputs, trace_calls, trace_inference
 from pytest_kerasequiv.program.training_step import trace_loss_and_metrics, trace_training
 from pytest_kerasequiv.program.unseen import own_code_of
@@ -61,19 +62,28 @@ class _Tracing:
         self._model = assembly.model
         self._outputs: Outputs | None = None
         self._traced: dict[Kind, Traced] = {}
+        self._signature: Any = None
 
     def run(self) -> None:
         if keras.config.backend() != "tensorflow":
             backend = keras.config.backend()
             self._assembly.refuse(f"Keras runs on {backend}; only TensorFlow's programs are traced")
             return
+        before = state_in_python(self._model)
         for entry in entries_of(self._model):
             self._take(entry)
             if self._outputs is None:
                 return  # without inference nothing else is known
+        for layer, attribute in changing_layers(self._model, before, self._infer):
+            self._assembly.refuse(f"each call of {type(layer).__name__} changes its attribute {attribute!r}")
+            own = own_code_of(self._model, Kind.INFERENCE)
+            self._assembly.lack([code for code in own if code.name == type(layer).__name__])
         for name in own_loops(self._model):
             kind = type(self._model).__name__
             self._assembly.refuse(f"{kind}.{name} is overridden, and what it does is not traced")
+
+    def _infer(self) -> None:
+        trace_inference(self._model, self._signature)
 
     def keep(self, *, steady: bool) -> None:
         """Keep what was traced with the model, where another trace of it would give the same results."""
@@ -113,6 +123,7 @@ class _Tracing:
         signature = keras.tree.map_structure(_tensor_spec, shapes)
         if self._outputs is None:
             function, self._outputs = trace_inference(self._model, signature)
+            self._signature = signature
             return function
         if entry.kind is Kind.TRAINING:
             return trace_training(self._assembly, signature, self._outputs)
