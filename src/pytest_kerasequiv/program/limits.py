@@ -153,7 +153,7 @@ def compared(nodes: Sequence[Node]) -> Iterator[tuple[int, int, Node]]:
     """Yield which operation takes a constant, the constant, and the operation that compares."""
     shifted: dict[int, list[int]] = {}
     for index, node in enumerate(nodes):
-        constants = [source for source, _ in node.inputs if nodes[source].op == "Const"]
+        constants = [at for source, _ in node.inputs if nodes[at := _uncast(nodes, source)].op == "Const"]
         if node.op in SHIFTING:
             shifted[index] = constants
         if node.op in LIMITING:
@@ -161,6 +161,11 @@ def compared(nodes: Sequence[Node]) -> Iterator[tuple[int, int, Node]]:
         if node.op in LIMITING or node.op == "Relu":
             moved = [source for before, _ in node.inputs for source in shifted.get(before, ())]
             yield from ((index, source, node) for source in moved)
+
+
+def _uncast(nodes: Sequence[Node], index: int) -> int:
+    """Return what a node casts; itself where it is no cast."""
+    return nodes[index].inputs[0][0] if nodes[index].op == "Cast" else index
 
 
 def is_given(node: Node) -> bool:

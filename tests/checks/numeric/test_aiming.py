@@ -203,3 +203,21 @@ def test_numbers_of_one_sign_are_tried():
 
     one, other = (functional(body, (16,)) for body in (lambda x: x * 1.0, all_positive))
     assert compare(one, other).verdict is Verdict.DIFFERENT
+
+
+@pytest.mark.parametrize("dtype", ["int32", "float32"])
+def test_a_number_that_both_compare_with_is_aimed_at_where_they_compare_otherwise(dtype):
+    def grouped(oldest):
+        return lambda x: ops.where(oldest(x), 2, ops.where(x >= 18, 1, 0))
+
+    models = [
+        functional(body, (3,), dtype=dtype)
+        for body in (
+            lambda x: ops.cast(x >= 18, "int32") + ops.cast(x >= 65, "int32"),
+            grouped(lambda x: x >= 65),
+            grouped(lambda x: x > 65),
+        )
+    ]
+    assert compare(*models[:2]).verdict is Verdict.EQUIVALENT
+    for pair in ((models[0], models[2]), (models[2], models[0]), models[1:]):
+        assert compare(*pair).verdict is Verdict.DIFFERENT

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from pytest_kerasequiv.program import Program
 from pytest_kerasequiv.program.attributes import array_of
-from pytest_kerasequiv.program.limits import ALIKE, LONGEST, sizes_compared, thresholds
+from pytest_kerasequiv.program.limits import ALIKE, LIMITING, LONGEST, sizes_compared, thresholds
 from pytest_kerasequiv.program.nodes import Node
 from pytest_kerasequiv.program.whole_numbers import whole_numbers_apart
 from pytest_kerasequiv.running.input_layout import InputLayout
@@ -104,11 +104,17 @@ def _smallest(numbers: Iterable[float]) -> tuple[float, ...]:
 
 
 def constants_apart(reference: Program, candidate: Program) -> tuple[float, ...]:
-    """Return the numbers that stand more often in one program than in the other, as few as matter."""
+    """Return the numbers that stand more often in one program than in the other, as few as matter.
+
+    Where they compare otherwise, as by ``>`` instead of ``>=``, all numbers that values are compared with.
+    """
     programs = reference, candidate
     ours, theirs = (Counter(_numbers(program)) for program in programs)
     compared = {number for program in programs for _, number in thresholds(program, ())}
     apart = {*(ours - theirs), *(theirs - ours)}
+    comparing = [Counter(node.op for node in _nodes(one) if node.op in LIMITING) for one in programs]
+    if comparing[0] != comparing[1]:
+        apart |= {number for number in compared if abs(number) <= LARGEST}
     return _smallest(number for number in apart if abs(number) < FILLING or number in compared)
 
 
