@@ -60,9 +60,9 @@ def probes_for(found: Survey, seed: int) -> tuple[Probe, ...]:
     calculate otherwise with them), or over the ids that a layer or a gather takes, the first and the last
     always among them. What a lookup layer takes: tokens of its vocabulary and one it does not know. Constants
     over which the twins part: values just below, at and above them, floats of their scale, and free axes of
-    such sizes. NaN where a twin looks for it. Where an axis may be time: rows padded at the right, at
-    the left and in between, and one row that is all padding. Where axes are free: each of its
-    own size, and a batch of other sizes. Batch sizes 1, 2 and odd.
+    such sizes. NaN and infinite numbers where a twin looks for them. Where an axis may be time: rows padded
+    at the right, at the left and in between, and one row that is all padding. Where axes are free: each of
+    its own size, and a batch of other sizes. Batch sizes 1, 2 and odd.
 
     Args:
         found: what the model takes.
@@ -147,6 +147,12 @@ def _with_missing(rng: Random, shape: tuple[int, ...], _: Survey) -> Array:
     return np.where(rng.integers(0, 3, shape) == 0, np.nan, rng.standard_normal(shape))
 
 
+def _with_infinite(rng: Random, shape: tuple[int, ...], _: Survey) -> Array:
+    """Draw normal numbers, a third of which is infinite, of either sign."""
+    infinite = rng.choice([-np.inf, np.inf], shape)
+    return np.where(rng.integers(0, 3, shape) == 0, infinite, rng.standard_normal(shape))
+
+
 def _largest(found: Survey) -> float:
     return max((abs(c) for c in found.near if abs(c) <= MOST_SCALED), default=0.0)
 
@@ -205,6 +211,7 @@ _PLANS = (
         large=True,
     ),
     _Plan("with NaN", 5, _with_missing, lambda found: found.missing and _has_floats(found)),
+    _Plan("with infinite numbers", 5, _with_infinite, lambda found: found.infinite and _has_floats(found)),
     _Plan("padded rows", 5, _normal(1.0), _has_steps, padded=True),
     _Plan("other lengths", 2, _normal(1.0), lambda found: found.other is not None, other=True),
 )

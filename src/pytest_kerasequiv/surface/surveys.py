@@ -57,6 +57,7 @@ class Survey:
         signed: whether integers may be negative.
         large: whether the twins calculate otherwise with integers, and none of them is a size.
         missing: whether a twin looks for missing numbers, NaN.
+        infinite: whether a twin looks for infinite numbers.
     """
 
     layout: InputLayout
@@ -69,6 +70,7 @@ class Survey:
     signed: bool = False
     large: bool = False
     missing: bool = False
+    infinite: bool = False
 
 
 def survey(model: keras.Model) -> Survey:

@@ -163,6 +163,26 @@ def test_missing_numbers_are_tried_where_a_model_looks_for_them(other):
     assert compare(one, again, weights="copy").verdict is Verdict.EQUIVALENT
 
 
+def bounded(asked, value):
+    return lambda x: layers.Dense(2)(ops.where(asked(x), value, x))
+
+
+@pytest.mark.parametrize(
+    ("asked", "value", "other"),
+    [
+        (ops.isinf, 0.0, layers.Dense(2)),
+        (ops.isinf, 0.0, bounded(ops.isinf, 1.0)),
+        (lambda x: ~ops.isfinite(x), 0.0, bounded(ops.isnan, 0.0)),
+    ],
+    ids=["kept", "another value", "NaN alone"],
+)
+def test_infinite_numbers_are_tried_where_a_model_looks_for_them(asked, value, other):
+    one, two = functional(bounded(asked, value), (4,)), functional(other, (4,))
+    assert compare(one, two, weights="copy").verdict is Verdict.DIFFERENT
+    again = functional(lambda x: layers.Dense(2)(1.0 * ops.where(asked(x), value, x)), (4,))
+    assert compare(one, again, weights="copy").verdict is Verdict.EQUIVALENT
+
+
 WHOLE = {
     "uint16 overflows": (
         "uint16",

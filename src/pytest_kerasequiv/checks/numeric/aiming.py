@@ -60,7 +60,8 @@ def aimed(found: Survey, layout: InputLayout, reference: Program, candidate: Pro
         batches=_batches(found.layout, programs),
         signed=traced and not operations & LOOKUPS,
         large=traced and whole_numbers_apart(programs),
-        missing="IsNan" in operations and "Assert" not in operations,
+        missing=bool(operations & {"IsNan", "IsFinite"}) and "Assert" not in operations,
+        infinite=bool(operations & {"IsInf", "IsFinite"}) and "Assert" not in operations,
     )
 
 
