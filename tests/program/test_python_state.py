@@ -68,6 +68,14 @@ def test_the_same_code_on_both_sides_is_measured():
     assert (report.verdict, report.evidence) == (Verdict.EQUIVALENT, Evidence.MEASURED), str(report)
 
 
+def test_how_often_a_layer_was_called_before_is_no_difference():
+    used = net(Counts)()
+    for _ in range(3):
+        used(keras.ops.zeros((1, 4, 2)))
+    report = compare(net(Counts), used)
+    assert report.verdict is Verdict.EQUIVALENT, str(report)
+
+
 def test_a_layer_that_notes_a_shape_is_proved():
     report = compare(net(Notes), net(Notes))
     assert (report.verdict, report.evidence) == (Verdict.EQUIVALENT, Evidence.PROVED), str(report)

@@ -24,8 +24,10 @@ def state_in_python(model: keras.Model) -> State:
     return {place: dict(_attributes(layer)) for place, layer in layers if not is_keras(type(layer))}
 
 
-def changing_layers(model: keras.Model, before: State, call: Callable[[], Any]) -> Iterator[tuple[Any, str]]:
-    """Yield the layers that each call leaves otherwise, with the attribute: of such a trace shows one moment.
+def changing_layers(
+    model: keras.Model, before: State, call: Callable[[], Any]
+) -> Iterator[tuple[Any, list[str]]]:
+    """Yield the layers that each call leaves otherwise, with the attributes: a trace shows one moment.
 
     What a call only notes, such as a shape, is the same after one call more.
 
@@ -44,7 +46,7 @@ def changing_layers(model: keras.Model, before: State, call: Callable[[], Any]) 
     for place, held in once.items():
         changed = [name for name, value in held.items() if twice[place].get(name) != value]
         if changed:
-            yield layers[place], changed[0]
+            yield layers[place], changed
 
 
 def _attributes(layer: Any) -> Iterator[tuple[str, Any]]:

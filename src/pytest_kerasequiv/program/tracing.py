@@ -5,8 +5,9 @@ from __future__ import annotations
 import gc
 import random
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -19,7 +20,7 @@ from pytest_kerasequiv.keras_access.random_state import preserved_state
 from pytest_kerasequiv.program.assembling import Assembly, Traced
 from pytest_kerasequiv.program.kept_calls import keep_calls
 from pytest_kerasequiv.program.logits import kept_lasts
-from pytest_kerasequiv.program.nodes import Program, Unprovable
+from pytest_kerasequiv.program.nodes import OwnCode, Program, Unprovable
 from pytest_kerasequiv.program.own_steps import trace_own_step
 from pytest_kerasequiv.program.python_state import changing_layers, state_in_python
 from pytest_kerasequiv.program.traced_calls import Outputs, trace_calls, trace_inference
@@ -74,10 +75,11 @@ class _Tracing:
             self._take(entry)
             if self._outputs is None:
                 return  # without inference nothing else is known
-        for layer, attribute in changing_layers(self._model, before, self._infer):
-            self._assembly.refuse(f"each call of {type(layer).__name__} changes its attribute {attribute!r}")
-            own = own_code_of(self._model, Kind.INFERENCE)
-            self._assembly.lack([code for code in own if code.name == type(layer).__name__])
+        for layer, attributes in changing_layers(self._model, before, self._infer):
+            name = type(layer).__name__
+            self._assembly.refuse(f"each call of {name} changes its attribute {attributes[0]!r}")
+            own = [code for code in own_code_of(self._model, Kind.INFERENCE) if code.name == name]
+            self._assembly.lack([_without(code, attributes) for code in own])
         for name in own_loops(self._model):
             kind = type(self._model).__name__
             self._assembly.refuse(f"{kind}.{name} is overridden, and what it does is not traced")
@@ -128,6 +130,12 @@ class _Tracing:
         if entry.kind is Kind.TRAINING:
             return trace_training(self._assembly, signature, self._outputs)
         return _trace_further(self._model, entry, signature, self._outputs)
+
+
+def _without(code: OwnCode, attributes: Sequence[str]) -> OwnCode:
+    """Return code without attributes whose values say only how often it was called."""
+    unsaid = {f"attribute {name}" for name in attributes}
+    return replace(code, code={name: value for name, value in code.code.items() if name not in unsaid})
 
 
 def trace_entry(model: keras.Model, entry: Entry, shapes: Any) -> Traced:
