@@ -70,8 +70,16 @@ def test_an_optimizer_that_is_not_known_to_go_by_elements_may_see_shapes():
     assert [one["seen"] for one in known.values()] == [[[6, 8]], [[8]], [[8, 1]], [[1]]]
 
 
-def test_an_optimizer_of_the_users_may_see_names_and_shapes():
-    known = told_apart(net(ByName))
+class Unknown(optimizers.SGD):
+    """One that a later Keras might bring."""
+
+
+Unknown.__module__ = "keras.src.optimizers.unknown"
+
+
+@pytest.mark.parametrize("cls", [ByName, Unknown])
+def test_an_optimizer_of_the_users_or_an_unknown_one_may_see_names_and_shapes(cls):
+    known = told_apart(net(cls))
     assert known["0"] == {
         "weight": "hidden/kernel",
         "treated": [],
@@ -163,3 +171,15 @@ def test_steps_that_an_optimizer_has_taken_before_are_told():
     assert report.verdict is Verdict.EQUIVALENT
     told = [one.message for one in report.findings if one.field == "steps taken"]
     assert "taken 0 steps before in the reference and 1000 in the candidate" in told[0]
+
+
+def test_a_model_that_is_compiled_without_an_optimizer_is_compared():
+    def build():
+        made = net(optimizers.Adam)
+        made.compile(optimizer=None, loss="mse")
+        return made
+
+    assert told_apart(build()) == {}
+    for checks in (None, ["updates"]):
+        report = compare(build, build, checks=checks)
+        assert report.verdict is Verdict.EQUIVALENT, str(report)

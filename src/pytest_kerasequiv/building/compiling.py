@@ -228,10 +228,11 @@ def _config(value: Any) -> dict[str, Any]:
 
 
 def _copy(value: Any, where: str) -> Any:
-    for name in replaced(value):
+    set_on = replaced(value)
+    if set_on:
         raise InputError(
-            f"{where} is an instance of {type(value).__name__} with another {name} set on it, which a copy "
-            f"would lack, and each run needs its own: make it a subclass that overrides {name}"
+            f"{where} is an instance of {type(value).__name__} with another {set_on[0]} set on it, which a "
+            f"copy would lack, and each run needs its own: make it a subclass that overrides {set_on[0]}"
         )
     why = ""
     for way in (_remade,) if is_library(type(value)) else (_remade, _from_arguments, _from_attributes):

@@ -60,7 +60,7 @@ def settings_of(model: keras.Model) -> dict[str, Any] | None:
         return None
     found = optimizer_settings(model.optimizer)
     found[TOLD_APART] = told_apart(model)
-    found[TAKEN] = int(model.optimizer.iterations)
+    found[TAKEN] = 0 if model.optimizer is None else int(model.optimizer.iterations)
     found |= _built_fields(model, raw)
     if own_compile(model):
         found |= _own_fields(model)

@@ -96,7 +96,8 @@ def _train(
     ]
     compiled: list[tuple[Step, ...]] = []
     with runner.holding():
-        if settings is not None:
+        own = trains_by_own_code(runner.model)
+        if settings is not None and (own or settings.get("optimizer") is not None):
             with compiled_for_now(runner.model, settings):
                 compiled = compiled_steps(runner, runs)
         with compiled_for_now(runner.model, plan.loss_for(runner.model)):
