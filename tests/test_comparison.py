@@ -297,6 +297,44 @@ def test_what_a_difference_leaves_open_is_not_run() -> None:
     assert everything["updates"].verdict is Verdict.DIFFERENT
 
 
+def eager(model_limit: float):
+    """A model that runs eagerly alone: its call() takes the numbers of a tensor."""
+    import keras
+    import tensorflow as tf
+
+    class Limited(keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.dense = keras.layers.Dense(4)
+            self.limit = model_limit
+
+        def build(self, shape) -> None:
+            self.dense.build(shape)
+            super().build(shape)
+
+        def call(self, inputs, training=False):
+            return tf.convert_to_tensor(np.minimum(self.dense(inputs).numpy(), self.limit))
+
+        def compute_output_spec(self, inputs, training=False):
+            return keras.KerasTensor((inputs.shape[0], 4))
+
+    def build():
+        model = Limited()
+        model.build((None, 3))
+        return model
+
+    return build
+
+
+def test_nothing_follows_from_programs_that_could_not_be_traced() -> None:
+    report = compare(eager(500.0), eager(1e9), input_shape=(3,))
+    assert report.verdict is not Verdict.EQUIVALENT
+    assert not any("follows" in one.figures for one in report.checks.values())
+    assert compare(eager(500.0), eager(0.0), input_shape=(3,))["outputs"].verdict is Verdict.DIFFERENT
+    told = [one.message for one in report["outputs"].findings if one.field == "plain call"]
+    assert all("could not be run on either side" in message for message in told)
+
+
 def test_settings_that_no_program_tells_are_looked_at_behind_a_proof() -> None:
     import keras
 

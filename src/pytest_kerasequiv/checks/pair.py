@@ -225,13 +225,14 @@ class Pair:
         return match_programs(self.reference_program, self.candidate_program)
 
     def same_in(self, wanted: Callable[[str], bool]) -> bool:
-        """Whether both programs are proved the same in all entries that are wanted, under the map."""
+        """Whether entries that are wanted were traced, and are all proved the same under the map."""
         parts = {
             program.nodes[index].part
             for program in (self.reference_program, self.candidate_program)
             for index in program.results
         }
-        return set(filter(wanted, parts)) <= self._same_entries
+        found = set(filter(wanted, parts))
+        return bool(found) and found <= self._same_entries
 
     @cached_property
     def _same_entries(self) -> frozenset[str]:

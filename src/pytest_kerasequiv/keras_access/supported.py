@@ -16,6 +16,9 @@ KERAS = (3, 9, 2)
 
 ASKED = "pytest-kerasequiv compares Keras models under TensorFlow"
 
+DESCRIBED = ("jax", "torch")
+"""Backends on which models can be built and described, though not measured."""
+
 OBSERVING = "KERASEQUIV_OBSERVES"
 """Set in the environment of a process that observes models on another backend, for one on TensorFlow."""
 
@@ -24,7 +27,7 @@ def require_keras() -> None:
     """Refuse, in one sentence, a Python without a TensorFlow and a Keras that are supported.
 
     Raises:
-        InputError: one of them is missing, too old, or Keras runs on another backend.
+        InputError: one of them is missing, too old, or Keras runs on a backend that is not known.
     """
     reason = why_not(_imported("tensorflow"), _imported("keras"))
     if reason:
@@ -51,12 +54,34 @@ def why_not(tensorflow: Any, keras: Any) -> str | None:
             'them: pip install -U "tensorflow" "keras>=3"'
         )
     backend = keras.config.backend()
-    if backend not in {"tensorflow", os.environ.get(OBSERVING)}:
-        return (
-            f"{ASKED}, and Keras {keras.__version__} runs on {backend} here, where no float64 model can "
-            "serve as a measure; set KERAS_BACKEND=tensorflow for the tests that compare models"
-        )
-    return None
+    return None if backend in {"tensorflow", *DESCRIBED} else _runs_on(backend)
+
+
+def other_backend() -> str | None:
+    """Return the backend on which Keras runs in a session, where it is not TensorFlow; else ``None``."""
+    backend: str = sys.modules["keras"].config.backend()
+    return None if backend in {"tensorflow", os.environ.get(OBSERVING)} else backend
+
+
+def require_tensorflow(what: str) -> None:
+    """Refuse what needs models that run on TensorFlow.
+
+    Args:
+        what: what is asked for, as in the call.
+
+    Raises:
+        InputError: Keras runs on another backend.
+    """
+    backend = other_backend()
+    if backend is not None:
+        raise InputError(f"{what}: {_runs_on(backend)}")
+
+
+def _runs_on(backend: str) -> str:
+    return (
+        f"{ASKED}, and Keras runs on {backend} here, where no float64 model can serve as a measure; set "
+        "KERAS_BACKEND=tensorflow for the tests that compare models"
+    )
 
 
 def versions() -> dict[str, str]:

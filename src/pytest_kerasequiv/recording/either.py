@@ -1,4 +1,4 @@
-"""What a comparison does with its pair: both live, a recorded reference, or another backend's candidate."""
+"""What a comparison does with its pair: both live, a recorded reference, or models on another backend."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from pytest_kerasequiv.backends import answers as across_backends
+from pytest_kerasequiv.backends import same_process
 from pytest_kerasequiv.backends.backend_pair import BackendPair
+from pytest_kerasequiv.backends.same_process import SameProcessPair
 from pytest_kerasequiv.building.twins import Twins
 from pytest_kerasequiv.checks import function_outputs, witness
 from pytest_kerasequiv.checks.function_outputs import FunctionPair
 from pytest_kerasequiv.checks.pair import Pair
 from pytest_kerasequiv.checks.registry import Check
 from pytest_kerasequiv.counting import RENEW
+from pytest_kerasequiv.keras_access.supported import other_backend, require_tensorflow
 from pytest_kerasequiv.recording import recorded_answers
 from pytest_kerasequiv.recording.archive import read
 from pytest_kerasequiv.recording.content import from_archive
@@ -33,11 +36,14 @@ def pair_of(twins: Twins, training: Training | None = None, **settings: Any) -> 
         InputError: a setting cannot be used, or the recording cannot be read.
     """
     if twins.backend is not None:
+        require_tensorflow(f"backend={twins.backend!r}")
         return BackendPair(twins, **settings)
     if twins.function is not None:
+        require_tensorflow("a function of inputs as candidate")
         return FunctionPair(twins, **settings)
     if twins.recording is None:
-        return Pair(twins, **settings)
+        return Pair(twins, **settings) if other_backend() is None else SameProcessPair(twins, **settings)
+    require_tensorflow("a recording as reference")
     renew = RENEW.get()
     if renew is not None:
         renew(twins, training=training, **settings)
@@ -65,6 +71,8 @@ def answer(check: Check, pair: Pair, options: Mapping[str, Any]) -> CheckResult:
     if isinstance(pair, FunctionPair):
         given = {name: value for name, value in options.items() if value is not None}
         return function_outputs.answer(check.name, pair, {**pair.settings, **given})
+    if isinstance(pair, SameProcessPair):
+        return same_process.answer(check, pair, options)
     return check(pair, **options)
 
 
@@ -72,12 +80,14 @@ def left_out(check: Check, pair: Pair) -> str:
     """Return why a check can tell nothing of a pair, so that it is not run; empty where it can."""
     if isinstance(pair, FunctionPair):
         return function_outputs.left_out(check.name)
+    if isinstance(pair, SameProcessPair):
+        return same_process.left_out(check)
     return across_backends.left_out(check, pair) if isinstance(pair, BackendPair) else ""
 
 
 def provable(pair: Pair) -> bool:
     """Whether there are two programs, of which a proof could tell."""
-    return not isinstance(pair, FunctionPair)
+    return not isinstance(pair, FunctionPair | SameProcessPair)
 
 
 def follows(check: Check, pair: Pair) -> CheckResult | None:
@@ -87,7 +97,7 @@ def follows(check: Check, pair: Pair) -> CheckResult | None:
 
 def proved_in_part(check: Check, pair: Pair) -> bool:
     """Whether a check rests on entries that are proved the same, and a batch does not contradict that."""
-    live = not isinstance(pair, RecordedPair | BackendPair | FunctionPair)
+    live = not isinstance(pair, RecordedPair | BackendPair | FunctionPair | SameProcessPair)
     if not live or check.rests_on is None or pair.twins.weights != "copy":
         return False
     same = pair.same_in(check.rests_on)

@@ -27,6 +27,7 @@ from pytest_kerasequiv.checks.registry import Check, completed, named
 from pytest_kerasequiv.checks.weights import StartObservation
 from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.keras_access.exclusive import EXCLUSIVE, refuse_context
+from pytest_kerasequiv.keras_access.supported import require_tensorflow
 from pytest_kerasequiv.recording import training_runs
 from pytest_kerasequiv.recording.archive import read, write
 from pytest_kerasequiv.recording.called_ways import called_ways
@@ -178,6 +179,7 @@ def observed(
     """Observe one model; arguments and exceptions are those of `record`."""
     __tracebackhide__ = True
     refuse_context()
+    require_tensorflow("a recording")
     arguments.training(training, Training)
     pair = ReferencePair(OneSide(reference, **twins), seed=seed, inputs=inputs)
     with EXCLUSIVE:

@@ -189,14 +189,14 @@ def ran_on_both(reference: SurfaceObservation, candidate: SurfaceObservation) ->
 def _with_cause(
     finding: Finding, reference: InferenceObservation, candidate: InferenceObservation
 ) -> Finding:
-    """Put what settles ``training`` before a difference of plain calls, where something does.
+    """Put what settles ``training`` before a difference of plain calls, where that differs too.
 
     That is a call in a functional model that fixes ``training=True``, or a ``call`` of a user's class with
     ``True`` or ``False`` by default.
     """
     fixed = reference.fixed, candidate.fixed
     told = fixed if any(fixed) else (reference.defaults, candidate.defaults)
-    if not any(told):
+    if finding.severity == "note" or told[0] == told[1]:
         return finding
     shown = _fixed_message(*fixed) if any(fixed) else _default_message(*told)
     layers = [paths[0] if paths and any(fixed) else None for paths in told]
