@@ -290,3 +290,54 @@ def test_what_fails_is_said_in_its_own_words() -> None:
     assert "only for inference" in text
     assert "\x1b" not in text
     assert "Arguments received" not in text
+
+
+class Subclassed(keras.Model):
+    """A model whose own code stands before, between and behind its layers."""
+
+    def __init__(self, **functions: Any) -> None:
+        super().__init__()
+        self.first, self.last = layers.Dense(4), layers.Dense(1)
+        self.functions = functions
+
+    def build(self, shape: tuple[int | None, ...]) -> None:
+        self.first.build(shape)
+        self.last.build((shape[0], 4))
+        super().build(shape)
+
+    def call(self, inputs: Any) -> Any:
+        hidden = self._changed("between", self.first(inputs))
+        return self._changed("behind", self.last(hidden))
+
+    def _changed(self, where: str, tensor: Any) -> Any:
+        return self.functions[where](tensor) if where in self.functions else tensor
+
+
+def told(reference: dict[str, Any], candidate: dict[str, Any]) -> str:
+    def build(functions: dict[str, Any]) -> Any:
+        def builder() -> keras.Model:
+            model = Subclassed(**functions)
+            model.build((None, 3))
+            return model
+
+        return builder
+
+    report = compare(build(reference), build(candidate), input_shape=(3,))
+    assert report.verdict is Verdict.DIFFERENT
+    return " ".join(str(report).split())
+
+
+def test_a_number_in_code_that_calls_the_layers_is_read_first() -> None:
+    text = told({"between": lambda x: x * 2.0}, {"between": lambda x: x * 3.0})
+    assert "program: the programs are the same but for 2.0 against 3.0 at Mul in subclassed" in text
+    assert "wired differently" not in text
+
+
+def test_operations_in_code_that_calls_the_layers_are_named() -> None:
+    relu, gelu = keras.ops.relu, keras.ops.gelu
+    text = told({"between": relu}, {"between": gelu})
+    assert "gets other inputs: the inference programs part in subclassed: Relu in the reference, Mul" in text
+    text = told({"behind": keras.ops.sigmoid}, {"behind": keras.ops.tanh})
+    assert (
+        "the inference programs part in subclassed: Sigmoid in the reference, Tanh in the candidate" in text
+    )

@@ -75,9 +75,9 @@ def culprit(report: Report) -> Finding | None:
     """Return the difference to read first.
 
     What a deciding check found may be a consequence: of a setting of the layer that it accuses, or, where it
-    only says that shapes or variables differ or names no layer, of the first change of the layer graph. Where
-    no deciding check found any, what keeps the programs from being the same is what is left open. Rows of
-    summaries explain nothing.
+    only says that shapes or variables differ or names no layer, of the first change of the layer graph; or,
+    where no layer is to blame, of a constant in code that calls them. Where no deciding check found any, what
+    keeps the programs from being the same is what is left open. Rows of summaries explain nothing.
     """
     differences = [f for f in report.findings if f.severity == "difference"]
     contradicted = [f for f in differences if f.field == CONTRADICTED]
@@ -87,8 +87,9 @@ def culprit(report: Report) -> Finding | None:
         settings = [f for f in changes if f.field not in NO_SETTING and _around(f, accusing[0])]
         return next(iter([*settings, *accusing]))
     constants = [f for f in differences if report[f.check].kind is Kind.PROVING]
-    untold = constants if not accusing or is_consequence(accusing[0]) else []
-    ordered = [*contradicted, *_explaining(accusing, changes), *untold, *accusing, *differences]
+    if accusing and not is_consequence(accusing[0]):
+        constants = [f for f in constants if accusing[0].field == "inputs" and _there(f, accusing[0])]
+    ordered = [*contradicted, *_explaining(accusing, changes), *constants, *accusing, *differences]
     return next(iter(ordered), None)
 
 

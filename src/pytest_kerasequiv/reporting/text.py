@@ -17,7 +17,7 @@ from pytest_kerasequiv.reporting.causes import (
 )
 from pytest_kerasequiv.reporting.printable import name_in, printable, printable_line
 from pytest_kerasequiv.reporting.single_runs import luck_sentences
-from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Kind, Report, Verdict
+from pytest_kerasequiv.verdict import MISMATCHED, CheckResult, Evidence, Finding, Kind, Report, Verdict
 
 WIDTH = 100
 SHOWN_FINDINGS = 5
@@ -181,12 +181,19 @@ def _side_by_side_lines(report: Report) -> Iterator[str]:
 def _note_lines(report: Report, sorted_out: Account) -> Iterator[str]:
     """Yield the beginnings of the notes, and in one line what was found and is expected.
 
-    Where a difference is named, notes on how it was looked for are only counted.
+    Where a difference is named, notes on how it was looked for are only counted. One that says where programs
+    part is read where nothing but numbers are the difference.
     """
     if sorted_out.accepted:
         yield from _accepted_lines(sorted_out.accepted)
     notes = _untabled(report, sorted_out.notes)
-    shown = [note for note in notes if report.verdict is not Verdict.DIFFERENT or _of_training(report, note)]
+    shown = [
+        note
+        for note in notes
+        if report.verdict is not Verdict.DIFFERENT
+        or _of_training(report, note)
+        or (note.field == "operation" and any(MISMATCHED in one.message for one in sorted_out.causes[:1]))
+    ]
     for note in shown[:SHOWN_FINDINGS]:
         yield from _beginning(note, "  - note, ")
     left = len(notes) - len(shown[:SHOWN_FINDINGS])

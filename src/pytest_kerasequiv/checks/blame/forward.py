@@ -201,6 +201,12 @@ class Suspects:
     partner: dict[int, int] = field(default_factory=dict)
     replayed: dict[int, tuple[Given, ...]] = field(default_factory=dict)
 
+    @property
+    def parted(self) -> str:
+        """Where the programs part, in words; empty where that is not known."""
+        difference = self.pair.program_match.difference
+        return "" if difference is None else difference.message
+
     def culprits(self) -> list[Finding]:
         """Return a finding for every layer at fault, in the order of the candidate.
 

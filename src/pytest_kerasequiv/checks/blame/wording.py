@@ -112,7 +112,7 @@ def without_partner(
     if not found:
         message = (
             f"layer {both_paths(ours.path, theirs.path)} computes the same from the same inputs, "
-            "but gets other inputs: it is wired differently"
+            f"but gets other inputs: {suspects.parted or 'it is wired differently'}"
         )
         found.append(Finding.difference(suspects.check, "inputs", message, layers=(ours.path, theirs.path)))
     return found
