@@ -1,4 +1,4 @@
-"""What a builder leaves behind in the process: threads that go on, and a fork that came back."""
+"""What a builder leaves behind in the process: settings, threads that go on, and a fork that came back."""
 
 from __future__ import annotations
 
@@ -6,12 +6,65 @@ import os
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from pytest_kerasequiv.keras_access.switches import READ_BY_CODE, Switch, switches
+
+_STASH = "_kerasequiv_left"
 
 
 class LeftThreadWarning(UserWarning):
     """A builder left a thread running, which goes on beside what is compared and tested later."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Left:
+    """Settings and what the builder made of them; an object, since Keras tracks lists and dicts."""
+
+    settings: tuple[tuple[Switch, Any], ...]
+
+
+@contextmanager
+def settings_noted() -> Iterator[Callable[[keras.Model], None]]:
+    """Watch a model being built; the function that is given keeps with it what it set."""
+    before = [read() for read, _ in READ_BY_CODE]
+
+    def keep(model: keras.Model) -> None:
+        both = zip(READ_BY_CODE, before, strict=True)
+        changed = [(switch, switch[0]()) for switch, value in both if switch[0]() != value]
+        setattr(model, _STASH, _Left(tuple(changed)))
+
+    yield keep
+
+
+@contextmanager
+def as_left(model: keras.Model) -> Iterator[None]:
+    """Run a block under the settings that a model's builder left; those of before come back.
+
+    A layer may read them whenever it is called, as ``keras.config.epsilon()`` or from the environment.
+    """
+    left: _Left | None = getattr(model, _STASH, None)
+    if left is None or not left.settings:
+        yield
+        return
+    restore = switches()
+    for (_, write), value in left.settings:
+        write(value)
+    try:
+        yield
+    finally:
+        restore()
+
+
+def carry_settings(original: keras.Model, copy: keras.Model) -> None:
+    """Let a copy of a model run under the settings that the model's builder left."""
+    if hasattr(original, _STASH):
+        setattr(copy, _STASH, getattr(original, _STASH))
 
 
 @contextmanager

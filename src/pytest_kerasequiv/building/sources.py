@@ -18,7 +18,7 @@ from pytest_kerasequiv.building import locate
 from pytest_kerasequiv.building.batches import Batch, hold_batch
 from pytest_kerasequiv.building.compiling import compile_fresh, compile_settings
 from pytest_kerasequiv.building.derive import derive
-from pytest_kerasequiv.building.left_behind import told
+from pytest_kerasequiv.building.left_behind import settings_noted, told
 from pytest_kerasequiv.building.makers import (
     FromFile,
     FromImport,
@@ -159,13 +159,14 @@ class Source:
             with seeded(seed):
                 return self._build(None, as_given=as_given)
         named = f"{self.argument} {self.label!r}"
-        with noted_build(self.brought, named) as keep_start:
+        with noted_build(self.brought, named) as keep_start, settings_noted() as keep_settings:
             with told(named) if as_given else nullcontext():  # once, not for each run of a training
                 model = self._built(as_given=as_given)
             for number, learned in self.learned:
                 adapt_like(adapting_layers(model)[number], learned)
             if self.is_builder:
                 keep_start(model)
+                keep_settings(model)
         if self.compile is not None:
             compile_fresh(model, self.compile)
         hold_batch(model, self.batch)

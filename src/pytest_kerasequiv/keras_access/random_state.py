@@ -25,16 +25,15 @@ def preserved_state() -> Iterator[None]:
     """Run a block and put back the state that building and training a Keras model changes.
 
     Covered: the random states of Python, NumPy, TensorFlow (global seed, generator of operation seeds, global
-    generator) and Keras (global seed, global seed generator), the counters of automatic Keras names, floatx,
-    epsilon, image data format, dtype policy and the op-determinism flag; the working folder, the environment
-    and the other switches of `keras_access.switches`.
+    generator) and Keras (global seed, global seed generator), the counters of automatic Keras names and the
+    op-determinism flag; the working folder, the environment and the switches of `keras_access.switches`.
 
     Not covered: the position within the stream of a legacy TensorFlow operation that was given its own
     ``seed=`` (``tf.random.uniform((), seed=3)``). It lives in TensorFlow's kernel cache, which every
     ``tf.random.set_seed`` empties.
     """
     of_randomness = (_python, _numpy, _tensorflow, _determinism, _keras_random)
-    restores = [take() for take in (*of_randomness, _keras_settings, switches, working_folder)]
+    restores = [take() for take in (*of_randomness, _keras_names, switches, working_folder)]
     try:
         yield
     finally:
@@ -122,21 +121,9 @@ def _keras_random() -> Restore:
     return restore
 
 
-def _keras_settings() -> Restore:
-    state = _global_state()
-    counters = dict(state.get_global_attribute("object_name_uids") or {})
-    policy = state.get_global_attribute("dtype_policy")
-    config: Any = keras.config
-    floatx, epsilon, data_format = config.floatx(), config.epsilon(), config.image_data_format()
-
-    def restore() -> None:
-        _set_name_counters(counters)
-        state.set_global_attribute("dtype_policy", policy)
-        config.set_floatx(floatx)
-        config.set_epsilon(epsilon)
-        config.set_image_data_format(data_format)
-
-    return restore
+def _keras_names() -> Restore:
+    counters = dict(_global_state().get_global_attribute("object_name_uids") or {})
+    return lambda: _set_name_counters(counters)
 
 
 def global_seed() -> int | None:

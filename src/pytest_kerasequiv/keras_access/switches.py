@@ -30,6 +30,18 @@ def _set_environment(variables: dict[str, str]) -> None:
 
 
 _CONFIG: Any = keras.config
+READ_BY_CODE: tuple[Switch, ...] = (
+    (lambda: dict(os.environ), _set_environment),
+    (
+        lambda: global_state.get_global_attribute("dtype_policy"),
+        lambda policy: global_state.set_global_attribute("dtype_policy", policy),
+    ),
+    (_CONFIG.floatx, _CONFIG.set_floatx),
+    (_CONFIG.epsilon, _CONFIG.set_epsilon),
+    (_CONFIG.image_data_format, _CONFIG.set_image_data_format),
+)
+"""The environment and settings of Keras: code that runs later may decide by them what it computes."""
+
 _SWITCHES: tuple[Switch, ...] = (
     (tf.config.functions_run_eagerly, tf.config.run_functions_eagerly),
     (tf.config.get_soft_device_placement, tf.config.set_soft_device_placement),
@@ -61,7 +73,7 @@ _SWITCHES: tuple[Switch, ...] = (
         if hasattr(_CONFIG, name)
     ),
     (np.geterr, lambda handling: np.seterr(**handling)),
-    (lambda: dict(os.environ), _set_environment),
+    *READ_BY_CODE,
 )
 
 

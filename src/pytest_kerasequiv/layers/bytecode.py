@@ -35,15 +35,16 @@ def code_digest(code: CodeType) -> str:
     return found
 
 
-def globals_read(code: CodeType) -> dict[str, None]:
+@functools.lru_cache(maxsize=4096)
+def globals_read(code: CodeType) -> tuple[str, ...]:
     """Return the names of the globals that code reads, functions within included, in order."""
     found: dict[str, None] = {}
     for step in dis.get_instructions(code):
         if step.opname in {"LOAD_GLOBAL", "LOAD_NAME"}:
             found[step.argval] = None
         elif isinstance(step.argval, CodeType):
-            found |= globals_read(step.argval)
-    return found
+            found |= dict.fromkeys(globals_read(step.argval))
+    return tuple(found)
 
 
 def attributes_set(code: CodeType) -> dict[str, None]:

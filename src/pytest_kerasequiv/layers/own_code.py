@@ -10,11 +10,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 
 from pytest_kerasequiv.keras_access.origin import is_keras, is_library
 from pytest_kerasequiv.keras_access.random_state import fresh_names
 from pytest_kerasequiv.layers.bytecode import code_digest, code_in_words, globals_read
-from pytest_kerasequiv.layers.plain_values import array_label, is_array, is_plain, plain, shown
+from pytest_kerasequiv.layers.plain_values import SHOWN_VALUES, array_label, is_array, is_plain, plain, shown
 
 OPAQUE = "opaque:"
 """Begins what stands for an object that cannot be compared."""
@@ -41,6 +42,14 @@ def described(thing: Any) -> dict[str, Any]:
     called does not count. What cannot be compared is a text that begins with `OPAQUE`.
     """
     return _Reader().read(thing)
+
+
+def kept_between_calls(thing: Any) -> dict[str, Any]:
+    """Return what a call may leave otherwise of what a function, class or object holds: as `described`.
+
+    Of arrays of more than a few elements only the shapes are told, nothing of tensors, variables and layers.
+    """
+    return _Kept().read(thing)
 
 
 def class_code(cls: type) -> dict[str, Any]:
@@ -140,7 +149,7 @@ class _Reader:
 
     def _read(self, thing: Any) -> dict[str, Any]:
         if is_array(thing):
-            return {"": array_label(thing)}
+            return {"": self._array(thing)}
         if isinstance(thing, Mapping):
             return self._named((str(key), thing[key]) for key in sorted(thing, key=repr))
         if isinstance(thing, list | tuple | set | frozenset):
@@ -151,6 +160,9 @@ class _Reader:
         if isinstance(thing, types.ModuleType):
             return {"": thing.__name__ if is_library(thing) else "a module"}
         return self._callable(thing) or self._object(thing)
+
+    def _array(self, thing: Any) -> Any:
+        return array_label(thing)
 
     def _named(self, values: Any) -> dict[str, Any]:
         """Describe each of several named values, its name before the names within."""
@@ -185,6 +197,7 @@ class _Reader:
         given = function.__defaults__ or ()
         values = [*zip(positional[len(positional) - len(given) :], given, strict=True)]
         values += (function.__kwdefaults__ or {}).items()
+        values += ((n, v) for n, v in vars(function).items() if not n.endswith("__"))  # TensorFlow's marks
         cells = zip(code.co_freevars, function.__closure__ or (), strict=True)
         values += [(name, _content(cell)) for name, cell in cells if name != "__class__"]
         known = {name for name, _ in values}
@@ -238,6 +251,18 @@ class _Reader:
             return {"config": plain(_without_names(config)), **variables}
         settings = {name: value for name, value in config.items() if name not in {"name", "fn", "dtype"}}
         return self._named({**settings, **own_attributes(thing)}.items())
+
+
+class _Kept(_Reader):
+    """Describes what plain code may change; what is large, or Keras's to keep, it passes over."""
+
+    def _array(self, thing: Any) -> Any:
+        if not isinstance(thing, np.ndarray | np.generic):
+            return "a tensor"
+        return array_label(thing) if thing.size <= SHOWN_VALUES else list(thing.shape)
+
+    def _keras_object(self, thing: Any) -> dict[str, Any]:
+        return {} if isinstance(thing, keras.Layer) else super()._keras_object(thing)
 
 
 def own_attributes(thing: Any) -> dict[str, Any]:
@@ -316,10 +341,11 @@ def _state(thing: Any) -> list[tuple[str, Any]] | None:
     if " at 0x" not in text:
         return [("", text)]
     try:
-        _, *carried = thing.__reduce_ex__(4)
+        _, arguments, *carried = thing.__reduce_ex__(4)
     except Exception:  # what cannot be copied does not tell what it is
         return None
-    content = [part for part in carried[1:] if part is not None and not hasattr(part, "__next__")]
+    told = [part for part in arguments if not isinstance(part, type)]
+    content = [part for part in (*told, *carried) if part is not None and not hasattr(part, "__next__")]
     return [(f"state {i}", part) for i, part in enumerate(content)] or None
 
 

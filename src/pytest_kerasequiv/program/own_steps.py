@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from typing import Any
 
 import keras
@@ -24,21 +25,40 @@ STAND_IN = {"optimizer": "sgd", "loss": "mse", "jit_compile": False}
 """What a model that is not compiled is compiled with, for steps that ask for an optimizer or a loss."""
 
 
-def trace_own_step(model: keras.Model, method: str, signature: Any, outputs: Outputs) -> Traced:
+def trace_own_step(
+    model: keras.Model,
+    method: str,
+    signature: Any,
+    outputs: Outputs,
+    afterwards: Callable[[Callable[[], Any]], None] = lambda _: None,
+) -> Traced:
     """Trace a step that a class overrides, or whose parts it overrides, as ``fit`` and the like run it.
 
     Optimizer, loss and metrics are copies. A step that takes targets is run without and with sample weights,
     if it takes these.
+
+    Args:
+        model: the model; its attributes come back.
+        method: the step.
+        signature: specs of the inputs.
+        outputs: what the model returns.
+        afterwards: called with what traces the step once more, before the attributes come back.
     """
     if method == "reset_metrics":
         return traced(lambda results, _: _reset(model, results), {}, lambda: _states(model))
     if method == "predict_step":
-        return traced(
-            lambda results, given: results.add_outputs("predicted", model.predict_step(given["Input"])),
-            {"Input": signature},
-        )
-    with _compiled(model):
-        return _first_that_traces(model, method, signature, outputs)
+        around: AbstractContextManager[None] = nullcontext()
+        run = partial(traced, partial(_predict, model), {"Input": signature})
+    else:
+        around, run = _compiled(model), partial(_first_that_traces, model, method, signature, outputs)
+    with around:
+        found = run()
+        afterwards(run)
+        return found
+
+
+def _predict(model: keras.Model, results: Results, given: Mapping[str, Any]) -> None:
+    results.add_outputs("predicted", model.predict_step(given["Input"]))
 
 
 def _reset(model: keras.Model, results: Results) -> None:
@@ -106,6 +126,7 @@ def _body(model: keras.Model, method: str, outputs: Outputs) -> Body:
         for batch in _as_fit_passes_it(given, outputs):
             for path, value in flat(step(batch)):
                 results.add(f"{method} log {path}", value)
+        results.add(f"stop_training after {method}", bool(getattr(model, "stop_training", False)))
 
     return body
 

@@ -5,24 +5,26 @@ from __future__ import annotations
 import gc
 import random
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from pytest_kerasequiv.building.left_behind import as_left
 from pytest_kerasequiv.building.specs import Spec
 from pytest_kerasequiv.keras_access.layers import collected_losses
 from pytest_kerasequiv.keras_access.random_state import preserved_state
 from pytest_kerasequiv.program.assembling import Assembly, Traced
 from pytest_kerasequiv.program.kept_calls import keep_calls
 from pytest_kerasequiv.program.logits import kept_lasts
-from pytest_kerasequiv.program.nodes import OwnCode, Program, Unprovable
+from pytest_kerasequiv.program.nodes import Program, Unprovable
 from pytest_kerasequiv.program.own_steps import trace_own_step
-from pytest_kerasequiv.program.python_state import changing_layers, state_in_python
+from pytest_kerasequiv.program.python_state import State, changing_layers, in_words, state_in_python, without
 from pytest_kerasequiv.program.traced_calls import Outputs, trace_calls, trace_inference
 from pytest_kerasequiv.program.training_step import trace_loss_and_metrics, trace_training
 from pytest_kerasequiv.program.unseen import own_code_of
@@ -45,7 +47,7 @@ def trace(model: keras.Model) -> Program:
 
 def _traced(model: keras.Model) -> Program:
     assembly = Assembly(model)
-    with preserved_state(), collected_losses(model), warnings.catch_warnings():
+    with preserved_state(), as_left(model), collected_losses(model), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what Keras warns of, it told when the model was built and called
         _scatter_python_randomness()
         tracing = _Tracing(assembly)
@@ -63,29 +65,28 @@ class _Tracing:
         self._model = assembly.model
         self._outputs: Outputs | None = None
         self._traced: dict[Kind, Traced] = {}
-        self._signature: Any = None
+        self._before: State = {}
 
     def run(self) -> None:
         if keras.config.backend() != "tensorflow":
             backend = keras.config.backend()
             self._assembly.refuse(f"Keras runs on {backend}; only TensorFlow's programs are traced")
             return
-        before = state_in_python(self._model)
         for entry in entries_of(self._model):
             self._take(entry)
             if self._outputs is None:
                 return  # without inference nothing else is known
-        for layer, attributes in changing_layers(self._model, before, self._infer):
-            name = type(layer).__name__
-            self._assembly.refuse(f"each call of {name} changes its attribute {attributes[0]!r}")
-            own = [code for code in own_code_of(self._model, Kind.INFERENCE) if code.name == name]
-            self._assembly.lack([_without(code, attributes) for code in own])
         for name in own_loops(self._model):
             kind = type(self._model).__name__
             self._assembly.refuse(f"{kind}.{name} is overridden, and what it does is not traced")
 
-    def _infer(self) -> None:
-        trace_inference(self._model, self._signature)
+    def _refuse_changing(self, again: Callable[[], Any]) -> None:
+        """Refuse where each trace of an entry leaves code of the user's otherwise than the one before."""
+        for layer, names in changing_layers(self._model, self._before, again):
+            self._assembly.refuse(in_words(layer, names[0]))
+            every = own_code_of(self._model, Kind.INFERENCE)
+            own = [one for one in every if one.name == type(layer).__name__]
+            self._assembly.lack(replace(one, code=without(one.code, names)) for one in own)
 
     def keep(self, *, steady: bool) -> None:
         """Keep what was traced with the model, where another trace of it would give the same results."""
@@ -94,9 +95,12 @@ class _Tracing:
 
     def _take(self, entry: Entry) -> None:
         """Trace one entry at the first shapes that the model takes."""
+        self._before = state_in_python(self._model)
         for place, shapes in enumerate(entry.shapes):
             try:
                 function = self._trace(entry, shapes)
+                if entry.kind is not Kind.STEP:
+                    self._refuse_changing(partial(self._trace, entry, shapes))
                 self._assembly.take(entry.name, function, covered(entry, shapes))
                 self._traced.setdefault(entry.kind, function)
             except Unprovable as obstacle:
@@ -125,17 +129,13 @@ class _Tracing:
         signature = keras.tree.map_structure(_tensor_spec, shapes)
         if self._outputs is None:
             function, self._outputs = trace_inference(self._model, signature)
-            self._signature = signature
             return function
         if entry.kind is Kind.TRAINING:
             return trace_training(self._assembly, signature, self._outputs)
+        if entry.kind is Kind.STEP:
+            given = self._model, entry.method, signature, self._outputs
+            return trace_own_step(*given, self._refuse_changing)
         return _trace_further(self._model, entry, signature, self._outputs)
-
-
-def _without(code: OwnCode, attributes: Sequence[str]) -> OwnCode:
-    """Return code without attributes whose values say only how often it was called."""
-    unsaid = {f"attribute {name}" for name in attributes}
-    return replace(code, code={name: value for name, value in code.code.items() if name not in unsaid})
 
 
 def trace_entry(model: keras.Model, entry: Entry, shapes: Any) -> Traced:
@@ -166,7 +166,7 @@ def lasts_of(model: keras.Model, count: int) -> tuple[str, ...]:
     inference, *_ = entries_of(model)
     for shapes in inference.shapes if kept_lasts(model) is None else ():
         try:
-            with preserved_state(), collected_losses(model):
+            with preserved_state(), as_left(model), collected_losses(model):
                 trace_entry(model, inference, shapes)
             break
         except Exception:  # what is not traced is taken for no activation

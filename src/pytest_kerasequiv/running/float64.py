@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from pytest_kerasequiv.building.compiling import compile_fresh, compile_settings, custom_objects
 from pytest_kerasequiv.building.copies import carry_attributes, carry_flags, pair_layers, refuse_unlike
+from pytest_kerasequiv.building.left_behind import as_left, carry_settings
 from pytest_kerasequiv.building.rebuild import live_config, rebuild_lambda, remade
 from pytest_kerasequiv.building.sources import Source
 from pytest_kerasequiv.building.specs import Spec, build_from, input_specs
@@ -63,8 +64,9 @@ def build_float64(source: Source, seed: int, *, like: keras.Model | None = None)
         model = _built_again(source, seed)
         if model is not None and _why_unlike(original, model) is None:
             return model
-    with float64_mode(), nothing_drawn():
+    with as_left(original), float64_mode(), nothing_drawn():
         model = _from_config(original)
+    carry_settings(original, model)
     reason = _why_unlike(original, model)
     if reason is not None:
         raise Float64Unavailable(reason)

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from pytest_kerasequiv.building.left_behind import as_left
 from pytest_kerasequiv.keras_access.random_state import preserved_state
 from pytest_kerasequiv.layers.fixed_training import phase
 from pytest_kerasequiv.running.differentiating import is_float, loss_of
@@ -32,7 +33,12 @@ class OtherRunner(Runner):
     @contextmanager
     def holding(self) -> Iterator[Runner]:
         """Give the model its values for a while."""
-        with preserved_state(), carried_states_kept(self.model), assigned(self.model, self.values):
+        with (
+            preserved_state(),
+            as_left(self.model),
+            carried_states_kept(self.model),
+            assigned(self.model, self.values),
+        ):
             yield self
 
     def in_graph(self) -> bool:

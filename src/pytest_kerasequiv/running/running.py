@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from pytest_kerasequiv.building.left_behind import as_left
 from pytest_kerasequiv.keras_access.constants import constants_changed
 from pytest_kerasequiv.keras_access.functional import mask_beside
 from pytest_kerasequiv.keras_access.layers import layers_within
@@ -81,7 +82,7 @@ class Runner:
     @contextmanager
     def holding(self) -> Iterator[Runner]:
         """Give the model its values for a while; an oracle, which nobody else sees, keeps them."""
-        with self._world(), carried_states_kept(self.model), graphs_as_written():
+        with as_left(self.model), self._world(), carried_states_kept(self.model), graphs_as_written():
             if self.wide:
                 assign(self.model, self.values)
                 yield self
@@ -146,7 +147,7 @@ class Runner:
             tf.TensorSpec(s.shape, "float64" if self.wide and "float" in s.dtype else s.dtype)
             for s in self.layout.specs
         ]
-        with self._world(), assigned(self.model, self.values):
+        with as_left(self.model), self._world(), assigned(self.model, self.values):
             function = self.function("call", self._call)
             return function.get_concrete_function(self.layout.pack(specs)).graph.as_graph_def()
 

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 
 from pytest_kerasequiv.building.compiling import compile_settings, own_compile, set_by_own_compile
+from pytest_kerasequiv.building.left_behind import as_left
 from pytest_kerasequiv.building.told_apart import told_apart
 from pytest_kerasequiv.checks.compiled.built import METRICS, built_settings
 from pytest_kerasequiv.checks.compiled.effects import effects_of
@@ -58,6 +59,11 @@ def settings_of(model: keras.Model) -> dict[str, Any] | None:
     raw = compile_settings(model)
     if raw is None:
         return None
+    with as_left(model):
+        return _in_force(model, raw)
+
+
+def _in_force(model: keras.Model, raw: Settings) -> dict[str, Any]:
     found = optimizer_settings(model.optimizer)
     found[TOLD_APART] = told_apart(model)
     found[TAKEN] = 0 if model.optimizer is None else int(model.optimizer.iterations)
