@@ -4,7 +4,9 @@ import keras
 import numpy as np
 from keras import layers
 
+from pytest_kerasequiv import Verdict, compare, record
 from pytest_kerasequiv.running.perturbing import (
+    about,
     generic_values,
     perturbed_constant,
     perturbed_inputs,
@@ -45,6 +47,25 @@ def test_generic_values_leave_no_float_variable_constant():
     assert all(v.dtype == w.dtype for v, w in zip(values, drawn, strict=True))
     seeds = [(v, w) for v, w in zip(values, drawn, strict=True) if v.dtype.kind != "f"]
     assert all(np.array_equal(v, w) for v, w in seeds)
+
+
+def test_a_constant_that_drowns_everything_before_it_is_drawn_about_one_or_zero():
+    rng = np.random.default_rng(0)
+    assert about(-1e6, (50,), rng).min() < 0 < about(-1e6, (50,), rng).max() <= 0.5
+    assert 0.5 <= about(1e9, (50,), rng).min() <= about(1e9, (50,), rng).max() <= 1.5
+    assert about(12.0, (50,), rng).min() >= 6
+
+
+def test_what_a_dead_relu_hides_is_seen(tmp_path):
+    def build(activation):
+        dead = layers.Dense(4, activation="relu", bias_initializer=keras.initializers.Constant(-1e6))
+        return keras.Sequential(
+            [keras.Input((6,)), layers.Dense(4, activation=activation), dead, layers.Dense(1)]
+        )
+
+    file = record(lambda: build("relu"), tmp_path / "it.kerasequiv")
+    for reference in (lambda: build("relu"), file):
+        assert compare(reference, lambda: build("tanh"))["outputs"].verdict is Verdict.DIFFERENT
 
 
 def test_perturbed_values_move_by_at_most_one_roundoff():

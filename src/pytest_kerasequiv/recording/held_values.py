@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_kerasequiv.correspondence.known import Described, Known, known_variables
+from pytest_kerasequiv.running.perturbing import about
 
 Array = NDArray[np.generic]
 
@@ -113,8 +114,7 @@ def _generic(held: Held, rng: np.random.Generator) -> Array:
         return np.zeros(held.shape).astype(held.dtype)
     if level is not None or len(set(held.spread)) == 1:
         level = held.spread[0] if level is None else level
-        noise = rng.uniform(0.5, 1.5, held.shape)
-        return np.asarray(level * noise if level else noise - 1).astype(held.dtype)
+        return np.asarray(about(level, held.shape, rng)).astype(held.dtype)
     return held.alike(rng)
 
 

@@ -15,6 +15,9 @@ from pytest_kerasequiv.weights.variables import buffer_view, variables_of
 
 Array = NDArray[np.generic]
 
+LARGEST_LEVEL = 64.0
+"""A constant weight beyond it drowns what the inputs bring: it is drawn as one that starts at 1 or 0."""
+
 
 def perturbed_values(model: keras.Model, values: Sequence[Array], dtype: str, seed: int) -> list[Array]:
     """Return float64 values in which every float is changed by up to one roundoff, relatively, at random.
@@ -36,7 +39,8 @@ def perturbed_values(model: keras.Model, values: Sequence[Array], dtype: str, se
 def generic_values(model: keras.Model, values: Sequence[Array], seed: int) -> list[Array]:
     """Return values in which every float variable that is constant is random: what starts at 0 or 1.
 
-    Under zero biases and the statistics of a fresh BatchNorm, layers commute that otherwise do not.
+    Under zero biases and the statistics of a fresh BatchNorm, layers commute that otherwise do not; under a
+    bias of -1e6 a relu is dead, and with it all before it.
 
     Args:
         model: the model whose `variables_of` the values belong to.
@@ -48,11 +52,17 @@ def generic_values(model: keras.Model, values: Sequence[Array], seed: int) -> li
     for variable, value in zip(variables_of(model), values, strict=True):
         constant = "float" in str(variable.dtype) and value.size > 0 and bool(np.all(value == value.flat[0]))
         if constant:
-            noise = rng.uniform(0.5, 1.5, value.shape)
-            level = float(value.flat[0])
-            value = (level * noise if level else noise - 1).astype(value.dtype)  # noqa: PLW2901
+            value = about(float(value.flat[0]), value.shape, rng).astype(value.dtype)  # noqa: PLW2901
         drawn.append(value)
     return drawn
+
+
+def about(level: float, shape: Sequence[int], rng: np.random.Generator) -> NDArray[np.float64]:
+    """Draw numbers about what a constant weight starts from."""
+    noise = rng.uniform(0.5, 1.5, shape)
+    if level == 0 or level < -LARGEST_LEVEL:
+        return noise - 1
+    return noise * (level if level <= LARGEST_LEVEL else 1.0)
 
 
 def perturbed_inputs(inputs: Sequence[Array], dtype: str, seed: int) -> list[Array]:
