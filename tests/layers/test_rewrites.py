@@ -580,3 +580,36 @@ def test_a_constant_may_be_an_array() -> None:
         return keras.Model(inputs, hidden if activation else keras.layers.ReLU()(hidden))
 
     assert matched(embedded("relu"), embedded(None)).isomorphic
+
+
+@pytest.mark.parametrize(
+    ("reference", "candidate", "told"),
+    [
+        (
+            lambda x, layers: layers.Dense(4, activation="leaky_relu")(x),
+            lambda x, layers: layers.LeakyReLU(0.3)(layers.Dense(4)(x)),
+            ("negative_slope", 0.2, 0.3),
+        ),
+        (
+            lambda x, layers: layers.GRU(4)(x),
+            lambda x, layers: layers.RNN(layers.GRUCell(4, reset_after=False))(x),
+            ("cell.reset_after", True, False),
+        ),
+        (
+            lambda x, layers: layers.AdditiveAttention()([x, x]),
+            lambda x, layers: layers.AdditiveAttention(use_scale=False)([x, x]),
+            ("use_scale", True, False),
+        ),
+        (
+            lambda x, layers: layers.Dense(4, activation="relu")(x),
+            lambda x, layers: layers.ReLU(threshold=0.5)(layers.Dense(4)(x)),
+            ("threshold", None, 0.5),
+        ),
+    ],
+    ids=["default of a function", "default of a cell", "flag without effect", "no slope"],
+)
+def test_what_one_side_leaves_unsaid_is_told_with_its_value(
+    reference: Body, candidate: Body, told: tuple[str, Any, Any]
+) -> None:
+    (edit,) = matched(sequence(reference), sequence(candidate)).edits
+    assert (edit.field, edit.reference, edit.candidate) == told

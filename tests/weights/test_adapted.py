@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,14 @@ import numpy as np
 import pytest
 from keras import layers
 
-from pytest_kerasequiv import Twins, Verdict, compare
-from pytest_kerasequiv.weights.adapted import adapted_of, adapting_layers, has_learned, lent
+from pytest_kerasequiv import Twins, Verdict, compare, record
+from pytest_kerasequiv.weights.adapted import (
+    adapted_of,
+    adapting_layers,
+    has_learned,
+    learned_statistics,
+    lent,
+)
 from pytest_kerasequiv.weights.variables import assign, values_of
 
 Build = Callable[[], keras.Model]
@@ -120,3 +127,36 @@ def test_what_a_text_vectorization_learned_is_plain_data() -> None:
     model.layers[0].adapt(np.array(["a b", "a"]))
     found = adapted_of(adapting_layers(model)[0])
     assert b"a" in next(iter(found.assets.values()))
+
+
+def told(factor: float = 1.0) -> keras.Model:
+    """The statistics of `NUMBERS`, written down instead of learned."""
+    inputs = keras.Input((3,))
+    norm = layers.Normalization(mean=NUMBERS.mean(0), variance=factor * NUMBERS.var(0))
+    return keras.Model(inputs, layers.Dense(2)(norm(inputs)))
+
+
+def by_hand() -> keras.Model:
+    inputs = keras.Input((3,))
+    return keras.Model(inputs, layers.Dense(2)((inputs - NUMBERS.mean(0)) / NUMBERS.std(0)))
+
+
+def learning() -> keras.Model:
+    model = normalized()
+    model.layers[1].adapt(NUMBERS)
+    return model
+
+
+def test_learned_statistics_are_those_that_another_twin_has_in_its_code(tmp_path: Path) -> None:
+    recording = str(record(learning, tmp_path / "learned.kerasequiv"))
+    for reference in (learning, recording):
+        for candidate in (told, by_hand):
+            assert compare(reference, candidate).verdict is Verdict.EQUIVALENT
+        assert compare(reference, partial(told, 1.01)).verdict is Verdict.DIFFERENT
+    assert compare(told, learning).verdict is Verdict.EQUIVALENT
+
+
+def test_statistics_are_learned_once_they_are_not_those_of_the_start() -> None:
+    assert not learned_statistics(normalized())
+    model = learning()
+    assert learned_statistics(model) == {id(variable) for variable in model.layers[1].weights}

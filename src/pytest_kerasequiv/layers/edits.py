@@ -19,14 +19,25 @@ def field_edit(paired: Paired, mine: LayerNode, its: LayerNode, change: tuple[st
     """Tell that a field (or the class) of two layers that correspond differs."""
     name, ours, theirs = change
     called = mine.aliases.get(name, its.aliases.get(name, name))
-    read = [paired.read(node, side).config for side, node in enumerate((mine, its))]
-    as_read = [config.get(called, AS_EVER.get(called)) for config in read]
+    as_read = _values_as_read(paired, mine, its, change)
     if called != "class" and as_read[0] != as_read[1]:
         ours, theirs = as_read
     what = "is a" if called == "class" else f"({paired.read(mine, 0).kind}): {called} is"
     told = f"{ours} in the reference and {theirs} in the candidate"
     message = f"{both(mine, its)} {what} {told if called == 'class' else value_in_words(ours, theirs)}"
     return Edit(mine.path, its.path, called, ours, theirs, message, mine.home, its.home)
+
+
+def _values_as_read(
+    paired: Paired, mine: LayerNode, its: LayerNode, change: tuple[str, Any, Any]
+) -> list[Any]:
+    """Return both values as the layers state them; what one does not state, as a rewrite says it."""
+    name, *rewritten = change
+    found = []
+    for side, node in enumerate((mine, its)):
+        called = node.aliases.get(name, name)
+        found.append(paired.read(node, side).config.get(called, AS_EVER.get(called, rewritten[side])))
+    return found
 
 
 def edits(
@@ -108,10 +119,19 @@ def _changed(paired: Paired, mine: LayerNode, its: LayerNode) -> Iterator[tuple[
     if mine.kind == its.kind:
         changes = list(changed_fields(mine, its))
         other = any(name == "activation" for name, _, _ in changes)  # each activation has settings of its own
-        yield from (one for one in changes if not other or None not in one[1:])
+        told = [
+            one for one in changes if None not in one[1:] or not (other or _left_out(paired, mine, its, one))
+        ]
+        yield from told or changes
         return
     told = [] if mine.part or its.part or ours.kind != theirs.kind else list(changed_fields(ours, theirs))
     yield from told or [("class", _kind(mine, ours), _kind(its, theirs))]
+
+
+def _left_out(paired: Paired, mine: LayerNode, its: LayerNode, change: tuple[str, Any, Any]) -> bool:
+    """Tell whether both layers state one value, which a rewrite left out where it has no effect."""
+    ours, theirs = _values_as_read(paired, mine, its, change)
+    return bool(ours == theirs)
 
 
 def _kind(node: LayerNode, read: LayerNode) -> str:

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from pytest_kerasequiv.correspondence.known import Described, Known, known_variables
 from pytest_kerasequiv.running.perturbing import about
+from pytest_kerasequiv.weights.adapted import learned_statistics
+from pytest_kerasequiv.weights.variables import variables_of
 
 Array = NDArray[np.generic]
 
@@ -31,11 +33,13 @@ class Held(Described):
         digest: of dtype and elements.
         spread: the borders of equally frequent ranges of its numbers, where these are floats.
         whole: the value, where it is kept.
+        learned: whether it is a statistic that a Normalization has learned.
     """
 
     digest: str
     spread: tuple[float, ...] = ()
     whole: Array | None = None
+    learned: bool = False
 
     def known(self, value: Array) -> Known:
         """Return what is known of the variable, with a value."""
@@ -60,16 +64,20 @@ def held_variables(model: keras.Model, drawn: Iterable[int]) -> tuple[Held, ...]
         drawn: those of them that an initialiser of Keras's drew, of which no value is kept.
     """
     known = known_variables(model)
-    return tuple(_held(one, whole=index not in set(drawn)) for index, one in enumerate(known))
+    statistics = learned_statistics(model)
+    learned = [id(variable) in statistics for variable in variables_of(model)]
+    return tuple(
+        _held(one, whole=index not in set(drawn), learned=learned[index]) for index, one in enumerate(known)
+    )
 
 
-def _held(known: Known, *, whole: bool) -> Held:
+def _held(known: Known, *, whole: bool, learned: bool) -> Held:
     value = np.asarray(known.value)
     is_float = "float" in known.dtype
     spread = _spread(value) if is_float and known.constant is None else ()
     kept = value if (whole or not is_float) and value.size <= LARGEST_WHOLE else None
     described = {name: item for name, item in vars(known).items() if name != "value"}
-    return Held(**described, digest=digest_of(value), spread=spread, whole=kept)
+    return Held(**described, digest=digest_of(value), spread=spread, whole=kept, learned=learned)
 
 
 def _spread(value: Array) -> tuple[float, ...]:
@@ -92,7 +100,8 @@ def generic_weights(held: Sequence[Held], seed: int) -> list[Array]:
 
     Floats are drawn from the spread of what the model started from; what started as one number (zero biases,
     the statistics of a fresh BatchNorm) is drawn around it, as layers commute under such numbers that
-    otherwise do not. States of seed generators and integers stay as they are.
+    otherwise do not. States of seed generators, integers and what a Normalization has learned stay as they
+    are.
 
     Args:
         held: the variables.
@@ -108,6 +117,8 @@ def _generic(held: Held, rng: np.random.Generator) -> Array:
     if "float" not in held.dtype:
         if held.whole is None:
             raise NotKept(f"{held.path} holds integers, too many to be recorded")
+        return held.whole
+    if held.learned and held.whole is not None:
         return held.whole
     level = held.constant
     if level is None and len(held.spread) == 0:  # no elements, or a single one that is no constant

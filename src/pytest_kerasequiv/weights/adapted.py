@@ -97,5 +97,20 @@ def has_learned(layer: Any) -> bool:
     return getattr(layer, "bin_boundaries", None) is not None
 
 
+def learned_statistics(model: keras.Model) -> set[int]:
+    """Return the identities of the variables of each Normalization that has learned.
+
+    They are the model's, as numbers in its code are: another twin may hold them as these.
+    """
+    adapted = [one for one in adapting_layers(model) if isinstance(one, keras.layers.Normalization)]
+    weights = [one.weights for one in adapted if any(not _is_fresh(weight) for weight in one.weights)]
+    return {id(variable) for held in weights for variable in held}
+
+
+def _is_fresh(weight: Any) -> bool:
+    start = 1 if weight.name == "variance" else 0
+    return bool(np.all(np.asarray(weight) == start))
+
+
 def _was_told(layer: Any) -> bool:
     return isinstance(layer, keras.layers.Normalization) and layer.input_mean is not None

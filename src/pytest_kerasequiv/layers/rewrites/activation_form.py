@@ -107,8 +107,10 @@ def _parameters(function: str, given: dict[str, Any], rank: int) -> dict[str, An
 def _simplest(config: dict[str, Any]) -> dict[str, Any]:
     """Return relu with its parameters as the function that it is: relu6, or leaky_relu."""
     slope, top, threshold = (config.get(name) for name in ("negative_slope", "max_value", "threshold"))
-    if config["activation"] != "relu" or threshold:
+    if config["activation"] != "relu":
         return config
+    if threshold:
+        return {name: value for name, value in config.items() if value or name != "negative_slope"}
     rest = {name: value for name, value in config.items() if name not in DEFAULTS["relu"]}
     if top == 6 and not slope:
         return {**rest, "activation": "relu6"}
