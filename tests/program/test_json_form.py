@@ -33,5 +33,5 @@ def test_a_program_read_back_proves_and_refuses_the_same(program):
 
 
 def test_another_format_is_refused(program):
-    with pytest.raises(ValueError, match="format 99 of a program cannot be read; this version reads 3"):
+    with pytest.raises(ValueError, match="format 99 of a program cannot be read; this version reads 4"):
         from_data({**to_data(program), "format": 99})

@@ -52,6 +52,7 @@ def test_keywords_of_an_own_call_are_entries():
         (("power", 3),),
         (("context", Given.LIKE_INPUT),),
         (("context", True),),
+        (("context", 2.0),),
         (("mask", Given.MASK),),
     ]
 
@@ -141,14 +142,15 @@ def test_what_training_is_in_each_entry():
     assert [both.tentative, entries["inference"].tentative] == [True, False]
 
 
-def test_a_keyword_with_a_text_is_no_entry():
-    class Named(keras.Model):
-        def call(self, x, how="fast"):
-            return x
+class Named(keras.Model):
+    def call(self, x, how="fast", times=1):
+        return x if how == "slow" or times == 7 else -x
 
+
+def test_keywords_are_tried_with_the_texts_and_numbers_of_the_users_code():
     model = Named()
     model(keras.ops.zeros((2, 4)))
-    assert names(model) == ["inference", "training"]
+    assert names(model)[2:] == ["call with how='slow'", "call with times=2", "call with times=7"]
 
 
 def test_a_model_that_itself_may_tell_has_a_plain_call():

@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from pytest_kerasequiv.keras_access.layers import direct_layers, layers_within
+from pytest_kerasequiv.layers.plain_values import is_plain
 from pytest_kerasequiv.program.attributes import array_text
 from pytest_kerasequiv.program.nodes import ProgramVariable, Unprovable
 
@@ -24,9 +25,19 @@ def variable_facts(model: keras.Model, variables: Sequence[Any]) -> list[Program
             trainable=id(variable) in trainable,
             seed=id(variable) not in weights,
             path=variable.path,
+            marks=marks_of(variable),
         )
         for variable in variables
     ]
+
+
+def marks_of(variable: Any) -> str:
+    """Return the plain attributes that code of the user's has set on a variable, and what optimizers ask."""
+    found = {name: value for name, value in vars(variable).items() if not name.startswith("_")}
+    found = {name: value for name, value in found.items() if is_plain(value)}
+    if getattr(variable, "overwrite_with_gradient", False):
+        found["overwrite_with_gradient"] = True
+    return ", ".join(f"{name}={value!r}" for name, value in sorted(found.items()))
 
 
 def unlisted_states(model: keras.Model, listed: Sequence[Any]) -> list[Any]:
@@ -78,7 +89,9 @@ def handles(variables: Sequence[Any]) -> dict[int, int]:
 def settings(model: keras.Model) -> tuple[tuple[str, str], ...]:
     """Return what steers execution from outside the ops, as pairs of name and value."""
     compiled = bool(model.compiled)
+    inputs = enumerate(keras.tree.flatten(getattr(model, "inputs", None) or []))
     return (
+        ("places of sparse inputs", repr([i for i, one in inputs if getattr(one, "sparse", False)])),
         ("compiled", str(compiled)),
         ("jit_compile", str(bool(compiled and model.jit_compile))),
         ("the version of TensorFlow", str(tf.__version__)),

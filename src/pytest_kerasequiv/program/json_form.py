@@ -7,7 +7,7 @@ from typing import Any
 
 from pytest_kerasequiv.program.nodes import Body, Node, OwnCode, Program, ProgramVariable
 
-FORMAT = 3
+FORMAT = 4
 """Version of the form; a change of what is traced or of how it is written needs another."""
 
 
@@ -17,7 +17,7 @@ def to_data(program: Program) -> dict[str, Any]:
         "format": FORMAT,
         "nodes": _nodes_to_data(program.nodes),
         "variables": [
-            [list(v.shape), v.dtype, v.trainable, v.seed, v.path, v.value] for v in program.variables
+            [list(v.shape), v.dtype, v.trainable, v.seed, v.path, v.value, v.marks] for v in program.variables
         ],
         "results": list(program.results),
         "bodies": {name: _body_to_data(body) for name, body in program.bodies.items()},

@@ -12,6 +12,7 @@ import tensorflow as tf
 from pytest_kerasequiv.keras_access.compile_state import loss_in_force
 from pytest_kerasequiv.program.assembling import Traced
 from pytest_kerasequiv.program.traced_calls import Outputs
+from pytest_kerasequiv.program.tracing_functions import places
 from pytest_kerasequiv.running.ready import ReadyCall, keep_ready
 from pytest_kerasequiv.running.running import loops_long
 from pytest_kerasequiv.weights.variables import variables_of
@@ -80,15 +81,11 @@ def _training(model: keras.Model, traced: Traced, outputs: Outputs) -> ReadyCall
             for path, tensor in zip(paths, tensors, strict=False)
             if tensor.dtype.is_floating
         ]
-        returned = [found[f"training output {path}"][0] for path in _paths(outputs)]
+        returned = [found[f"training output {path}"][0] for path in places(outputs.specs)]
         return returned, loss, tf.add_n(added) if added else tf.zeros((), loss.dtype), weights, given
 
     compiled = model.compiled and loss_in_force(model) is not None
     return ReadyCall(inputs, run, outputs.specs, compiled)
-
-
-def _paths(outputs: Outputs) -> list[str]:
-    return ["/".join(map(str, path)) or "0" for path, _ in keras.tree.flatten_with_path(outputs.specs)]
 
 
 def _dense(found: Any, label: str, index: int | None, source: Any) -> Any:

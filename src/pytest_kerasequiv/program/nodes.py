@@ -63,6 +63,8 @@ class ProgramVariable:
         path: Keras path, for messages only.
         value: exact text of the current value of a state that a layer holds but Keras does not list (stateful
             recurrent layers); nothing else compares it. ``None`` for the variables that Keras lists.
+        marks: attributes by which an optimizer or a step may tell it from others: those that code of the
+            user's has set on it, and whether its gradient overwrites it.
     """
 
     shape: tuple[int, ...]
@@ -71,15 +73,17 @@ class ProgramVariable:
     seed: bool
     path: str
     value: str | None = None
+    marks: str = ""
 
     @property
-    def kind(self) -> tuple[tuple[int, ...], str, bool, bool, str | None]:
+    def kind(self) -> tuple[tuple[int, ...], str, bool, bool, str | None, str]:
         """What two corresponding variables have in common."""
-        return (self.shape, self.dtype, self.trainable, self.seed, self.value)
+        return (self.shape, self.dtype, self.trainable, self.seed, self.value, self.marks)
 
     def __str__(self) -> str:
         what = "seed state" if self.seed else "trainable variable" if self.trainable else "variable"
-        return f"{what} of shape {self.shape} and dtype {self.dtype}"
+        marks = f" with {self.marks}" if self.marks else ""
+        return f"{what} of shape {self.shape} and dtype {self.dtype}{marks}"
 
 
 @dataclass(frozen=True)

@@ -24,11 +24,19 @@ from pytest_kerasequiv.program.kept_calls import keep_calls
 from pytest_kerasequiv.program.logits import kept_lasts
 from pytest_kerasequiv.program.nodes import Program, Unprovable
 from pytest_kerasequiv.program.own_steps import trace_own_step
-from pytest_kerasequiv.program.python_state import State, changing_layers, in_words, state_in_python, without
+from pytest_kerasequiv.program.python_state import (
+    Name,
+    State,
+    changing_layers,
+    in_words,
+    state_in_python,
+    without,
+)
 from pytest_kerasequiv.program.traced_calls import Outputs, trace_calls, trace_inference
 from pytest_kerasequiv.program.training_step import trace_loss_and_metrics, trace_training
 from pytest_kerasequiv.program.unseen import own_code_of
 from pytest_kerasequiv.surface.entries import Entry, Kind, covered, entries_of, own_loops
+from pytest_kerasequiv.surface.lengths import asking_how_they_run
 
 
 def trace(model: keras.Model) -> Program:
@@ -76,6 +84,10 @@ class _Tracing:
             self._take(entry)
             if self._outputs is None:
                 return  # without inference nothing else is known
+        for layer in asking_how_they_run(self._model):
+            self._blame(
+                layer, f"{type(layer).__name__} asks whether it runs eagerly, which no trace shows", []
+            )
         for name in own_loops(self._model):
             kind = type(self._model).__name__
             self._assembly.refuse(f"{kind}.{name} is overridden, and what it does is not traced")
@@ -83,10 +95,14 @@ class _Tracing:
     def _refuse_changing(self, again: Callable[[], Any]) -> None:
         """Refuse where each trace of an entry leaves code of the user's otherwise than the one before."""
         for layer, names in changing_layers(self._model, self._before, again):
-            self._assembly.refuse(in_words(layer, names[0]))
-            every = own_code_of(self._model, Kind.INFERENCE)
-            own = [one for one in every if one.name == type(layer).__name__]
-            self._assembly.lack(replace(one, code=without(one.code, names)) for one in own)
+            self._blame(layer, in_words(layer, names[0]), names)
+
+    def _blame(self, layer: Any, why: str, names: list[Name]) -> None:
+        """Refuse for what code of a layer does that no trace shows; ``names`` say no more than how often."""
+        self._assembly.refuse(why)
+        every = own_code_of(self._model, Kind.INFERENCE)
+        own = [one for one in every if one.name == type(layer).__name__]
+        self._assembly.lack(replace(one, code=without(one.code, names)) for one in own)
 
     def keep(self, *, steady: bool) -> None:
         """Keep what was traced with the model, where another trace of it would give the same results."""

@@ -81,9 +81,23 @@ def named_states(holders: Mapping[str, Sequence[Any]]) -> list[tuple[str, Any]]:
 
 
 def flat(structure: Any) -> list[tuple[str, Any]]:
-    """Flatten a structure to (path, leaf): positions in lists, keys in dicts; one tensor is ``0``."""
-    paired = keras.tree.flatten_with_path(structure)
-    return [("/".join(map(str, path)) or "0", leaf) for path, leaf in paired if leaf is not None]
+    """Flatten a structure to (place, leaf), see `places`, without what is ``None``."""
+    leaves = zip(places(structure), keras.tree.flatten(structure), strict=True)
+    return [(place, leaf) for place, leaf in leaves if leaf is not None]
+
+
+def places(structure: Any) -> list[str]:
+    """Return the place of each leaf of a structure: positions in lists, keys in dicts; one tensor is ``0``.
+
+    A key that reads like a position, or like several places, stands in quotes.
+    """
+    paths = (path for path, _ in keras.tree.flatten_with_path(structure))
+    return ["/".join(map(_place, path)) or "0" for path in paths]
+
+
+def _place(key: Any) -> str:
+    plain = not isinstance(key, str) or (key.isidentifier() and not key.isdigit())
+    return str(key) if plain else repr(key)
 
 
 def _components(value: Any) -> list[tuple[str, Any]]:

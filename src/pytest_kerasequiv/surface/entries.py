@@ -20,10 +20,13 @@ from pytest_kerasequiv.building.specs import input_specs, show
 from pytest_kerasequiv.keras_access.layers import layers_within, takes_training
 from pytest_kerasequiv.keras_access.origin import is_keras
 from pytest_kerasequiv.layers.fixed_training import called_in_training_mode
-from pytest_kerasequiv.surface.lengths import lengths_in_code, own_layers
+from pytest_kerasequiv.surface.lengths import lengths_in_code, own_layers, texts_in_code
 
 MOST_LENGTHS = 6
 """How many numbers in the user's code are taken for lengths that it may compare with; the smallest count."""
+
+MOST_VALUES = 6
+"""How many values of one keyword of ``call`` are tried."""
 
 TRAIN = (
     "train_step",
@@ -179,7 +182,7 @@ def _keywords(model: keras.Model, shapes: tuple[Any, ...]) -> Iterator[Entry]:
     if is_keras(model.call):
         return
     for name, parameter in list(_parameters(model).items())[1:]:
-        for value in [] if name == "training" else _values(name, parameter):
+        for value in [] if name == "training" else _values(model, name, parameter):
             shown = value if isinstance(value, Given) else repr(value)
             yield Entry(
                 f"call with {name}={shown}",
@@ -191,14 +194,18 @@ def _keywords(model: keras.Model, shapes: tuple[Any, ...]) -> Iterator[Entry]:
             )
 
 
-def _values(name: str, parameter: inspect.Parameter) -> list[Any]:
+def _values(model: keras.Model, name: str, parameter: inspect.Parameter) -> list[Any]:
+    """Return other values of a keyword than its default: of numbers and texts those in the user's code."""
     default = parameter.default
     if isinstance(default, bool):
         return [not default]
     if isinstance(default, int | float):
-        return [default + 1]
+        found = [default + 1, *lengths_in_code(model)]
+        return [value for value in dict.fromkeys(found) if value != default][:MOST_VALUES]
+    if isinstance(default, str):
+        return [text for text in texts_in_code(model) if text != default][:MOST_VALUES]
     if default is None:
-        return [Given.MASK] if "mask" in name else [Given.LIKE_INPUT, True]
+        return [Given.MASK] if "mask" in name else [Given.LIKE_INPUT, True, 2.0]
     return []
 
 

@@ -1,4 +1,4 @@
-"""Whole numbers that the user's own code may compare a length with: ``if x.shape[1] > 100``."""
+"""What the user's own code may branch on in Python: ``if x.shape[1] > 100``, ``if mode == "fast"``."""
 
 from __future__ import annotations
 
@@ -9,10 +9,16 @@ from typing import Any
 import keras
 
 from pytest_kerasequiv.keras_access.layers import layers_within
-from pytest_kerasequiv.keras_access.origin import is_keras
+from pytest_kerasequiv.keras_access.origin import is_keras, is_library
 
 LONGEST = 4096
 """The largest number that is taken for a length."""
+
+ASKING = frozenset({"executing_eagerly", "executing_eagerly_outside_functions", "inside_function"})
+"""Names by which code asks whether it runs eagerly; ``hasattr(x, "numpy")`` asks the same."""
+
+LONGEST_TEXT = 24
+"""The longest text that is taken for the value of a keyword."""
 
 
 def own_layers(model: keras.Model) -> list[Any]:
@@ -34,12 +40,32 @@ def lengths_in_code(model: keras.Model) -> list[int]:
     return sorted(number for number in found if 2 <= number <= LONGEST)
 
 
+def texts_in_code(model: keras.Model) -> list[str]:
+    """Return the short texts in the code of own layers: with one, a keyword of ``call`` may be compared."""
+    values = (value for layer in own_layers(model) for one in _functions(layer) for value in _values(one))
+    return sorted({text for text in values if isinstance(text, str) and 0 < len(text) <= LONGEST_TEXT})
+
+
+def asking_how_they_run(model: keras.Model) -> list[Any]:
+    """Return the own layers whose code asks whether it runs eagerly: traced, it is told that it does not."""
+    return [layer for layer in own_layers(model) if any(_asks(one.__code__) for one in _functions(layer))]
+
+
+def _asks(code: CodeType) -> bool:
+    asks = not ASKING.isdisjoint(code.co_names) or {"hasattr", "numpy"} <= {*code.co_names, *_texts(code)}
+    return asks or any(_asks(inner) for inner in code.co_consts if isinstance(inner, CodeType))
+
+
+def _texts(code: CodeType) -> set[str]:
+    return {constant for constant in code.co_consts if isinstance(constant, str)}
+
+
 def _functions(layer: Any) -> Iterator[FunctionType]:
     """Yield the functions that a layer's calls run: methods of its own classes, or what a Lambda holds."""
-    members = [value for base in type(layer).__mro__ if not is_keras(base) for value in vars(base).values()]
+    members = [value for base in type(layer).__mro__ if not is_library(base) for value in vars(base).values()]
     for member in [*members, *vars(layer).values()]:
         function = member.__func__ if isinstance(member, MethodType) else member
-        if isinstance(function, FunctionType) and not is_keras(function):
+        if isinstance(function, FunctionType) and not is_library(function):
             yield function
 
 

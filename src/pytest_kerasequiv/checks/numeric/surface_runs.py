@@ -29,6 +29,7 @@ from pytest_kerasequiv.program import Program
 from pytest_kerasequiv.program.assembling import Traced
 from pytest_kerasequiv.program.nodes import RESULT
 from pytest_kerasequiv.program.tracing import trace_entry
+from pytest_kerasequiv.program.tracing_functions import places
 from pytest_kerasequiv.running.input_layout import InputSpec
 from pytest_kerasequiv.running.running import Runner
 from pytest_kerasequiv.running.sketch import sketch
@@ -187,7 +188,7 @@ def _rows(found: Survey) -> int:
 
 def _given(runner: Runner, entry: Entry, shapes: Any, found: Survey, seed: int) -> dict[str, Array] | None:
     """Draw the inputs of an entry; ``None`` where the reference takes no such shapes."""
-    paths = ["/".join(map(str, path)) or "0" for path, _ in keras.tree.flatten_with_path(shapes)]
+    paths = places(shapes)
     specs = [
         None if spec is None else InputSpec(known.name, spec.shape, known.dtype)
         for spec, known in zip(keras.tree.flatten(shapes), found.layout.specs, strict=True)
@@ -211,11 +212,8 @@ def _given(runner: Runner, entry: Entry, shapes: Any, found: Survey, seed: int) 
         outputs = runner.infer(drawn).outputs
     except Exception:  # of other shapes the next may do
         return None
-    named = keras.tree.flatten_with_path(runner.sample)
-    return given | {
-        f"Output {'/'.join(map(str, path)) or '0'}": output
-        for (path, _), output in zip(named, outputs, strict=True)
-    }
+    named = zip(places(runner.sample), outputs, strict=True)
+    return given | {f"Output {place}": output for place, output in named}
 
 
 def _run(runner: Runner, case: Case, arrays: Sequence[Array], seed: int = 0) -> EntryRun:
@@ -249,8 +247,10 @@ def _metrics_kept(model: keras.Model) -> Iterator[None]:
 def _own_batch(model: keras.Model) -> dict[str, Array]:
     """Return the arrays of the user's batch for a training step, by the names that a trace gives them."""
     batch = given_batch(model)
-    found = [] if batch is None else keras.tree.flatten_with_path(batch)
-    return {f"Batch {'/'.join(map(str, path)) or '0'}": array for path, array in found}
+    if batch is None:
+        return {}
+    both = zip(places(batch), keras.tree.flatten(batch), strict=True)
+    return {f"Batch {place}": array for place, array in both}
 
 
 def _of_width(shapes: Any, *, wide: bool) -> Any:
