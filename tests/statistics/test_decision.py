@@ -177,6 +177,14 @@ def test_default_levels():
     assert levels == [(10, 0.005), (20, 0.025), (30, 0.01), (40, 0.01)]
 
 
+def test_the_failure_guard_is_no_looser_at_a_looser_alpha():
+    strict, usual, loose = (
+        [look.failure_level for look in default_looks(20, alpha)] for alpha in (0.01, 0.05, 0.2)
+    )
+    assert loose == usual
+    assert strict == pytest.approx([level / 5 for level in usual])
+
+
 def test_own_looks_spend_no_more_than_alpha():
     x, y = metrics(1), metrics(1)
     joint = decide(x, y, looks=(13, 20))

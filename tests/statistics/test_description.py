@@ -30,6 +30,9 @@ def test_collapsed_runs_are_outliers():
     sentences = describe_runs(x, y)
     listed = "run 1 (6.07), run 7 (6.07), run 9 (6.07), run 11 (6.07), ..."
     assert sentences == (f"5 of 20 candidate runs far from the others: {listed}",)
+    y[15] = 4.7
+    (four,) = describe_runs(x, y)
+    assert four.endswith(": run 1 (6.07), run 7 (6.07), run 9 (6.07), run 11 (6.07)")
 
 
 def test_a_shift_of_all_runs_is_no_outlier():

@@ -54,10 +54,14 @@ def test_eight_equal_pairs_are_too_few():
     assert any("at least 9 runs" in reason for reason in test.reasons)
 
 
-@pytest.mark.parametrize(("shift", "verdict"), [(0.25, SAME), (-0.25, SAME), (0.5, OTHER), (4.0, OTHER)])
+@pytest.mark.parametrize(
+    ("shift", "verdict"),
+    [(0.25, SAME), (-0.25, SAME), (0.375, OTHER), (-0.375, OTHER), (0.5, OTHER), (4.0, OTHER)],
+)
 def test_constant_paired_difference_against_a_known_margin(shift, verdict):
+    """A difference of the very margin is not inside it."""
     x = np.arange(12.0)
-    test = equivalence_test(x, x + shift, margin=0.3, paired=True)
+    test = equivalence_test(x, x + shift, margin=0.375, paired=True)
     assert test.verdict is verdict
     assert test.p_equivalence == (2.0**-12 if verdict is SAME else 1.0)
     assert test.detectable == (verdict is SAME)
@@ -89,6 +93,17 @@ def test_two_runs():
     assert test.verdict is OPEN
     assert test.p_equivalence == 1
     assert equivalence_test([1.0, 2.0], [1.0, 2.5], margin=10).verdict is OPEN
+    assert equivalence_test([1.0, 5.0], [1.0, 2.5], margin="3sd").margin == pytest.approx(3 * np.sqrt(8))
+
+
+@pytest.mark.parametrize(("margin", "label"), [("2sd", "0 sd"), ("5%", "0%"), (0.5, "0")])
+def test_of_equal_pairs_the_smallest_margin_is_none_at_all_once_they_are_enough(margin, label):
+    enough, few = (equivalence_test(runs(1, n), runs(1, n), paired=True, margin=margin) for n in (9, 4))
+    assert (enough.certified_bound, enough.certified_label) == (0.0, label)
+    assert (few.certified_bound, few.certified_label) == (None, None)
+    assert few.p_equivalence == 1 / 16
+    assert "no margin would pass" in str(few)
+    assert "means within 0" in str(enough)
 
 
 @pytest.mark.parametrize("paired", [True, False])
@@ -136,12 +151,22 @@ def test_spread_veto():
     assert "spread differs" in str(test)
 
 
-def test_a_spread_that_is_detectable_but_similar_is_no_objection():
+@pytest.mark.parametrize("ratio", [1.4, 1 / 1.4])
+def test_a_spread_that_is_detectable_but_similar_is_no_objection(ratio):
     x = np.repeat([-1.0, 1.0], 100)
-    test = equivalence_test(x, 1.4 * x, margin=1)
+    test = equivalence_test(x, ratio * x, margin=1)
     assert test.p_spread < 0.01
     assert test.verdict is SAME
     assert test.detectable
+
+
+@pytest.mark.parametrize("ratio", [1.6, 1 / 1.6])
+def test_a_spread_of_more_than_half_as_much_again_is_an_objection(ratio):
+    x = np.repeat([-1.0, 1.0], 100)
+    test = equivalence_test(x, ratio * x, margin=1)
+    assert test.equivalent_means
+    assert test.spread_differs
+    assert test.verdict is OTHER
 
 
 @pytest.mark.parametrize(
@@ -170,12 +195,24 @@ def test_many_failures_of_one_twin_are_different():
 
 def test_failures_in_the_same_pairs_are_equivalent_until_half():
     x = runs(10)
-    x[:9] = np.inf
+    x[:10] = np.inf
     assert equivalence_test(x, x, paired=True).verdict is SAME
     x[:11] = np.inf
     test = equivalence_test(x, x, paired=True)
     assert test.verdict is OPEN
     assert any("more than half" in reason for reason in test.reasons)
+
+
+@pytest.mark.parametrize("arms", [lambda x, y: (x, y), lambda x, y: (y, x)], ids=["candidate", "reference"])
+def test_more_than_half_of_one_twin_is_enough(arms):
+    """Failure rates of 9 and 11 in 20 pairs are near enough, but little is known of a twin that fails."""
+    x, y = runs(10), runs(10)
+    x[:9], y[:11] = np.inf, np.inf
+    test = equivalence_test(*arms(x, y), paired=True, margin=10)
+    assert test.p_failure < test.failure_level
+    assert test.equivalent_means
+    assert test.verdict is OPEN
+    assert test.reasons[0].startswith("more than half of the runs failed")
 
 
 @pytest.mark.parametrize("paired", [True, False])
@@ -229,6 +266,7 @@ def test_draws_are_repeatable_and_leave_global_state_alone():
     assert p[2] == pytest.approx(p[0], abs=0.02)
     assert equivalence_test(x, y, rng=np.random.default_rng(1)).p_difference == p[0]
     assert equivalence_test(x, y, paired=True, rng=1).p_difference == pytest.approx(p[0], abs=0.2)
+    assert equivalence_test(x, y, rng=0).p_difference == pytest.approx(p[0], abs=0.02)
     assert (np.random.get_state()[1] == before).all()  # noqa: NPY002
 
 
@@ -241,6 +279,11 @@ def test_looks_decide_on_growing_prefixes():
     assert len(test.reference.values) == 10
     undecided = equivalence_test(x, runs(3) + 0.8, looks=(10, 15, 20))
     assert undecided.n == 20
+
+
+def test_one_look_spends_all_of_alpha():
+    test = equivalence_test(runs(1), runs(3), looks=(20,))
+    assert (test.n, test.level, test.failure_level, test.looks) == (20, 0.05, 0.05, (20,))
 
 
 def test_looks_on_an_unfinished_plan():

@@ -167,6 +167,7 @@ def test_the_verdict_follows_from_the_figures(experiment, margin):
     )
     assert test.detectable == (same and other)
     assert 0 < test.p_difference <= 1
+    assert all(0 <= p <= 1 for p in (test.p_lower, test.p_upper, test.p_means, test.p_spread, test.p_failure))
     assert test.reasons
     assert max(len(line) for line in str(test).splitlines()) <= 100
 

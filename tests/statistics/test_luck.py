@@ -1,7 +1,10 @@
 """How far two single runs of one model differ, and how sure that is."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
+from scipy import stats
 
 from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.statistics.luck import luck_of_one_run, shares
@@ -15,7 +18,41 @@ def test_the_pairs_of_three_runs_counted_by_hand():
 
 
 def test_a_pair_that_differs_by_exactly_as_much_counts():
-    assert luck_of_one_run([0.1, 0.3], (0.3, 0.5)).share == 1.0
+    luck = luck_of_one_run([0.1, 0.3], (0.3, 0.5))
+    assert luck.share == luck.share_interval[1] == 1.0
+
+
+def plain_shares(runs, gap):
+    """The share of pairs and its interval as the module tells them, run by run."""
+
+    def share_of(some):
+        return float(np.mean([abs(a - b) >= gap for a, b in combinations(some, 2)]))
+
+    n, share = len(runs), share_of(runs)
+    without = [share_of(np.delete(runs, i)) for i in range(n)]
+    variance = (n - 1) / n * sum((one - np.mean(without)) ** 2 for one in without)
+    pairs = np.clip(share * (1 - share) / variance, n / 2, n)
+    hits = share * pairs
+    return share, stats.beta.ppf(0.025, hits, pairs - hits + 1), stats.beta.ppf(0.975, hits + 1, pairs - hits)
+
+
+@pytest.mark.parametrize(
+    ("seed", "n", "gap"), [(0, 3, 0.5), (1, 8, 0.8), (2, 12, 1.5), (3, 20, 2.0), (4, 20, 0.3)]
+)
+def test_the_interval_is_that_of_the_jackknife_over_runs(seed, n, gap):
+    runs = np.random.default_rng(seed).lognormal(size=n)
+    luck = luck_of_one_run(runs, (1.0, 1.0 + gap))
+    assert (luck.share, *luck.share_interval) == pytest.approx(plain_shares(runs, gap))
+
+
+@pytest.mark.parametrize("n", [4, 8, 20])
+def test_the_interval_of_half_of_all_pairs_holds_the_gaps_that_half_may_reach(n):
+    runs = np.random.default_rng(n).normal(size=n)
+    luck = luck_of_one_run(runs)
+    reach = [gap for gap in luck.differences if (found := shares(runs, [gap]))[1][0] <= 0.5 <= found[2][0]]
+    low, high = luck.half_interval
+    assert low == (0.0 if shares(runs, luck.differences[:1])[1][0] <= 0.5 else reach[0])
+    assert high == (np.inf if shares(runs, luck.differences[-1:])[2][0] >= 0.5 else reach[-1])
 
 
 def test_unit_and_origin_do_not_matter():

@@ -18,6 +18,7 @@ from pytest_kerasequiv.statistics.failures import unpaired_failure_p
 from pytest_kerasequiv.statistics.means import mean_difference, tost_absolute
 from pytest_kerasequiv.statistics.mover import jackknife_sd, sd_margin
 from pytest_kerasequiv.statistics.permutation import permutation_test
+from pytest_kerasequiv.statistics.planning import detectable_difference
 from pytest_kerasequiv.statistics.samples import read_arms
 
 quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
@@ -145,6 +146,31 @@ def test_permutation_of_means_is_that_of_scipy(seed, paired):
     assert found == pytest.approx(theirs.pvalue)
 
 
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10**6), st.sampled_from([(6, 6, True), (6, 6, False), (4, 7, False)]))
+def test_permutation_of_the_spread_is_that_of_scipy(seed, plan):
+    n, m, paired = plan
+    rng = np.random.default_rng(seed)
+    x, y = rng.normal(size=n), rng.normal(0, 3, m)
+    found = permutation_test(read_arms(x, y, paired=paired, fail_value=None)).spread
+    theirs = stats.permutation_test(  # type: ignore[call-overload]
+        (x, y),
+        lambda a, b, axis: np.abs(np.log(a.var(axis=axis, ddof=1) / b.var(axis=axis, ddof=1))),
+        permutation_type="samples" if paired else "independent",
+        alternative="greater",
+        n_resamples=np.inf,
+        vectorized=True,
+    )
+    assert found == pytest.approx(theirs.pvalue)
+
+
+@pytest.mark.parametrize("n", [3, 5, 20])
+def test_the_detectable_paired_difference_is_found_in_80_of_100_cases(n):
+    reach = detectable_difference(n, paired=True) * math.sqrt(n)
+    bar = stats.t.isf(0.025, n - 1)
+    assert stats.nct.sf(bar, n - 1, reach) == pytest.approx(0.8, abs=1e-4)  # the other tail is nothing
+
+
 @quick
 @given(two_samples())
 def test_jackknife_is_the_plain_one(arms):
@@ -213,6 +239,7 @@ def test_unpaired_failure_guard_is_the_plain_unconditional_test(x, y, n, m):
 def test_effect_sizes_are_those_of_pingouin():
     rng = np.random.default_rng(5)
     x, y = rng.normal(size=15), rng.normal(0.7, 1.5, size=15)
+    x[0] = y[0]  # a tie
     test = equivalence_test(x, y)
     assert test.effect_size == pytest.approx(pg.compute_effsize(y, x, eftype="cohen"), rel=1e-9)
     u = stats.mannwhitneyu(y, x).statistic

@@ -34,6 +34,13 @@ def test_separated_constants_have_the_smallest_p(n, paired):
     found = run([0.0] * n, [1.0] * n, paired)
     least = 2 / (2**n if paired else math.comb(2 * n, n))
     assert found.difference == pytest.approx(max(least, 1 / (DRAWS + 1)) if n > 9 else least)
+    assert found.spread == 1, "both do not vary"
+
+
+def test_the_observed_arrangement_counts_once():
+    found = run(range(4), range(10, 15))
+    assert found.arrangements == math.comb(9, 4)
+    assert found.difference == found.means == 1 / math.comb(9, 4)
 
 
 def test_sees_what_the_mean_does_not():

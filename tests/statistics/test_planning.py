@@ -52,7 +52,7 @@ def test_fewest_runs():
 
 def test_no_spread_takes_the_fewest():
     assert runs_for(1.0, 0.0) == runs_for(0.0, 0.0) == 9
-    assert runs_for(1.0, 0.0, difference=2.0) is None
+    assert runs_for(1.0, 0.0, difference=2.0) is runs_for(1.0, 0.0, difference=-1.0) is None
 
 
 def test_hopeless_margins():
