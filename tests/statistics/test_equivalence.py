@@ -42,8 +42,15 @@ def test_bitwise_equal_pairs_are_equivalent_with_difference_zero(seed, n, margin
 def test_equal_constants_are_equivalent(value, margin, paired):
     test = equivalence_test([value] * 9, [value] * 9, margin=margin, paired=paired)
     assert test.verdict is SAME
-    assert test.difference == 0
+    assert test.difference == test.effect_size == 0
+    assert test.sd_ratio == 1
     assert test.recommended_runs == 9
+
+
+def test_constants_apart_are_infinitely_many_standard_deviations_apart():
+    lower, higher = [1.0] * 9, [2.0] * 9
+    assert equivalence_test(lower, higher).effect_size == np.inf
+    assert equivalence_test(higher, lower).effect_size == -np.inf
 
 
 def test_eight_equal_pairs_are_too_few():

@@ -2,7 +2,12 @@ import numpy as np
 import pytest
 
 from pytest_kerasequiv import InputError, equivalence_test, required_runs
-from pytest_kerasequiv.statistics.planning import equivalence_power, fewest_runs, runs_for
+from pytest_kerasequiv.statistics.planning import (
+    detectable_difference,
+    equivalence_power,
+    fewest_runs,
+    runs_for,
+)
 
 
 def test_units_of_the_margin():
@@ -70,6 +75,7 @@ def test_hopeless_margins():
         ({"alpha": 0.5}, "alpha=0.5"),
         ({"correlation": 0.5}, "correlation=0.5 means nothing"),
         ({"correlation": 1.0, "paired": True}, "correlation=1.0"),
+        ({"correlation": -1.01, "paired": True}, "correlation=-1.01"),
         ({"sd": 0}, "sd=0"),
         ({"sd": float("nan")}, "sd=nan"),
         ({"margin": "10%"}, "mean=None"),
@@ -94,6 +100,19 @@ def test_recommended_runs_would_settle_it():
         )
         passed.append(equivalence_test(x, y, margin=few.margin).equivalent_means)
     assert np.mean(passed) > 0.65
+
+
+@pytest.mark.parametrize("paired", [True, False])
+def test_runs_are_recommended_for_the_spread_that_the_test_sees(paired):
+    """Of pairs that is the spread of their differences, however much the seeds move both twins."""
+    rng = np.random.default_rng(5)
+    x = rng.normal(0, 5, 12)
+    y = x + rng.normal(0.3, 1, 12)
+    sd = (y - x).std(ddof=1) if paired else np.sqrt((x.var(ddof=1) + y.var(ddof=1)) / 2)
+    test = equivalence_test(x, y, margin=1.0, paired=paired)
+    assert test.recommended_runs == runs_for(1.0, sd, paired=paired)
+    assert test.runs_at_difference == runs_for(1.0, sd, paired=paired, difference=y.mean() - x.mean())
+    assert test.detectable_difference == pytest.approx(detectable_difference(12, paired=paired) * sd)
 
 
 def test_inconclusive_says_how_many_runs():
