@@ -92,7 +92,7 @@ def test_twins(twins, check):
     check(twins)
 
 def test_good(keras_twins):
-    keras_twins(script({}), name="good").assert_equivalent()
+    keras_twins(script({}), name="good", timeout=300).assert_equivalent()
 """
 
 
