@@ -10,7 +10,7 @@ from pytest_kerasequiv import arguments
 from pytest_kerasequiv.checks.blame.forward import blame
 from pytest_kerasequiv.checks.blame.sparse_gradients import sparse_on_one_side
 from pytest_kerasequiv.checks.blame.wording import explaining, only_adds
-from pytest_kerasequiv.checks.compiled.in_force import settings_of
+from pytest_kerasequiv.checks.compiled.in_force import settings_of_both
 from pytest_kerasequiv.checks.compiled.settings_findings import beyond_program, compare_compiled
 from pytest_kerasequiv.checks.gradients import training_plans
 from pytest_kerasequiv.checks.numeric import laws, steps
@@ -311,7 +311,7 @@ CHECK = Check(
     further=draws_may_tell,
     explain=explain,
     beyond_proof=lambda pair: beyond_program(
-        NAME, settings_of(pair.reference), settings_of(pair.candidate), pair.variable_map
+        NAME, *settings_of_both(pair.reference, pair.candidate), pair.variable_map
     ),
     next_step="compare how both sides are compiled, and what is trainable.",
 )

@@ -153,6 +153,8 @@ def apart(one: Array, other: Array, tolerance: float) -> bool:
     """Tell whether two tensors differ by more than a share of the largest number in either."""
     if one.size != other.size or one.dtype.kind not in "fiub":
         return bool(one.size != other.size or not np.array_equal(one.ravel(), other.ravel()))
+    if np.array_equal(one.ravel(), other.ravel()):  # as programs that are one mostly give them
+        return False
     with np.errstate(invalid="ignore", over="ignore"):
         ours, theirs = one.ravel().astype(np.float64), other.ravel().astype(np.float64)
         known = np.isfinite(ours) & np.isfinite(theirs)

@@ -44,7 +44,9 @@ def initialisations() -> Iterator[dict[int, Initialised]]:
 
     def initialised(variable: Any, initializer: Any) -> None:
         by_initializer(variable, initializer)
-        found[id(variable)] = Initialised(variable, initializer, _value_of(variable))
+        made = found.get(id(variable))  # most come by `given`, and reading a value costs
+        tensor = _value_of(variable) if made is None else made.tensor
+        found[id(variable)] = Initialised(variable, initializer, tensor)
 
     kind._initialize, kind._initialize_with_initializer = given, initialised
     try:

@@ -15,6 +15,7 @@ from tensorflow.python.eager import context
 from tensorflow.python.framework import config
 from tensorflow.python.ops import stateful_random_ops
 
+from pytest_kerasequiv.keras_access.kept_kernels import kernels_kept
 from pytest_kerasequiv.keras_access.python_random import own_generator
 from pytest_kerasequiv.keras_access.supported import is_before
 from pytest_kerasequiv.keras_access.switches import Restore, switches, working_folder
@@ -50,8 +51,8 @@ def seeded(seed: int) -> Iterator[None]:
     with own_generator(), preserved_state(), fresh_names():
         # Version switch: else Keras before 3.13 goes on drawing from it. Goes when the floor is Keras 3.13.
         global_state.set_global_attribute("global_seed_generator", None)
-        keras.utils.set_random_seed(int(seed))
-        yield
+        with kernels_kept(lambda: keras.utils.set_random_seed(int(seed))):
+            yield
 
 
 @contextmanager

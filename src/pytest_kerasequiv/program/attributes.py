@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import re
 from collections.abc import Callable, Mapping
@@ -153,5 +154,6 @@ def _shape_text(shape: Any) -> str:
     return f"shape {[dim.size if dim.size >= 0 else None for dim in shape.dim]}"
 
 
+@functools.cache
 def _dtype_name(number: int) -> str:
     return str(tf.dtypes.as_dtype(number).name)

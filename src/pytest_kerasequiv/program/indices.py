@@ -30,6 +30,9 @@ AXES = {
 """Operations along one axis, and the input that names it."""
 
 SLICES = frozenset({"StridedSlice", "StridedSliceGrad"})
+REWRITTEN = REDUCTIONS | AXES.keys() | SLICES | {"SelectV2"}
+"""All operations that are looked at."""
+
 SPANS = slice(1, 4)
 """Inputs of these that hold where slices begin and end, and their strides."""
 
@@ -39,6 +42,8 @@ def with_plain_indices(definition: Any, graph: Any) -> Any:
     constants = {node.name: node for node in definition.node if node.op == "Const"}
     added: list[Any] = []
     for node in definition.node:
+        if node.op not in REWRITTEN:
+            continue
         op = graph.get_operation_by_name(node.name)
         if node.op in REDUCTIONS:
             _count_from_front(constants, op.inputs[1], op.inputs[0].shape.rank)
@@ -47,7 +52,7 @@ def with_plain_indices(definition: Any, graph: Any) -> Any:
             _count_from_front(constants, op.inputs[AXES[node.op]], values.shape.rank)
         elif node.op in SLICES:
             added += _plain_slice(node, op)
-        elif node.op == "SelectV2" and (index := _static(op.outputs[0])) is not None:
+        elif (index := _static(op.outputs[0])) is not None:
             _settle(node, index)
     definition.node.extend(added)
     return definition

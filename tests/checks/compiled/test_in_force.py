@@ -1,5 +1,6 @@
 """Compile settings: the optimizer in force, what has no effect, own code, metrics."""
 
+import threading
 import warnings
 from typing import Any
 
@@ -10,7 +11,7 @@ from keras import ops
 from tests.common.models import dense
 from tests.common.settings import compared, differences
 
-from pytest_kerasequiv.checks.compiled.in_force import settings_of
+from pytest_kerasequiv.checks.compiled.in_force import EFFECTS, settings_of, settings_of_both
 
 OPTIMIZERS, LOSSES, METRICS = keras.optimizers, keras.losses, keras.metrics
 
@@ -268,3 +269,26 @@ def test_settings_of_another_loss_are_not_listed():
     assert differences(dense(loss="mse"), dense(loss=LOSSES.Huber(2.0))) == ["loss"]
     summed = dense(loss=LOSSES.MeanAbsoluteError(reduction="sum"))
     assert differences(dense(loss="mse"), summed) == ["loss", "loss.reduction"]
+
+
+def with_an_untold_object():
+    lock = threading.Lock()
+    return lambda y, p: ops.mean(ops.square(y - p)) if lock is not None else y
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "looked_at"),
+    [
+        ({"loss": "mse"}, {"loss": "mse"}, False),
+        ({"optimizer": "adam"}, {"optimizer": "sgd"}, False),
+        ({"loss": "mse"}, {"loss": "mae"}, True),
+        ({"metrics": ["mae"]}, {"metrics": ["mse"]}, True),
+        ({"loss": with_an_untold_object()}, {"loss": with_an_untold_object()}, True),
+    ],
+)
+def test_effects_are_looked_at_where_descriptions_leave_something_open(ours, theirs, looked_at):
+    models = dense(**ours), dense(**theirs)
+    assert [EFFECTS in found for found in settings_of_both(*models)] == [looked_at] * 2
+    whole = [settings_of(model) for model in models]
+    for found, one in zip(settings_of_both(*models), whole, strict=True):
+        assert one | found == one

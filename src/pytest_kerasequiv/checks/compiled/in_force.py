@@ -19,6 +19,7 @@ from pytest_kerasequiv.checks.compiled.optimizers import (
     optimizer_settings,
 )
 from pytest_kerasequiv.layers.configs import canonical
+from pytest_kerasequiv.layers.own_code import is_opaque
 from pytest_kerasequiv.layers.plain_values import is_plain
 from pytest_kerasequiv.program.tracing import lasts_of
 
@@ -46,7 +47,24 @@ TOLD_APART = "weights told apart"
 Settings = Mapping[str, Any]
 
 
-def settings_of(model: keras.Model) -> dict[str, Any] | None:
+def settings_of_both(
+    reference: keras.Model, candidate: keras.Model
+) -> tuple[Settings | None, Settings | None]:
+    """Return what `settings_of` returns for both, without effects where these could tell nothing.
+
+    Losses and metrics that are described alike, and wholly, are the same without tracing and running them.
+    """
+    found = settings_of(reference, effects=False), settings_of(candidate, effects=False)
+    described = [
+        {name: value for name, value in (settings or {}).items() if name.startswith(("loss", *METRICS))}
+        for settings in found
+    ]
+    if described[0] == described[1] and not is_opaque(described):
+        return found
+    return settings_of(reference), settings_of(candidate)
+
+
+def settings_of(model: keras.Model, *, effects: bool = True) -> dict[str, Any] | None:
     """Return a model's compile settings as plain, canonical data; ``None`` where it is not compiled.
 
     Keys are Keras's own names, dotted: ``"optimizer"`` (the class), ``"optimizer.learning_rate"``,
@@ -55,19 +73,23 @@ def settings_of(model: keras.Model) -> dict[str, Any] | None:
     outputs, or one value where it is the same for all; metrics are a list, of lists where there are several
     outputs. ``"effects"`` holds what losses and metrics compute, ``"weights told apart"`` what the optimizer
     may know each weight by.
+
+    Args:
+        model: the model.
+        effects: whether to look at what losses and metrics compute.
     """
     raw = compile_settings(model)
     if raw is None:
         return None
     with as_left(model):
-        return _in_force(model, raw)
+        return _in_force(model, raw, effects=effects)
 
 
-def _in_force(model: keras.Model, raw: Settings) -> dict[str, Any]:
+def _in_force(model: keras.Model, raw: Settings, *, effects: bool) -> dict[str, Any]:
     found = optimizer_settings(model.optimizer)
     found[TOLD_APART] = told_apart(model)
     found[TAKEN] = 0 if model.optimizer is None else int(model.optimizer.iterations)
-    found |= _built_fields(model, raw)
+    found |= _built_fields(model, raw, effects=effects)
     if own_compile(model):
         found |= _own_fields(model)
     return found | {name: canonical(raw.get(name)) for name in ONLY_SPEED}
@@ -90,7 +112,7 @@ def _own_fields(model: keras.Model) -> dict[str, Any]:
     return found
 
 
-def _built_fields(model: keras.Model, raw: Settings) -> dict[str, Any]:
+def _built_fields(model: keras.Model, raw: Settings, *, effects: bool) -> dict[str, Any]:
     """Return the fields of losses and metrics; as they were given where Keras cannot build them."""
     built = built_settings(model)
     if built is None:
@@ -108,7 +130,8 @@ def _built_fields(model: keras.Model, raw: Settings) -> dict[str, Any]:
         metrics = getattr(built, name)
         found[name] = _for_outputs(metrics, described_metric)
         found[f"{name}{NAMES}"] = _for_outputs(metrics, logged_name)
-    found[EFFECTS] = effects_of(built, lasts_of(model, len(built.losses)))
+    if effects:
+        found[EFFECTS] = effects_of(built, lasts_of(model, len(built.losses)))
     return found
 
 
