@@ -60,6 +60,13 @@ HIDDEN = {
         "499",
     ),
     "a state, shifted": (Counting, lambda x, calls: x + ops.relu(calls - 700.0), "700"),
+    "a small state": (Counting, lambda x, calls: ops.where(calls > 5.0, 2 * x, x), "5"),
+    "a draw, shifted": (Drawing, lambda x, drawn: x + ops.relu(drawn - 0.9999), "0.9999"),
+    "a far normal draw": (
+        Drawing,
+        lambda x, drawn: x + ops.clip(keras.random.normal((), seed=1) * drawn, -5.0, 5.0),
+        "5",
+    ),
     "a rare draw": (Drawing, lambda x, drawn: ops.where(drawn < 1e-4, 2 * x, x), "0.0001"),
 }
 

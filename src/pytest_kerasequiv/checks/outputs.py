@@ -10,7 +10,7 @@ from pytest_kerasequiv.checks.blame.forward import blame, layer_table
 from pytest_kerasequiv.checks.blame.wording import only_adds
 from pytest_kerasequiv.checks.compiled.explained_results import effective_settings, step_findings
 from pytest_kerasequiv.checks.compiled.in_force import settings_of
-from pytest_kerasequiv.checks.numeric import inference, laws, surface_runs
+from pytest_kerasequiv.checks.numeric import inference, laws, surface_runs, unmet
 from pytest_kerasequiv.checks.numeric.glance import ONE_BATCH, glances
 from pytest_kerasequiv.checks.numeric.inference import InferenceObservation
 from pytest_kerasequiv.checks.numeric.inference_differences import NAME, compare_inference
@@ -25,6 +25,7 @@ from pytest_kerasequiv.checks.numeric.laws import (
 from pytest_kerasequiv.checks.numeric.plans import Plan, inference_plan, training_plan
 from pytest_kerasequiv.checks.numeric.surface_differences import with_surface
 from pytest_kerasequiv.checks.numeric.surface_runs import EntriesPlan, SurfaceObservation, entries_plan
+from pytest_kerasequiv.checks.numeric.unmet import ConditionsPlan, Met, conditions_plan, with_conditions
 from pytest_kerasequiv.checks.numeric.views import oracle_refused, survey_for, view_of
 from pytest_kerasequiv.checks.pair import Correspondence, Pair, Twin
 from pytest_kerasequiv.checks.registry import Check
@@ -39,11 +40,13 @@ class OutputsObservation:
     Attributes:
         inference: for each probe.
         entries: in what else its users can call.
+        conditions: which of those that it has alone inference met.
         draws: in training under other seeds, where an entry draws.
     """
 
     inference: InferenceObservation | None = None
     entries: SurfaceObservation | None = None
+    conditions: Met | None = None
     draws: DrawsObservation | None = None
 
 
@@ -56,7 +59,7 @@ def plan(
     atol: float | None = None,
     seed: int = 0,
 ) -> Iterator[Plan]:
-    """Yield the probes for inference, then the entries of the surface, then passes under other seeds.
+    """Yield the probes for inference, the entries of the surface, conditions, passes under other seeds.
 
     Args:
         reference: the reference.
@@ -72,8 +75,10 @@ def plan(
     view, found = view_of(reference), survey_for(reference, between)
     mapped = between is None or between.comparable
     why = oracle_refused(between, rtol, atol) if mapped else "the twins cannot be given the same weights"
-    yield inference_plan(view, found, inputs, seed=seed, why_no_oracle=why)
+    probes = inference_plan(view, found, inputs, seed=seed, why_no_oracle=why)
+    yield probes
     yield entries_plan(reference, between, found, seed=seed, why_no_oracle=why)
+    yield from conditions_plan(probes, between)
     yield from draws_plans(view, training_plan(view, found, inputs, count=1, seed=seed))
 
 
@@ -82,6 +87,8 @@ def observe(twin: Twin, on: Plan) -> OutputsObservation:
     view = view_of(twin)
     if isinstance(on, EntriesPlan):
         return OutputsObservation(entries=surface_runs.observe(view, on))
+    if isinstance(on, ConditionsPlan):
+        return OutputsObservation(conditions=unmet.observe(view, on))
     if isinstance(on, DrawsPlan):
         return OutputsObservation(draws=laws.observe(view, on))
     return OutputsObservation(inference=inference.observe(view, on))
@@ -117,6 +124,8 @@ def compare(
     entries = reference.entries, candidate.entries
     result = with_surface(result, sides, entries, between.variables, precision)
     result = replace(result, figures={**result.figures, "entries": len(entries[0].probes)})
+    if reference.conditions is not None and result.verdict is Verdict.EQUIVALENT:
+        return with_conditions(result, reference.conditions, candidate.conditions or {}, between)
     if not result.figures.get("drawn"):
         return result
     untraced = untraced_draws(result, reference.inference.variables, between)
@@ -124,10 +133,11 @@ def compare(
 
 
 def further(result: CheckResult, between: Correspondence) -> bool:
-    """Whether the next plan can tell more: entries where inference agrees, draws where entries draw."""
+    """Whether the next plan can tell more: entries and conditions where all agrees, draws of entries."""
     if "entries" not in result.figures:
         return result.verdict is Verdict.EQUIVALENT
-    return draws_may_tell(result, between)
+    agrees = result.verdict is Verdict.EQUIVALENT and "conditions" not in result.figures
+    return (agrees and any(between.conditions)) or draws_may_tell(result, between)
 
 
 def for_candidate(on: Plan, reference: OutputsObservation) -> Plan:

@@ -23,6 +23,7 @@ from pytest_kerasequiv.layers.graph_reading import layer_graph
 from pytest_kerasequiv.layers.layer_graph import LayerGraph, NoLayerGraph
 from pytest_kerasequiv.layers.matching import Match, match
 from pytest_kerasequiv.program import Program, ProgramMatch, match_programs, trace
+from pytest_kerasequiv.program.conditions import Conditions, conditions_apart
 from pytest_kerasequiv.program.proof import same_entries
 from pytest_kerasequiv.program.skeleton import Alignment, align
 from pytest_kerasequiv.weights.variables import is_seed, values_of, variables_of
@@ -112,6 +113,11 @@ class Correspondence:
     def alignment(self) -> Alignment:
         """Whether the traced programs have one skeleton, and over which constants they part."""
         return self.pair.alignment
+
+    @property
+    def conditions(self) -> tuple[Conditions, Conditions]:
+        """The conditions on inputs that only the reference has, and only the candidate."""
+        return self.pair.conditions
 
     @property
     def variables(self) -> VariableMap:
@@ -246,6 +252,13 @@ class Pair:
         if self.program_match.proved:
             return Alignment(True, sharp=True)
         return align(self.reference_program, self.candidate_program)
+
+    @cached_property
+    def conditions(self) -> tuple[Conditions, Conditions]:
+        """The conditions that each of two rewritten programs has alone; other constants are partings."""
+        if self.alignment.same:
+            return (), ()
+        return conditions_apart(self.reference_program, self.candidate_program)
 
     @cached_property
     def variable_map(self) -> VariableMap:

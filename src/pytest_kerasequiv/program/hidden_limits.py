@@ -9,13 +9,16 @@ from pytest_kerasequiv.program.limits import ALIKE, compared, depending, few_num
 from pytest_kerasequiv.program.nodes import Node, Program
 from pytest_kerasequiv.program.partings import Parting
 
-BUILT_UP = 20.0
-"""Magnitude up to which a state gets in the steps that are compared: a count of calls, for one."""
+BUILT_UP = 3.0
+"""Magnitude up to which a state surely gets in the steps that are compared: a count of calls, for one."""
 
 RARE = 0.01
 """Share of draws below which those that are compared need not hold one."""
 
-COMPARING = frozenset({"Greater", "GreaterEqual", "Less", "LessEqual", "Equal", "NotEqual"})
+FAR = 4.0
+"""Magnitude that 1 in 10 000 of normal draws has."""
+
+COMPARING = frozenset({"Greater", "GreaterEqual", "Less", "LessEqual", "Equal", "NotEqual", "Relu"})
 
 DRAWING = ("Random", "RngUniform", "StatelessRandom")
 """What the names of operations hold that draw random numbers."""
@@ -41,12 +44,14 @@ def _hidden(program: Program) -> Iterator[tuple[float, tuple[Node, str | None]]]
     by_input = depending(nodes, is_given)
     by_state = depending(nodes, lambda node: node.op.startswith("Assign") or _reads_state(program, node))
     by_draw = depending(nodes, lambda node: any(name in node.op for name in DRAWING))
+    by_normal = depending(nodes, lambda node: "Normal" in node.op and any(one in node.op for one in DRAWING))
     for index, source, taker in compared(nodes):
         if by_input[index]:
             continue
         for number in few_numbers(nodes[source]):
-            rare = 0 < number < RARE or 1 - RARE < number < 1
-            drawn = by_draw[index] and taker.op in COMPARING and rare
+            edge = 0 < number < RARE or 1 - RARE < number < 1
+            drawn = by_draw[index] and taker.op in COMPARING and edge
+            drawn = drawn or (by_normal[index] and abs(number) >= FAR)
             if drawn or (by_state[index] and not by_draw[index] and abs(number) > BUILT_UP):
                 yield number, (taker, enclosing_layer(nodes, index, tree))
 

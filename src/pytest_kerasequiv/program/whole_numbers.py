@@ -30,6 +30,18 @@ def whole_numbers_apart(programs: Sequence[Program]) -> bool:
     return len(found) == 1 or found[0] != found[1]
 
 
+def narrowed_apart(programs: Sequence[Program]) -> bool:
+    """Tell whether one program alone narrows given integers of 64 bits, so that large ones wrap around."""
+    found = []
+    for program in programs:
+        operations = map(_operation, _on_integers(program.nodes, _given(program.nodes)))
+        found.append(sum(op == "Cast" and set(told) >= _NARROWING for op, told in operations))
+    return len(found) > 1 and bool(found[0]) != bool(found[1])
+
+
+_NARROWING = {("SrcT", "int64"), ("DstT", "int32")}
+
+
 def _given(nodes: Sequence[Node]) -> list[bool]:
     """Return of each node whether its values, not only its sizes, are computed from inputs."""
     found: list[bool] = []

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_kerasequiv.running.input_layout import InputSpec
-from pytest_kerasequiv.surface.ranges import LARGE, WIDE, bounds, drawn_integers
+from pytest_kerasequiv.surface.ranges import BEYOND, LARGE, WIDE, bounds, drawn_integers
 from pytest_kerasequiv.surface.surveys import Consumer, NoProbes, Survey, joined, survey
 
 Array = NDArray[np.generic]
@@ -56,8 +56,9 @@ def probes_for(found: Survey, seed: int) -> tuple[Probe, ...]:
 
     Floats: normal at the scales 1, 0.1, 10 and 100 and zeros, at 0.1 all positive in one row and all
     negative in the next; images (four axes, 1, 3 or 4 channels) also as 0..255 and 0..1. Integers: small ones
-    and such over the whole range of the dtype (up to `ranges.WIDE`, and up to `ranges.LARGE` where the twins
-    calculate otherwise with them), or over the ids that a layer or a gather takes, the first and the last
+    and such over the whole range of the dtype (up to `ranges.WIDE`, up to `ranges.LARGE` where the twins
+    calculate otherwise with them, up to `ranges.BEYOND` where one alone
+    narrows them), or over the ids that a layer or a gather takes, the first and the last
     always among them. What a lookup layer takes: tokens of its vocabulary and one it does not know. Constants
     over which the twins part: values just below, at and above them, floats of their scale, and free axes of
     such sizes. NaN and infinite numbers where a twin looks for them. Where an axis may be time: rows padded
@@ -266,7 +267,7 @@ def _range(found: Survey, spec: InputSpec, consumer: Consumer, *, large: bool) -
     """Return the least and the greatest integer for an input."""
     if consumer.ids is not None:
         return 0, consumer.ids
-    low, high = bounds(spec.dtype, LARGE if large else WIDE)
+    low, high = bounds(spec.dtype, (BEYOND if found.beyond else LARGE) if large else WIDE)
     return (low if found.signed and consumer.negative else max(low, 0)), high
 
 

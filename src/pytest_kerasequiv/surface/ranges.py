@@ -18,6 +18,9 @@ WIDE = 10_000
 LARGE = 2**24
 """Largest magnitude of an integer that is tried where it is no length: float32 still holds each one."""
 
+BEYOND = 2**33
+"""The same where it must not fit in 32 bits."""
+
 
 def bounds(dtype: str, most: int = WIDE) -> tuple[int, int]:
     """Return the least and the greatest integer to try: of up to 16 bits any, of more up to ``most``."""

@@ -56,6 +56,7 @@ class Survey:
         batches: batch sizes that a twin compares sizes with.
         signed: whether integers may be negative.
         large: whether the twins calculate otherwise with integers, and none of them is a size.
+        beyond: whether one twin alone narrows integers of 64 bits to 32.
         missing: whether a twin looks for missing numbers, NaN.
         infinite: whether a twin looks for infinite numbers.
     """
@@ -69,6 +70,7 @@ class Survey:
     batches: tuple[int, ...] = ()
     signed: bool = False
     large: bool = False
+    beyond: bool = False
     missing: bool = False
     infinite: bool = False
 

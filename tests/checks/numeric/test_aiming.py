@@ -190,6 +190,7 @@ WHOLE = {
         lambda x: ops.cast(x, "float32") * 2,
     ),
     "int32 overflows": ("int32", lambda x: ops.cast(x * x, "float32"), lambda x: ops.cast(x, "float32") ** 2),
+    "int64 in 32 bits": ("int64", lambda x: x % 7, lambda x: ops.cast(x, "int32") % 7),
     "a large id": ("int32", lambda x: x * 1, lambda x: ops.minimum(x, 5_000_000)),
 }
 
@@ -200,6 +201,17 @@ def test_twins_that_calculate_otherwise_with_integers_are_tried_with_large_ones(
     pair = [functional(body, (3,), dtype=dtype) for body in bodies]
     assert compare(*pair).verdict is Verdict.DIFFERENT
     assert compare(*pair[::-1]).verdict is Verdict.DIFFERENT
+
+
+def test_ids_of_a_table_may_be_narrowed():
+    def embedded(narrow):
+        def body(x):
+            return layers.Embedding(10, 2, name="table")(narrow(x))
+
+        return functional(body, (3,), dtype="int64")
+
+    pair = embedded(lambda x: x), embedded(layers.Lambda(lambda x: ops.cast(x, "int32")))
+    assert compare(*pair).verdict is Verdict.EQUIVALENT
 
 
 def test_integers_that_may_be_lengths_stay_short_and_others_exact_in_float32():

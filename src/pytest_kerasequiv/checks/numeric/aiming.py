@@ -11,7 +11,7 @@ from pytest_kerasequiv.program import Program
 from pytest_kerasequiv.program.attributes import array_of
 from pytest_kerasequiv.program.limits import ALIKE, LIMITING, LONGEST, sizes_compared, thresholds
 from pytest_kerasequiv.program.nodes import Node
-from pytest_kerasequiv.program.whole_numbers import whole_numbers_apart
+from pytest_kerasequiv.program.whole_numbers import narrowed_apart, whole_numbers_apart
 from pytest_kerasequiv.running.input_layout import InputLayout
 from pytest_kerasequiv.surface.sizes import free_axes, with_sizes
 from pytest_kerasequiv.surface.surveys import Survey
@@ -60,6 +60,7 @@ def aimed(found: Survey, layout: InputLayout, reference: Program, candidate: Pro
         batches=_batches(found.layout, programs),
         signed=traced and not operations & LOOKUPS,
         large=traced and whole_numbers_apart(programs),
+        beyond=traced and narrowed_apart(programs),
         missing=bool(operations & {"IsNan", "IsFinite"}) and "Assert" not in operations,
         infinite=bool(operations & {"IsInf", "IsFinite"}) and "Assert" not in operations,
     )
