@@ -1,13 +1,19 @@
 """Kernels outlive a seeded block in which nothing draws from them; else each block draws the same again."""
 
+import threading
+
 import keras
 import pytest
 import tensorflow as tf
 from tensorflow.python import pywrap_tfe
+from tensorflow.python.eager import context
+from tensorflow.python.framework import random_seed
+from tensorflow.python.ops import gen_random_ops
 
+from pytest_kerasequiv.keras_access.kept_kernels import kernels_kept
 from pytest_kerasequiv.keras_access.random_state import seeded
 
-drawn_by_a_function = tf.function(lambda: tf.random.normal((2,)))
+drawn_by_a_function = tf.function(lambda: tf.random.normal((2,), seed=7))
 DRAWS = {
     "an operation": lambda: tf.random.uniform((2,)),
     "an operation with a seed": lambda: tf.random.normal((2,), seed=3),
@@ -49,4 +55,40 @@ def test_building_empties_nothing(emptied):
 def test_a_seed_that_the_block_sets_empties_as_ever(emptied):
     with seeded(0):
         tf.random.set_seed(5)
+    assert emptied
+
+
+def test_blocks_of_several_threads_leave_tensorflow_as_it_was():
+    def functions():
+        return (
+            random_seed.get_seed,
+            context.Context.call_function,
+            gen_random_ops.pywrap_tfe,
+            pywrap_tfe.TFE_ContextClearCaches,
+        )
+
+    before = functions()
+    entered, leave = threading.Event(), threading.Event()
+
+    def block():
+        with kernels_kept(lambda: keras.utils.set_random_seed(1)):
+            entered.set()
+            leave.wait(60)
+
+    other = threading.Thread(target=block)
+    with kernels_kept(lambda: keras.utils.set_random_seed(0)):  # begins first and ends first
+        other.start()
+        assert entered.wait(60)
+    assert functions() == before
+    leave.set()
+    other.join()
+    assert functions() == before
+
+
+def test_blocks_within_blocks_draw_the_same(emptied):
+    def drawn():
+        with seeded(0), seeded(1):
+            return tf.random.uniform((2,)).numpy().tolist()
+
+    assert drawn() == drawn()
     assert emptied

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,6 +13,8 @@ from tensorflow.python.eager import context
 from tensorflow.python.framework import random_seed
 from tensorflow.python.ops import gen_random_ops
 
+_seeding, _watching = threading.Lock(), threading.Lock()
+
 
 @contextmanager
 def kernels_kept(seed: Callable[[], None]) -> Iterator[None]:
@@ -20,14 +23,29 @@ def kernels_kept(seed: Callable[[], None]) -> Iterator[None]:
     ``tf.random.set_seed`` empties TensorFlow's cache, since the kernels of ``tf.random.uniform`` and the like
     keep their place in a stream of numbers. Keras draws from none of these; and preparing all others anew
     takes as long as building the layers of a model. So they are forgotten when the block asks for the seed of
-    such an operation, runs one, or runs a traced function, which may hold some.
+    such an operation, runs one, or runs a traced function, which may hold some. Of blocks in several threads
+    at a time, or within one another, the first alone keeps them.
 
     Args:
         seed: seeds everything.
     """
+    if not _watching.acquire(blocking=False):
+        with _seeding:
+            seed()
+        yield
+        return
+    try:
+        with _seeding, patch.object(pywrap_tfe, "TFE_ContextClearCaches", lambda _: None):
+            seed()
+        with _forgotten_when_it_matters():
+            yield
+    finally:
+        _watching.release()
+
+
+@contextmanager
+def _forgotten_when_it_matters() -> Iterator[None]:
     empty = pywrap_tfe.TFE_ContextClearCaches
-    with patch.object(pywrap_tfe, "TFE_ContextClearCaches", lambda _: None):
-        seed()
     waiting = [True]
 
     def forget() -> None:
