@@ -202,7 +202,9 @@ def test_sd_margin_is_the_formula(arms, k, a):
     if min(abs(upper), abs(lower)) < 1e-6 * s:
         return
     passes = bool(upper < 0 < lower)
-    assert bool(sd_margin(x, y, paired=False).passes(k, a)) == passes
+    margin = sd_margin(x, y, paired=False)
+    assert float(margin.lower_sd(a)) == pytest.approx(low)
+    assert bool(margin.passes(k, a)) == passes
 
 
 @quick
@@ -234,6 +236,12 @@ def test_unpaired_failure_guard_is_the_plain_unconditional_test(x, y, n, m):
 
     plain = max(side(x, y, n, m), side(y, x, m, n))
     assert unpaired_failure_p(x, y, n, m) == pytest.approx(plain, rel=2e-3)
+
+
+@pytest.mark.parametrize(("x", "y"), [(100, 225), (225, 100)])
+def test_beyond_500_runs_the_failure_guard_decides_as_below(x, y):
+    exact, normal = (unpaired_failure_p(x, y, n, n) for n in (500, 501))
+    assert normal == pytest.approx(exact, rel=0.25)
 
 
 def test_effect_sizes_are_those_of_pingouin():
