@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from pytest_kerasequiv.surface.targets import targets_for
+from pytest_kerasequiv.surface.targets import Hints, targets_for
 
 SHAPE = (50, 3, 4)
 
@@ -72,3 +72,17 @@ def test_equal_seeds_give_equal_targets_and_others_others():
     assert np.array_equal(target("mse"), target("mse"))
     (other,) = targets_for([SHAPE], ["out"], "mse", 1)
     assert not np.array_equal(target("mse"), other)
+
+
+def test_the_other_loss_counts_where_the_name_of_the_own_one_tells_nothing():
+    def own(y, p):
+        return p
+
+    def drawn(loss, **hints):
+        return targets_for([SHAPE], ["out"], loss, 0, Hints(**hints))[0]
+
+    assert is_one_hot(drawn(own, other="categorical_crossentropy"))
+    assert drawn(own, other="sparse_categorical_crossentropy").dtype == np.int32
+    assert set(np.unique(drawn("squared_hinge", other="categorical_crossentropy"))) == {-1, 1}
+    assert is_one_hot(drawn(own, shares=True))
+    assert not is_one_hot(drawn(own, other="mse"))

@@ -40,7 +40,7 @@ from pytest_kerasequiv.checks.numeric.training_pass import (
     not_told_to_train,
     notes_on_loss,
 )
-from pytest_kerasequiv.checks.numeric.views import oracle_refused, survey_for, view_of
+from pytest_kerasequiv.checks.numeric.views import hints_for, oracle_refused, survey_for, view_of
 from pytest_kerasequiv.checks.pair import Correspondence, Pair, Twin
 from pytest_kerasequiv.checks.registry import Check
 from pytest_kerasequiv.checks.tolerance import USUAL, Precision, largest
@@ -92,7 +92,8 @@ def training_plans(
         yield Plan(why_none="the twins cannot be given the same weights", **settings)
         return
     view = view_of(reference)
-    first = training_plan(view, survey_for(reference, between), inputs, count=count, **settings)
+    found, hints = survey_for(reference, between), hints_for(reference, between)
+    first = training_plan(view, found, inputs, count=count, hints=hints, **settings)
     yield first
     yield from draws_plans(view, first)
 

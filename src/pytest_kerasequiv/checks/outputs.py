@@ -26,7 +26,7 @@ from pytest_kerasequiv.checks.numeric.plans import Plan, inference_plan, trainin
 from pytest_kerasequiv.checks.numeric.surface_differences import with_surface
 from pytest_kerasequiv.checks.numeric.surface_runs import EntriesPlan, SurfaceObservation, entries_plan
 from pytest_kerasequiv.checks.numeric.unmet import ConditionsPlan, Met, conditions_plan, with_conditions
-from pytest_kerasequiv.checks.numeric.views import oracle_refused, survey_for, view_of
+from pytest_kerasequiv.checks.numeric.views import hints_for, oracle_refused, survey_for, view_of
 from pytest_kerasequiv.checks.pair import Correspondence, Pair, Twin
 from pytest_kerasequiv.checks.registry import Check
 from pytest_kerasequiv.checks.tolerance import Precision
@@ -79,7 +79,8 @@ def plan(
     yield probes
     yield entries_plan(reference, between, found, seed=seed, why_no_oracle=why)
     yield from conditions_plan(probes, between)
-    yield from draws_plans(view, training_plan(view, found, inputs, count=1, seed=seed))
+    hints = hints_for(reference, between)
+    yield from draws_plans(view, training_plan(view, found, inputs, count=1, seed=seed, hints=hints))
 
 
 def observe(twin: Twin, on: Plan) -> OutputsObservation:

@@ -163,13 +163,19 @@ def conditioning(exact: Any, perturbed: Any, dtype: str) -> float:
     """
     changes = [UNIT_ROUNDOFF[dtype] * largest(exact)]
     if perturbed is not None and perturbed.shape == exact.shape:
-        changes.append(largest(perturbed - exact))
+        changes.append(_apart(perturbed, exact))
     return max(changes)
 
 
 def amplification(computed: Any, exact: Any, perturbed: Any, dtype: str) -> float:
     """Return S of the module's derivation; ``computed`` is the reference's result in ``dtype``."""
-    return max(largest(computed - exact), conditioning(exact, perturbed, dtype))
+    return max(_apart(computed, exact), conditioning(exact, perturbed, dtype))
+
+
+def _apart(one: Any, other: Any) -> float:
+    """Return the largest difference; what is infinite on both sides has none."""
+    with np.errstate(invalid="ignore"):
+        return largest(one - other)
 
 
 def explained(computed: Any, exact: Any, conditioned: float, dtype: str) -> bool:
@@ -182,7 +188,7 @@ def explained(computed: Any, exact: Any, conditioned: float, dtype: str) -> bool
         return False
     if computed.shape != exact.shape or bool(np.any(np.isfinite(computed) & ~np.isfinite(exact))):
         return False
-    return largest(computed - exact) <= EXPLAINED * conditioned
+    return _apart(computed, exact) <= EXPLAINED * conditioned
 
 
 def derived(

@@ -17,6 +17,9 @@ from pytest_kerasequiv.program.nodes import Unprovable
 MAX_ATTEMPTS = 64
 """How many combinations of target shapes are tried on a compiled loss."""
 
+SAMPLES = 7
+"""Size of the batch that a loss is tried on."""
+
 
 @dataclass(frozen=True)
 class Objective:
@@ -119,8 +122,15 @@ def _target_structures(outputs: Any) -> Iterator[Any]:
 
 
 def _try_loss(loss: Any, targets: Any, outputs: Any) -> None:
-    """Trace the loss alone: it raises where it does not take such targets."""
-    tf.function(loss.__call__, autograph=False).get_concrete_function(targets, outputs)
+    """Trace the loss alone, on so many samples: it raises where it does not take such targets."""
+    specs = keras.tree.map_structure(of_samples, (targets, outputs))
+    tf.function(loss.__call__, autograph=False).get_concrete_function(*specs)
+
+
+def of_samples(spec: Any) -> Any:
+    """Return a spec with a batch size: sizes that do not go together show in a trace."""
+    free = spec.shape.rank and spec.shape[0] is None
+    return tf.TensorSpec((SAMPLES, *spec.shape[1:]), spec.dtype) if free else spec
 
 
 def symbolic(spec: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,40 @@ from numpy.typing import NDArray
 Array = NDArray[np.generic]
 
 
-def targets_for(shapes: Sequence[tuple[int, ...]], names: Sequence[str], loss: Any, seed: int) -> list[Array]:
+SPECIAL = (
+    "sparse",
+    "categorical",
+    "kl",
+    "kullback",
+    "binary",
+    "dice",
+    "tversky",
+    "hinge",
+    "poisson",
+    "logarithmic",
+)
+"""What the names of losses hold that take other targets than any numbers."""
+
+
+@dataclass(frozen=True)
+class Hints:
+    """What else tells which targets a loss takes.
+
+    Attributes:
+        other: the ``loss`` argument of the other twin: it counts where the name of the own one tells nothing.
+        shares: whether a loss is computed from shares of classes, which sum to 1.
+    """
+
+    other: Any = None
+    shares: bool = False
+
+
+NO_HINTS = Hints()
+
+
+def targets_for(
+    shapes: Sequence[tuple[int, ...]], names: Sequence[str], loss: Any, seed: int, hints: Hints = NO_HINTS
+) -> list[Array]:
     """Return one target array for each flattened output.
 
     Args:
@@ -20,10 +54,17 @@ def targets_for(shapes: Sequence[tuple[int, ...]], names: Sequence[str], loss: A
         names: their names, which a dict of losses uses.
         loss: the ``loss`` argument of ``compile``; ``None`` for a mean square.
         seed: equal seeds give equal targets.
+        hints: what else is known of the losses.
     """
     rng = np.random.default_rng([seed, 3])
-    kinds = [_kind(one) for one in _per_output(loss, names)]
+    losses = zip(_per_output(loss, names), _per_output(hints.other, names), strict=True)
+    told = [next(filter(_is_special, map(_kind, both)), _kind(both[0])) for both in losses]
+    kinds = ["categorical" if hints.shares and not _is_special(kind) else kind for kind in told]
     return [_target(kind, shape, rng) for kind, shape in zip(kinds, shapes, strict=True)]
+
+
+def _is_special(kind: str) -> bool:
+    return any(word in kind for word in SPECIAL)
 
 
 def _per_output(loss: Any, names: Sequence[str]) -> list[Any]:

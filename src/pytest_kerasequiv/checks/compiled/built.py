@@ -23,6 +23,7 @@ from pytest_kerasequiv.keras_access.compile_state import (
 from pytest_kerasequiv.keras_access.functional import outputs_structure
 from pytest_kerasequiv.keras_access.private_modules import compute_output_spec
 from pytest_kerasequiv.keras_access.random_state import preserved_state
+from pytest_kerasequiv.program.objectives import of_samples
 
 MOST_TARGETS = 64
 """How many combinations of target shapes are tried on a compiled loss."""
@@ -105,7 +106,8 @@ def _fresh_metrics(given: Mapping[str, Any]) -> tuple[list[Any], bool]:
 def _try(loss: Any, targets: Any, outputs: Any) -> None:
     """Call a loss on symbolic tensors; whatever it raises, it does not take them."""
     if keras.config.backend() == "tensorflow":
-        tf.function(loss.__call__, autograph=False).get_concrete_function(*map(_specs, (targets, outputs)))
+        specs = keras.tree.map_structure(of_samples, tuple(map(_specs, (targets, outputs))))
+        tf.function(loss.__call__, autograph=False).get_concrete_function(*specs)
     else:
         compute_output_spec(loss.__call__, targets, outputs)
 

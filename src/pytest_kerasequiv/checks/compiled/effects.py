@@ -34,6 +34,9 @@ COUNTED = frozenset({*range(-20, 21), -100, -99, -999, 99, 100, 127, 128, 255, 9
 LARGEST = 1e5
 """Thresholds up to this size are crossed by some batch."""
 
+USUAL = "probabilities that are neither 0 nor 1"
+"""The name of a batch, where the model makes probabilities: others hold some that are 0."""
+
 RTOL = 2e-5
 
 
@@ -87,6 +90,12 @@ def values_differ(reference: Effect | None, candidate: Effect | None) -> bool:
         return False
     common = reference["values"].keys() & candidate["values"].keys()
     return not all(_agree(reference["values"][name], candidate["values"][name]) for name in common)
+
+
+def agree_on_usual(reference: Effect | None, candidate: Effect | None) -> bool:
+    """Tell whether two effects agree on probabilities that are neither 0 nor 1."""
+    values = [one["values"].get(USUAL) for one in (reference, candidate) if one is not None]
+    return len(values) == 2 and None not in values and _agree(*values)
 
 
 def _agree(reference: Sequence[float], candidate: Sequence[float]) -> bool:
@@ -230,12 +239,22 @@ def _batches(
     for name, draw in draws.items():
         rng = np.random.default_rng(zlib.crc32(name.encode()))
         yield name, _flat(_drawn(specs, lasts, rng, draw))
+    if any(lasts):
+        rng = np.random.default_rng(0)
+        yield USUAL, _flat(_drawn(specs, lasts, rng, _probabilities, dict.fromkeys(MADE, _usual)))
 
 
 def _probabilities(rng: np.random.Generator, shape: Sequence[int]) -> Array:
-    drawn = _shares(rng, shape)
-    whole = np.maximum(drawn.sum(-1, keepdims=True), 1e-3) if shape and shape[-1] > 1 else 1.0
-    return np.asarray(drawn / whole)
+    return _of_whole(_shares(rng, shape))
+
+
+def _usual(rng: np.random.Generator, shape: Sequence[int]) -> Array:
+    return _of_whole(rng.uniform(0.1, 0.9, shape))
+
+
+def _of_whole(drawn: Array) -> Array:
+    several = drawn.ndim > 0 and drawn.shape[-1] > 1
+    return np.asarray(drawn / np.maximum(drawn.sum(-1, keepdims=True), 1e-3) if several else drawn)
 
 
 def _shares(rng: np.random.Generator, shape: Sequence[int]) -> Array:
@@ -246,7 +265,13 @@ MADE: Mapping[str, Draw] = {"Softmax": _probabilities, SIGMOID: _shares}
 """What outputs are by what the model applies last; any number else."""
 
 
-def _drawn(specs: Specs, lasts: Sequence[str], rng: np.random.Generator, draw: Draw) -> dict[str, Any]:
+def _drawn(
+    specs: Specs,
+    lasts: Sequence[str],
+    rng: np.random.Generator,
+    draw: Draw,
+    made: Mapping[str, Draw] = MADE,
+) -> dict[str, Any]:
     """Return a batch: targets as drawn, outputs as the model may make them, weights from 0 to 2.
 
     Integer targets are classes.
@@ -258,7 +283,7 @@ def _drawn(specs: Specs, lasts: Sequence[str], rng: np.random.Generator, draw: D
             return rng.uniform(0, 2, shape).astype("float32")
         if spec.dtype.is_integer:
             return rng.integers(0, classes, shape).astype(spec.dtype.as_numpy_dtype)
-        own = MADE.get(last, draw) if group == "p" else draw
+        own = made.get(last, draw) if group == "p" else draw
         return np.asarray(own(rng, shape)).astype(spec.dtype.as_numpy_dtype)
 
     sizes = [spec.shape[-1] or LENGTH if spec.shape.rank else 1 for spec in keras.tree.flatten(specs["p"])]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import keras
 
 from pytest_kerasequiv.checks.compiled.built import METRICS
-from pytest_kerasequiv.checks.compiled.effects import same_effect, values_differ
+from pytest_kerasequiv.checks.compiled.effects import agree_on_usual, same_effect, values_differ
 from pytest_kerasequiv.checks.compiled.in_force import (
     CODE,
     EFFECTS,
@@ -121,7 +122,15 @@ def _loss_findings(check: str, reference: Settings, candidate: Settings) -> Iter
             or "." not in name
             or (name in reference and name in candidate and name != f"loss{CODE}")
         ):
-            yield _finding(check, name, reference, candidate)
+            yield _where_it_shows(_finding(check, name, reference, candidate), ours, theirs)
+
+
+def _where_it_shows(finding: Finding, ours: Any, theirs: Any) -> Finding:
+    """Add where two losses of probabilities part, where most probabilities do not show it."""
+    if not values_differ(ours, theirs) or not agree_on_usual(ours, theirs):
+        return finding
+    message = f"{finding.message}; they agree on most probabilities, and part where these come to 0 or 1"
+    return replace(finding, message=message)
 
 
 def _metric_findings(check: str, kind: str, reference: Settings, candidate: Settings) -> Iterator[Finding]:

@@ -19,7 +19,7 @@ from pytest_kerasequiv.running.input_layout import checked_inputs, input_layout,
 from pytest_kerasequiv.running.lockstep import trains_without_loss
 from pytest_kerasequiv.running.running import output_names
 from pytest_kerasequiv.surface.probes import NoProbes, Probe, Survey, probes_for, training_batch
-from pytest_kerasequiv.surface.targets import targets_for
+from pytest_kerasequiv.surface.targets import NO_HINTS, Hints, targets_for
 
 Array = NDArray[np.generic]
 
@@ -141,11 +141,17 @@ def inference_plan(view: TwinView, found: Survey | None, inputs: Any, **settings
 
 
 def training_plan(
-    view: TwinView, found: Survey | None, inputs: Any, *, count: int = 2, **settings: Any
+    view: TwinView,
+    found: Survey | None,
+    inputs: Any,
+    *,
+    count: int = 2,
+    hints: Hints = NO_HINTS,
+    **settings: Any,
 ) -> Plan:
     """Return the user's rows and ``count`` generated batches, the targets and the losses.
 
-    Arguments and exceptions are those of `inference_plan`.
+    Arguments and exceptions are those of `inference_plan`; ``hints`` tell of the targets.
     """
     own: tuple[Probe, ...] = ()
     if inputs is not None:
@@ -165,7 +171,7 @@ def training_plan(
         return Plan(failure=Failure.of(error), **settings)
     names = output_names(view.model, view.runner().sample)
     kinds = None if loss is None else loss["loss"]
-    targets = tuple(tuple(targets_for(s, names, kinds, seed + i)) for i, s in enumerate(shapes))
+    targets = tuple(tuple(targets_for(s, names, kinds, seed + i, hints)) for i, s in enumerate(shapes))
     return Plan(
         probes=probes,
         targets=targets,

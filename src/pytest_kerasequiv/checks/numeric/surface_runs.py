@@ -21,7 +21,7 @@ from pytest_kerasequiv.building.batches import given_batch
 from pytest_kerasequiv.building.specs import Spec
 from pytest_kerasequiv.checks.numeric.observing import REPEATED, REPEATS, Observation, Start, alike, observed
 from pytest_kerasequiv.checks.numeric.plans import Plan
-from pytest_kerasequiv.checks.numeric.views import TwinView, view_of
+from pytest_kerasequiv.checks.numeric.views import TwinView, hints_for, view_of
 from pytest_kerasequiv.checks.pair import Correspondence, Twin
 from pytest_kerasequiv.errors import said
 from pytest_kerasequiv.keras_access.constants import constants_changed
@@ -147,12 +147,14 @@ def entries_plan(
         return EntriesPlan(why_none="there are none", **settings)
     cases, probes = [], []
     runner = view_of(reference).runner()
+    shares = hints_for(reference, between).shares
     with runner.holding():
         for entry in entries:
             drawn = _drawn_for(runner, entry, found, settings.get("seed", 0))
             if drawn is not None:
-                cases.append(drawn[0])
-                probes.append(drawn[1])
+                case, probe = _with_targets(*drawn) if shares else drawn
+                cases.append(case)
+                probes.append(probe)
     return EntriesPlan(probes=tuple(probes), cases=tuple(cases), **settings)
 
 
@@ -164,6 +166,22 @@ def _drawn_for(runner: Runner, entry: Entry, found: Survey, seed: int) -> tuple[
         if given is not None:
             return Case(entry, settled, tuple(given)), Probe(entry.name, tuple(given.values()))
     return None
+
+
+def _with_targets(case: Case, probe: Probe) -> tuple[Case, Probe]:
+    """Add targets of shares of classes, those of every second sample of a single class."""
+    rng = np.random.default_rng(zlib.crc32(case.entry.name.encode()))
+    outputs = [
+        array for name, array in zip(case.names, probe.inputs, strict=True) if name.startswith("Output ")
+    ]
+    targets = {}
+    for place, output in enumerate(outputs):
+        if output.ndim > 1 and output.shape[-1] > 1:
+            drawn = rng.dirichlet(np.ones(output.shape[-1]), output.shape[:-1])
+            drawn[::2] = np.eye(output.shape[-1])[drawn[::2].argmax(-1)]
+            targets[f"Target {place}"] = drawn.astype(np.float32)
+    named = replace(case, names=(*case.names, *targets))
+    return named, replace(probe, inputs=(*probe.inputs, *targets.values()))
 
 
 def _settled(shapes: Any, found: Survey) -> Any:
@@ -228,7 +246,8 @@ def _run(runner: Runner, case: Case, arrays: Sequence[Array], seed: int = 0) -> 
         with _metrics_kept(runner.model):
             results = traced.function(*_arguments(traced, given))
         draws = any(map(runner.is_seed, runner.changed_state()))
-        return EntryRun(_named(traced, results), _variables(runner, case.entry), draws=draws)
+        named = _reaching(_named(traced, results), given)
+        return EntryRun(named, _variables(runner, case.entry), draws=draws)
     except Exception as error:  # what one side refuses is compared too
         return EntryRun(error=f"{type(error).__name__}: {said(error)}")
 
@@ -305,6 +324,26 @@ def _named(traced: Traced, results: Sequence[Any]) -> dict[str, Array]:
         name = label if variable is None else f"{label} {variable}"
         found[name] = found[name] + array if name in found else array
     return found
+
+
+def _reaching(results: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Array]:
+    """Leave of the gradients of losses what reaches the model.
+
+    Outputs that always sum to 1 cannot all rise: what raises them alike, as a loss does that divides by their
+    sum, is nothing to the model.
+    """
+    for name, gradient in results.items():
+        called, _, place = name.rpartition(" ")
+        output = given.get(f"Output {place}")
+        if called.endswith("gradient of output") and output is not None and _are_shares(output):
+            weighted = output * gradient
+            results[name] = weighted - output * weighted.sum(-1, keepdims=True)
+    return results
+
+
+def _are_shares(output: Any) -> bool:
+    several = output.ndim > 1 and output.shape[-1] > 1 and output.dtype.kind == "f"
+    return several and bool((output >= 0).all()) and bool(np.allclose(output.sum(-1), 1, atol=1e-2))
 
 
 def _variables(runner: Runner, entry: Entry) -> dict[int, Array]:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_kerasequiv.building.sources import Source
+from pytest_kerasequiv.building.workbench import loss_settings
 from pytest_kerasequiv.checks.numeric.aiming import aimed
 from pytest_kerasequiv.checks.pair import Correspondence, Pair, Twin
 from pytest_kerasequiv.correspondence.variable_map import VariableMap
@@ -27,6 +28,7 @@ from pytest_kerasequiv.running.perturbing import generic_values
 from pytest_kerasequiv.running.running import Runner
 from pytest_kerasequiv.surface.masking import masks_somewhere
 from pytest_kerasequiv.surface.probes import NoProbes, Probe, Survey, joined, survey
+from pytest_kerasequiv.surface.targets import Hints
 from pytest_kerasequiv.verdict import CheckResult, Finding, Verdict
 from pytest_kerasequiv.weights.variables import emptied, is_seed, share, variables_of
 
@@ -215,6 +217,14 @@ def survey_for(reference: Twin, between: Correspondence | None) -> Survey | None
     except NoProbes:  # it may yet take what the reference takes
         found = replace(found, masks=found.masks or masks_somewhere(between.candidate.model))
     return aimed(found, layout, reference.program, between.candidate.program)
+
+
+def hints_for(reference: Twin, between: Correspondence | None) -> Hints:
+    """Return what both twins tell of the targets that their losses take; arguments as `survey_for`."""
+    twins = [reference, *([] if between is None else [between.candidate])]
+    operations = {node.op for twin in twins for node in twin.program.nodes}
+    theirs = None if between is None else loss_settings(between.candidate.model)
+    return Hints(None if theirs is None else theirs["loss"], "SoftmaxCrossEntropyWithLogits" in operations)
 
 
 def oracle_refused(between: Correspondence | None, *given: float | None) -> str | None:
