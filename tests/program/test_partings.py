@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
-from keras import ops
+from keras import layers, ops
+from tests.common.models import functional
 
+from pytest_kerasequiv import Verdict, compare
 from pytest_kerasequiv.program.attributes import array_of, array_text
 from pytest_kerasequiv.program.partings import distance
 
@@ -45,3 +47,24 @@ def test_a_large_constant_is_known_by_its_digest_alone():
     assert array_of(array_text(large, "float32")) is None
     small = np.arange(6, dtype=np.float32).reshape(2, 3)
     np.testing.assert_array_equal(array_of(array_text(small, "float32")), small)
+
+
+ONE_AXIS = {
+    "maximum": (layers.GlobalMaxPooling1D(), lambda x: ops.max(x, 1)),
+    "norm": (lambda x: ops.norm(x, axis=-1), lambda x: ops.sqrt(ops.sum(x * x, -1))),
+    "root of a repeated constant": (
+        lambda x: x / ops.sqrt(ops.convert_to_tensor([[4.1]])),
+        lambda x: x / ops.sqrt(ops.convert_to_tensor([[4.1] * 3])),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ONE_AXIS)
+def test_an_axis_is_the_same_as_a_list_of_it(name):
+    report = compare(*(functional(body, (5, 3)) for body in ONE_AXIS[name]))
+    assert report.verdict is Verdict.EQUIVALENT, report
+
+
+def test_another_axis_is_another_model():
+    pair = [functional(body, (3, 3)) for body in (layers.GlobalMaxPooling1D(), lambda x: ops.max(x, 2))]
+    assert compare(*pair).verdict is Verdict.DIFFERENT

@@ -25,6 +25,7 @@ from pytest_kerasequiv.program.layer_names import layer_path, layer_tree
 from pytest_kerasequiv.program.node_colours import digest
 from pytest_kerasequiv.program.nodes import RESULT, Body, Node, OwnCode, Program, Ref, Unprovable
 from pytest_kerasequiv.program.ops import random_ops
+from pytest_kerasequiv.program.paddings import with_plain_padding
 from pytest_kerasequiv.program.reading import Builder, Library
 from pytest_kerasequiv.program.refining import Refiner, alive, number
 from pytest_kerasequiv.program.unseen import called_back
@@ -99,7 +100,7 @@ class Assembly:
         graph = traced.graph
         if getattr(graph, "deferred_internal_captures", None):
             raise Unprovable("it captures values that are looked up when it runs")
-        definition = with_plain_indices(graph.as_graph_def(), graph)
+        definition = with_plain_padding(with_plain_indices(graph.as_graph_def(), graph), graph)
         self._random += random_ops(definition)
         self._unseen += called_back(definition, layer_tree(tuple(layer_paths(self.model))))
         library = Library(definition.library.function)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_kerasequiv.program.attributes import array_of, shortened
+from pytest_kerasequiv.program.indices import REDUCTIONS
 from pytest_kerasequiv.program.nodes import Body, Node, Program
 
 ROUNDING = 2.0
@@ -25,10 +26,23 @@ TABLE = 8
 EPSILON = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
 """Distance from 1 to the next number."""
 
-ELEMENTWISE = frozenset(
-    {"Add", "AddV2", "Sub", "Mul", "RealDiv", "Maximum", "Minimum", "Pow", "SquaredDifference", "SelectV2"}
-)
-"""Operations for which a constant repeated along an axis is the same as the constant alone."""
+BINARY = {
+    "Add",
+    "AddV2",
+    "Sub",
+    "Mul",
+    "RealDiv",
+    "Maximum",
+    "Minimum",
+    "Pow",
+    "SquaredDifference",
+    "SelectV2",
+}
+UNARY = {"Abs", "Cast", "Exp", "Log", "Neg", "Reciprocal", "Rsqrt", "Sqrt", "Square"}
+
+REPEATED = frozenset({*BINARY, *UNARY, *REDUCTIONS, "FloorMod"})
+"""Operations for which a constant repeated along an axis is the same as the constant alone, and an axis as a
+list of it (its gradients take it modulo the rank)."""
 
 
 Array = NDArray[Any]
@@ -109,7 +123,9 @@ def partings_of(
             continue
         field = "constant" if ours.op == "Const" and name == "value" else name
         part, operation, layer, other_layer = place
-        units = distance(one, other, broadcast=operation in ELEMENTWISE)
+        units = distance(one, other, broadcast=operation in REPEATED)
+        if operation == "Fill" and _one_size(one, other):
+            units = 0.0
         shown = shortened(one), shortened(other)
         found.append(Parting(part, operation, field, layer, other_layer, *shown, units))
     return [parting for parting in found if parting.units != 0]
@@ -182,6 +198,13 @@ def distance(one: str, other: str, *, broadcast: bool = False) -> float | None:
         return 0.0
     epsilon = EPSILON.get(str(ours.dtype))
     return None if epsilon is None else _units(ours.astype(np.float64), theirs.astype(np.float64), epsilon)
+
+
+def _one_size(one: str, other: str) -> bool:
+    """Tell whether shapes differ by axes of length 1 alone, as what gradients fill for an axis or a list."""
+    shapes = [None if (array := array_of(text)) is None else array.ravel().tolist() for text in (one, other)]
+    longer = [None if shape is None else [size for size in shape if size != 1] for shape in shapes]
+    return longer[0] is not None and longer[0] == longer[1]
 
 
 def _broadcasts(ours: tuple[int, ...], theirs: tuple[int, ...]) -> bool:

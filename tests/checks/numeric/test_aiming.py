@@ -183,6 +183,30 @@ def test_infinite_numbers_are_tried_where_a_model_looks_for_them(asked, value, o
     assert compare(one, again, weights="copy").verdict is Verdict.EQUIVALENT
 
 
+def logsumexp_by_hand(x):
+    top = ops.max(x, -1, keepdims=True)
+    return top + ops.log(ops.sum(ops.exp(x - top), -1, keepdims=True))
+
+
+def finite_maximum_off(x):
+    top = ops.max(x, -1, keepdims=True)
+    return x - ops.where(ops.isfinite(top), top, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("reference", "candidate", "verdict"),
+    [
+        (ops.log_softmax, lambda x: x - ops.logsumexp(x, -1, keepdims=True), Verdict.EQUIVALENT),
+        (lambda x: ops.logsumexp(x, -1, keepdims=True), logsumexp_by_hand, Verdict.EQUIVALENT),
+        (finite_maximum_off, lambda x: x - ops.max(x, -1, keepdims=True), Verdict.DIFFERENT),
+    ],
+    ids=["log_softmax", "by hand", "own look"],
+)
+def test_infinite_numbers_are_not_tried_for_the_sake_of_a_logsumexp(reference, candidate, verdict):
+    report = compare(*(functional(body, (4,)) for body in (reference, candidate)))
+    assert report.verdict is verdict, report
+
+
 WHOLE = {
     "uint16 overflows": (
         "uint16",

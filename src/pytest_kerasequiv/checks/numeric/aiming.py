@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from pytest_kerasequiv.program import Program
 from pytest_kerasequiv.program.attributes import array_of
 from pytest_kerasequiv.program.limits import ALIKE, LIMITING, LONGEST, sizes_compared, thresholds
-from pytest_kerasequiv.program.nodes import Node
+from pytest_kerasequiv.program.nodes import Node, Ref
 from pytest_kerasequiv.program.whole_numbers import narrowed_apart, whole_numbers_apart
 from pytest_kerasequiv.running.input_layout import InputLayout
 from pytest_kerasequiv.surface.sizes import free_axes, with_sizes
@@ -52,6 +52,8 @@ def aimed(found: Survey, layout: InputLayout, reference: Program, candidate: Pro
     programs = [program for program in (reference, candidate) if program is not None]
     near = _compared_with(reference, layout) if candidate is None else constants_apart(reference, candidate)
     operations = {node.op for program in programs for node in _nodes(program)}
+    if all(_only_keeps_finite(nodes) for program in programs for nodes in _parts(program)):
+        operations.discard("IsFinite")
     traced = all(program.reason is None for program in programs)
     return replace(
         found,
@@ -130,9 +132,36 @@ def _numbers(program: Program) -> Iterator[float]:
 
 
 def _nodes(program: Program) -> Iterator[Node]:
-    yield from program.nodes
-    for body in program.bodies.values():
-        yield from body.nodes
+    for nodes in _parts(program):
+        yield from nodes
+
+
+def _parts(program: Program) -> Iterator[Sequence[Node]]:
+    yield program.nodes
+    yield from (body.nodes for body in program.bodies.values())
+
+
+def _only_keeps_finite(nodes: Sequence[Node]) -> bool:
+    """Tell whether finite numbers are looked for only as ``logsumexp`` does: of a maximum, to subtract it.
+
+    That changes nothing for finite inputs, and no code of the user's asked for it.
+    """
+    readers: dict[int, list[Node]] = defaultdict(list)
+    place = {id(node): index for index, node in enumerate(nodes)}
+    for node in nodes:
+        for source, _ in node.inputs:
+            readers[source].append(node)
+
+    def subtracted(chosen: Node, maximum: Ref) -> bool:
+        stopped = all(reader.op == "StopGradient" for reader in readers[place[id(chosen)]])
+        return chosen.op == "SelectV2" and chosen.inputs[1] == maximum and stopped
+
+    return all(
+        nodes[node.inputs[0][0]].op == "Max"
+        and all(subtracted(one, node.inputs[0]) for one in readers[index])
+        for index, node in enumerate(nodes)
+        if node.op == "IsFinite"
+    )
 
 
 def _lengths(layout: InputLayout, near: tuple[float, ...]) -> Iterator[InputLayout]:
