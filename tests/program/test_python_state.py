@@ -1,6 +1,7 @@
 """Layers that keep something in Python from call to call."""
 
 import itertools
+import random
 
 import keras
 import numpy as np
@@ -97,6 +98,83 @@ class Draws(layers.Layer):
 
     def call(self, x):
         return x + self.rng.normal()
+
+
+class Steps(layers.Layer):
+    """Doubles once what it takes a number of has come to 1000."""
+
+    def __init__(self, make, take, **kwargs):
+        super().__init__(**kwargs)
+        self.held, self.take = make(), take
+
+    def call(self, x):
+        return x if self.take(self.held) < 1000 else 2 * x
+
+
+def appended(held):
+    held[0].append(1)
+    return len(held[0])
+
+
+KEPT = {
+    "a generator": (lambda: (i for i in itertools.count()), next),
+    "a map": (lambda: map(abs, itertools.count()), next),
+    "the place in a list": (lambda: iter([1] * 50 + [5000]), next),
+    "a generator of Python's": (lambda: random.Random(0), lambda held: held.random()),
+    "a list in a list": (lambda: [[0]], appended),
+}
+
+
+@pytest.mark.parametrize("kind", KEPT)
+def test_whatever_holds_it(kind):
+    program = trace(net(lambda name: Steps(*KEPT[kind], name=name))())
+    assert program.reason.startswith("each call of Steps changes its attribute 'held"), program.reason
+
+
+class CountsOnDense(layers.Layer):
+    """Counts on the layer within."""
+
+    def __init__(self, *, counts, **kwargs):
+        super().__init__(**kwargs)
+        self.dense, self.counts = layers.Dense(2), counts
+        self.dense.hits = 0
+
+    def build(self, shape):
+        self.dense.build(shape)
+
+    def call(self, x):
+        self.dense.hits += self.counts
+        return self.dense(x) if self.dense.hits < 1000 else 2 * self.dense(x)
+
+
+def test_on_a_layer_of_keras_too():
+    ours, theirs = (net(lambda name, n=n: CountsOnDense(counts=n, name=name)) for n in (0, 1))
+    assert trace(theirs()).reason == "each call of Dense changes its attribute 'hits'"
+    assert compare(ours, theirs).verdict is not Verdict.EQUIVALENT
+
+
+class Penalty(keras.regularizers.Regularizer):
+    def __init__(self, counts):
+        self.counts, self.calls = counts, 0
+
+    def __call__(self, weight):
+        self.calls += self.counts
+        return keras.ops.sum(weight) * (0.1 if self.calls < 1000 else 2.0)
+
+    def get_config(self):
+        return {"counts": self.counts}
+
+
+def test_in_a_regularizer_of_a_layer_of_keras():
+    def regularised(counts):
+        def build():
+            dense = layers.Dense(1, kernel_regularizer=Penalty(counts))
+            return keras.Sequential([keras.Input((4,)), dense])
+
+        return build
+
+    report = compare(regularised(0), regularised(1))
+    assert report.verdict is Verdict.INCONCLUSIVE, str(report)
 
 
 def net(cls):

@@ -1,10 +1,12 @@
 """The surface of a model is listed once: which entries it has, and how each is called."""
 
 import keras
+import numpy as np
 import pytest
 from keras import layers
 from tests.common.models import flow
 
+from pytest_kerasequiv import Verdict, compare
 from pytest_kerasequiv.building.specs import Spec
 from pytest_kerasequiv.surface.entries import (
     Entry,
@@ -269,3 +271,24 @@ def test_loops_of_the_users_are_named():
     own = type("Own", (keras.Model,), {"fit": lambda self: None, "predict_on_batch": lambda self: None})
     inputs = keras.Input((4,))
     assert own_loops(own(inputs, layers.Dense(1)(inputs))) == ["fit", "predict_on_batch"]
+
+
+def test_a_function_set_for_a_loop_is_one_of_the_users():
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    model.fit(np.zeros((2, 4)), np.zeros((2, 1)), verbose=0)
+    assert own_loops(model) == []  # Keras keeps its own there
+    model.train_function = lambda batches: {"loss": 0.0}
+    assert own_loops(model) == ["train_function"]
+
+
+def test_one_side_alone_with_such_a_function_is_inconclusive():
+    def build(*, own):
+        model = keras.Sequential([keras.Input((4,)), layers.Dense(1)])
+        model.compile("sgd", "mse")
+        if own:
+            model.train_function = lambda batches: {"loss": 0.0}
+        return model
+
+    report = compare(lambda: build(own=False), lambda: build(own=True))
+    assert report.verdict is Verdict.INCONCLUSIVE, str(report)

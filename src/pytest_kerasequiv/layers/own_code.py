@@ -10,12 +10,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
-import numpy as np
 
 from pytest_kerasequiv.keras_access.origin import is_keras, is_library
 from pytest_kerasequiv.keras_access.random_state import fresh_names
 from pytest_kerasequiv.layers.bytecode import code_digest, code_in_words, globals_read
-from pytest_kerasequiv.layers.plain_values import SHOWN_VALUES, array_label, is_array, is_plain, plain, shown
+from pytest_kerasequiv.layers.plain_values import array_label, is_array, is_plain, plain, shown
 
 OPAQUE = "opaque:"
 """Begins what stands for an object that cannot be compared."""
@@ -41,20 +40,12 @@ def described(thing: Any) -> dict[str, Any]:
     (``"helper.k"``), and of a class's members (``"call.code"``). Where something is defined and what it is
     called does not count. What cannot be compared is a text that begins with `OPAQUE`.
     """
-    return _Reader().read(thing)
-
-
-def kept_between_calls(thing: Any) -> dict[str, Any]:
-    """Return what a call may leave otherwise of what a function, class or object holds: as `described`.
-
-    Of arrays of more than a few elements only the shapes are told, nothing of tensors, variables and layers.
-    """
-    return _Kept().read(thing)
+    return Reader().read(thing)
 
 
 def class_code(cls: type) -> dict[str, Any]:
     """Return the members of a class of the user's and of its bases, down to those of the libraries."""
-    return _Reader().read(cls)
+    return Reader().read(cls)
 
 
 def function_label(function: Any) -> dict[str, Any]:
@@ -124,8 +115,8 @@ def _is_code(name: str) -> bool:
     return name == CODE or name.endswith(f".{CODE}")
 
 
-class _Reader:
-    """Describes one thing and what it holds; remembers what it is within, and what it has described."""
+class Reader:
+    """Describes one thing and what it holds, see `described`; remembers what it is within, and has told."""
 
     def __init__(self) -> None:
         self._within: list[Any] = []
@@ -253,18 +244,6 @@ class _Reader:
         return self._named({**settings, **own_attributes(thing)}.items())
 
 
-class _Kept(_Reader):
-    """Describes what plain code may change; what is large, or Keras's to keep, it passes over."""
-
-    def _array(self, thing: Any) -> Any:
-        if not isinstance(thing, np.ndarray | np.generic):
-            return "a tensor"
-        return array_label(thing) if thing.size <= SHOWN_VALUES else list(thing.shape)
-
-    def _keras_object(self, thing: Any) -> dict[str, Any]:
-        return {} if isinstance(thing, keras.Layer) else super()._keras_object(thing)
-
-
 def own_attributes(thing: Any) -> dict[str, Any]:
     """Return the attributes of one of Keras's kinds of objects that not every object of its kind has.
 
@@ -340,13 +319,18 @@ def _state(thing: Any) -> list[tuple[str, Any]] | None:
     text = repr(thing)
     if " at 0x" not in text:
         return [("", text)]
+    return carried(thing) or None
+
+
+def carried(thing: Any) -> list[tuple[str, Any]]:
+    """Return what copying an object would carry; nothing where that is not told."""
     try:
-        _, arguments, *carried = thing.__reduce_ex__(4)
+        _, arguments, *more = thing.__reduce_ex__(4)
     except Exception:  # what cannot be copied does not tell what it is
-        return None
+        return []
     told = [part for part in arguments if not isinstance(part, type)]
-    content = [part for part in (*told, *carried) if part is not None and not hasattr(part, "__next__")]
-    return [(f"state {i}", part) for i, part in enumerate(content)] or None
+    told += [part for part in more if part is not None and not hasattr(part, "__next__")]
+    return [(f"state {i}", part) for i, part in enumerate(told)]
 
 
 def _slots(base: type) -> Sequence[str]:

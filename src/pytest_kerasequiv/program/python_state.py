@@ -6,15 +6,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import keras
-import numpy as np
 
 from pytest_kerasequiv.keras_access.layers import layers_within, usual_attributes
-from pytest_kerasequiv.keras_access.origin import is_keras, is_library, root_of
-from pytest_kerasequiv.layers.own_code import kept_between_calls
-
-_PLAIN = (bool, int, float, str, bytes, np.generic)
-FEW = 100
-"""Elements of an array, or items of a container, up to which they are looked at; of others the number is."""
+from pytest_kerasequiv.keras_access.origin import is_keras, is_library
+from pytest_kerasequiv.layers.kept_between_calls import kept_between_calls
 
 Name = tuple[str, str]
 """An attribute, and what of it; of code, nothing, and the name of what it reads."""
@@ -28,6 +23,8 @@ def state_in_python(model: keras.Model) -> State:
     That is plain attributes, what objects and functions in attributes hold, and of the code of the class what
     it closes over, the globals that it reads, and attributes of the class.
     """
+    if not _runs_own_code(model):
+        return {}
     classes: dict[type, dict[str, Any]] = {}
     layers = enumerate(layers_within(model, itself=True))
     found = {place: dict(_kept(layer, classes)) for place, layer in layers}
@@ -82,38 +79,22 @@ def _stripped(code: Mapping[str, Any], unsaid: set[str]) -> dict[str, Any]:
     }
 
 
+def _runs_own_code(model: keras.Model) -> bool:
+    """Tell whether a layer of a model is the user's, or holds a function or object of the user's."""
+    return any(
+        not is_keras(type(layer))
+        or any(callable(one) and not is_library(one) for one in vars(layer).values())
+        for layer in layers_within(model, itself=True)
+    )
+
+
 def _kept(layer: Any, classes: dict[type, dict[str, Any]]) -> Iterator[tuple[Name, Any]]:
     kind = type(layer)
-    own = not is_keras(kind)
     usual = usual_attributes(kind)
     for name, value in list(vars(layer).items()):
-        shown = _shown(value) if own else None
-        if shown is not None:
-            yield (name, ""), shown
-        elif (
-            name not in usual and not name.startswith(("_self_", "_kerasequiv")) and _may_keep(value, own=own)
-        ):
+        if name not in usual and not name.startswith(("_self_", "_kerasequiv")):
             yield from (((name, inner), content) for inner, content in kept_between_calls(value).items())
-    if own:
+    if not is_keras(kind):
         if kind not in classes:
             classes[kind] = kept_between_calls(kind)
         yield from ((("", inner), content) for inner, content in classes[kind].items())
-
-
-def _may_keep(value: Any, *, own: bool) -> bool:
-    """Tell whether an attribute may hold what a call changes: in a layer of Keras's, functions alone."""
-    if isinstance(value, type) or root_of(value) in {"keras", "tensorflow"}:
-        return False
-    return own or (callable(value) and not is_library(value))
-
-
-def _shown(value: Any) -> Any:
-    """Return a plain value as one that stays as it is; ``None`` for other objects."""
-    if isinstance(value, _PLAIN):
-        return value
-    if isinstance(value, np.ndarray):
-        return (value.shape, value.tobytes() if value.size <= FEW else None)
-    if isinstance(value, dict | list | tuple | set):
-        items = list(value.items() if isinstance(value, dict) else value)
-        return (len(items), repr([item for item in items if isinstance(item, _PLAIN)][:FEW]))
-    return None

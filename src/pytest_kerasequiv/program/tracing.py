@@ -100,8 +100,8 @@ class _Tracing:
     def _blame(self, layer: Any, why: str, names: list[Name]) -> None:
         """Refuse for what code of a layer does that no trace shows; ``names`` say no more than how often."""
         self._assembly.refuse(why)
-        every = own_code_of(self._model, Kind.INFERENCE)
-        own = [one for one in every if one.name == type(layer).__name__]
+        every = list(own_code_of(self._model, Kind.INFERENCE))
+        own = [one for one in every if one.name == type(layer).__name__] or every
         self._assembly.lack(replace(one, code=without(one.code, names)) for one in own)
 
     def keep(self, *, steady: bool) -> None:

@@ -45,7 +45,7 @@ def _own_parts(layer: Any) -> dict[str, Any]:
     config = {name: value for name, value in describe(layer)["config"].items() if "[" not in name}
     if not is_keras(type(layer)):
         return config
-    return {name: value for name, value in config.items() if "'code'" in repr(value)}
+    return {name: value for name, value in config.items() if "code'" in repr(value)}
 
 
 def unseen_apart(reference: Program, candidate: Program) -> list[tuple[OwnCode | None, OwnCode | None]]:

@@ -18,7 +18,7 @@ import keras
 
 from pytest_kerasequiv.building.specs import input_specs, show
 from pytest_kerasequiv.keras_access.layers import layers_within, takes_training
-from pytest_kerasequiv.keras_access.origin import is_keras
+from pytest_kerasequiv.keras_access.origin import is_keras, is_library
 from pytest_kerasequiv.layers.fixed_training import called_in_training_mode
 from pytest_kerasequiv.surface.lengths import lengths_in_code, own_layers, texts_in_code
 
@@ -53,6 +53,9 @@ LOOPS = (
     "predict_on_batch",
 )
 """Methods of Model that run steps from Python: they cannot be traced where a class has its own."""
+
+FUNCTIONS = ("train_function", "test_function", "predict_function")
+"""Attributes in which Model keeps what its loops run."""
 
 
 class Kind(StrEnum):
@@ -145,7 +148,13 @@ def _step(model: keras.Model, name: str, shapes: tuple[Any, ...]) -> Entry:
 
 def own_loops(model: keras.Model) -> list[str]:
     """Return the methods that run steps from Python and are the user's own."""
-    return [name for name in LOOPS if overrides(model, name)]
+    set_on_it = [name for name in FUNCTIONS if is_users(getattr(model, name, None))]
+    return [*(name for name in LOOPS if overrides(model, name)), *set_on_it]
+
+
+def is_users(function: Any) -> bool:
+    """Tell whether what Keras keeps for a loop, a function that TensorFlow may have traced, is the user's."""
+    return function is not None and not is_library(getattr(function, "python_function", function))
 
 
 def overrides(model: keras.Model, name: str) -> bool:

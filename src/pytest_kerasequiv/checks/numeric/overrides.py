@@ -9,7 +9,7 @@ import keras
 
 from pytest_kerasequiv.keras_access.origin import is_keras
 from pytest_kerasequiv.layers.own_code import digest, is_opaque
-from pytest_kerasequiv.surface.entries import LOOPS
+from pytest_kerasequiv.surface.entries import FUNCTIONS, LOOPS, is_users
 from pytest_kerasequiv.verdict import Finding
 
 STEPS = {
@@ -21,7 +21,7 @@ STEPS = {
 }
 """Method -> the entry of the surface that runs it."""
 
-NOT_RUN = (*LOOPS, *STEPS)
+NOT_RUN = (*LOOPS, *FUNCTIONS, *STEPS)
 """Methods of Model that a class may override, and that inference, gradients and updates do not depend on."""
 
 
@@ -77,4 +77,6 @@ def _code(model: keras.Model, name: str) -> str | None:
     """Return a digest of a method and of what it overrides of the user's; ``None`` where it is Keras's."""
     classes = [base for base in type(model).__mro__ if not is_keras(base)]
     own: list[Any] = [vars(holder)[name] for holder in (model, *classes) if name in vars(holder)]
+    if name in FUNCTIONS:
+        own = list(filter(is_users, own))
     return digest(own) if own else None
