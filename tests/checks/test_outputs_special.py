@@ -314,3 +314,36 @@ def test_an_input_of_another_dtype_is_named_before_the_layer_that_reads_it():
     models = [functional(layers.Rescaling(1 / 255), (4, 4, 3), dtype=dtype) for dtype in ("uint8", "float32")]
     finding = culprit(pytest_kerasequiv.compare(*models))
     assert (finding.check, finding.field, finding.reference) == ("graph", "dtype", "uint8")
+
+
+def looked_up(bounded=None):
+    def build():
+        ids = keras.Input((5,), dtype="int32")
+        rows = layers.Embedding(20, 3)(ids if bounded is None else bounded(ids))
+        return keras.Model(ids, layers.Dense(2)(layers.Flatten()(rows)))
+
+    return build
+
+
+GUARDS = {
+    "where": lambda ids: ops.where(ids >= 20, 0, ids),
+    "minimum": lambda ids: ops.minimum(ids, 19),
+    "maximum": lambda ids: ops.maximum(ids, 0),
+    "clip": lambda ids: ops.clip(ids, 0, 19),
+    "mod": lambda ids: ops.mod(ids, 20),
+}
+
+
+@pytest.mark.parametrize("guard", GUARDS)
+def test_ids_that_the_reference_alone_keeps_in_bounds_are_tried(guard):
+    result = run(looked_up(GUARDS[guard]), looked_up())
+    assert result.verdict is Verdict.DIFFERENT
+    refused = "only the candidate refuses" in str(result.differences)
+    assert refused is (guard != "maximum")  # of negative ones Keras counts from the end
+    assert run(looked_up(), looked_up(GUARDS[guard])).verdict is Verdict.EQUIVALENT
+
+
+def test_ids_beyond_the_table_go_to_other_rows():
+    assert run(looked_up(GUARDS["where"]), looked_up(GUARDS["minimum"])).verdict is Verdict.DIFFERENT
+    as_before = looked_up(lambda ids: ops.maximum(ops.minimum(ids, 19), 0))
+    assert run(looked_up(GUARDS["clip"]), as_before).verdict is Verdict.EQUIVALENT

@@ -14,6 +14,9 @@ SIZED_BY = {"Range": None, "Fill": 0, "Tile": 1, "BroadcastTo": 1, "Reshape": 1}
 CALLING = frozenset({"While", "StatelessWhile", "PartitionedCall", "StatefulPartitionedCall"})
 """Operations whose bodies may make sizes of what they are given, or loop so often."""
 
+GUARDING = frozenset({"Minimum", "Maximum", "Greater", "GreaterEqual", "Less", "LessEqual", "FloorMod"})
+"""Operations by which code keeps integers in the bounds of a table."""
+
 
 def whole_numbers_apart(programs: Sequence[Program]) -> bool:
     """Tell whether the operations on given integers are others, and no given number may become a size.
@@ -37,6 +40,15 @@ def narrowed_apart(programs: Sequence[Program]) -> bool:
         operations = map(_operation, _on_integers(program.nodes, _given(program.nodes)))
         found.append(sum(op == "Cast" and set(told) >= _NARROWING for op, told in operations))
     return len(found) > 1 and bool(found[0]) != bool(found[1])
+
+
+def guards(reference: Program, candidate: Program) -> bool:
+    """Tell whether the reference alone keeps given integers in bounds: the candidate may refuse some."""
+    ours, theirs = (
+        Counter(node.op for node in _on_integers(one.nodes, _given(one.nodes)) if node.op in GUARDING)
+        for one in (reference, candidate)
+    )
+    return bool(ours - theirs)
 
 
 _NARROWING = {("SrcT", "int64"), ("DstT", "int32")}

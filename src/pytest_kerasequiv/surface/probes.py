@@ -266,8 +266,9 @@ def _values(
 def _range(found: Survey, spec: InputSpec, consumer: Consumer, *, large: bool) -> tuple[int, int]:
     """Return the least and the greatest integer for an input."""
     if consumer.ids is not None:
-        return 0, consumer.ids
-    low, high = bounds(spec.dtype, (BEYOND if found.beyond else LARGE) if large else WIDE)
+        low, high = (0 if "uint" in spec.dtype else -consumer.ids - 1), consumer.ids
+    else:
+        low, high = bounds(spec.dtype, (BEYOND if found.beyond else LARGE) if large else WIDE)
     return (low if found.signed and consumer.negative else max(low, 0)), high
 
 

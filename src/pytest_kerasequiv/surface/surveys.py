@@ -28,7 +28,7 @@ class Consumer:
             where it takes all.
         mask_value: the value that is masked.
         tokens: what is looked up.
-        negative: whether the model takes an integer below zero; told where no layer tells the ids.
+        negative: whether the model takes an integer below zero, as far as it is known.
     """
 
     ids: int | None = None
@@ -94,16 +94,21 @@ def survey(model: keras.Model) -> Survey:
     return Survey(sized, tuple(consumers), masks_somewhere(model), _other(model, layout, sized))
 
 
-def joined(reference: Survey, candidate: Survey) -> Survey:
+def joined(reference: Survey, candidate: Survey, *, guarded: bool = False) -> Survey:
     """Return what the reference takes, with what only the candidate tells of it added.
 
     The ids and sizes that the reference takes are the contract; where it tells none, those of the candidate.
+
+    Args:
+        reference: what the reference takes.
+        candidate: what the candidate takes.
+        guarded: whether the reference sees to it that it takes any integer.
     """
     masks = reference.masks or candidate.masks
     if len(candidate.consumers) != len(reference.consumers):
         return replace(reference, masks=masks)
     both = zip(reference.consumers, candidate.consumers, strict=True)
-    taken = tuple(_union(*pair) for pair in both)
+    taken = tuple(_union(*pair, guarded=guarded) for pair in both)
     layout = _as_wide_as(reference.layout, candidate.layout)
     other = None if reference.other is None else _as_wide_as(reference.other, candidate.layout)
     return replace(reference, layout=layout, other=other, consumers=taken, masks=masks)
@@ -125,12 +130,12 @@ def wider(ours: str, theirs: str) -> str:
     return str(keras.backend.result_type(ours, theirs))
 
 
-def _union(ours: Consumer, theirs: Consumer) -> Consumer:
+def _union(ours: Consumer, theirs: Consumer, *, guarded: bool) -> Consumer:
     return Consumer(
-        theirs.ids if ours.ids is None else ours.ids,
+        theirs.ids if ours.ids is None and not guarded else ours.ids,
         theirs.mask_value if ours.mask_value is None else ours.mask_value,
         tuple(dict.fromkeys((*ours.tokens, *theirs.tokens))),
-        ours.negative and theirs.negative,
+        ours.negative and (theirs.negative or guarded),
     )
 
 
@@ -233,4 +238,4 @@ def _consumers(recording: Recording, layout: InputLayout) -> list[Consumer]:
 def _consumer(layers: Sequence[Any], mask_value: float | None) -> Consumer:
     ids = [layer.input_dim - 1 for layer in layers if isinstance(layer, keras.layers.Embedding)]
     ids += [layer.num_tokens - 1 for layer in layers if isinstance(layer, keras.layers.CategoryEncoding)]
-    return Consumer(min(ids, default=None), mask_value, tokens_of(layers))
+    return Consumer(min(ids, default=None), mask_value, tokens_of(layers), negative=not ids)

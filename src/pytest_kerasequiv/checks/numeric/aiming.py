@@ -11,7 +11,7 @@ from pytest_kerasequiv.program import Program
 from pytest_kerasequiv.program.attributes import array_of
 from pytest_kerasequiv.program.limits import ALIKE, LIMITING, LONGEST, sizes_compared, thresholds
 from pytest_kerasequiv.program.nodes import Node, Ref
-from pytest_kerasequiv.program.whole_numbers import narrowed_apart, whole_numbers_apart
+from pytest_kerasequiv.program.whole_numbers import guards, narrowed_apart, whole_numbers_apart
 from pytest_kerasequiv.running.input_layout import InputLayout
 from pytest_kerasequiv.surface.sizes import free_axes, with_sizes
 from pytest_kerasequiv.surface.surveys import Survey
@@ -55,12 +55,13 @@ def aimed(found: Survey, layout: InputLayout, reference: Program, candidate: Pro
     if all(_only_keeps_finite(nodes) for program in programs for nodes in _parts(program)):
         operations.discard("IsFinite")
     traced = all(program.reason is None for program in programs)
+    guarded = candidate is not None and guards(reference, candidate)
     return replace(
         found,
         near=near,
         lengths=tuple(_lengths(layout, near)),
         batches=_batches(found.layout, programs),
-        signed=traced and not operations & LOOKUPS,
+        signed=traced and (not operations & LOOKUPS or guarded),
         large=traced and whole_numbers_apart(programs),
         beyond=traced and narrowed_apart(programs),
         missing=bool(operations & {"IsNan", "IsFinite"}) and "Assert" not in operations,

@@ -20,6 +20,7 @@ from pytest_kerasequiv.correspondence.variable_map import VariableMap
 from pytest_kerasequiv.errors import InputError, said
 from pytest_kerasequiv.keras_access.layers import layers_within, weights_held
 from pytest_kerasequiv.layers.layer_graph import LayerGraph
+from pytest_kerasequiv.program.whole_numbers import guards
 from pytest_kerasequiv.running.dtypes import least_precise_dtype
 from pytest_kerasequiv.running.float64 import Float64Unavailable, build_float64
 from pytest_kerasequiv.running.input_layout import input_layout
@@ -213,7 +214,8 @@ def survey_for(reference: Twin, between: Correspondence | None) -> Survey | None
     if between.proved:
         return found
     try:
-        found = joined(found, view_of(between.candidate).survey())
+        theirs = view_of(between.candidate).survey()
+        found = joined(found, theirs, guarded=guards(reference.program, between.candidate.program))
     except NoProbes:  # it may yet take what the reference takes
         found = replace(found, masks=found.masks or masks_somewhere(between.candidate.model))
     return aimed(found, layout, reference.program, between.candidate.program)
