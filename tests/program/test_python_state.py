@@ -1,6 +1,7 @@
 """Layers that keep something in Python from call to call."""
 
 import itertools
+import logging
 import random
 
 import keras
@@ -298,6 +299,21 @@ def test_how_often_a_layer_was_called_before_is_no_difference():
         used(keras.ops.zeros((1, 4, 2)))
     report = compare(net(Counts), used)
     assert report.verdict is Verdict.EQUIVALENT, str(report)
+
+
+LOGGER = logging.getLogger(__name__)
+
+
+class Logs(layers.Layer):
+    def call(self, x):
+        LOGGER.warning("called with %s", x.shape)
+        return x
+
+
+def test_a_layer_that_logs_is_proved(caplog):
+    report = compare(net(Plain), net(Logs))
+    assert (report.verdict, report.evidence) == (Verdict.EQUIVALENT, Evidence.PROVED), str(report)
+    assert caplog.records
 
 
 def test_a_layer_that_notes_a_shape_is_proved():

@@ -13,6 +13,11 @@ from pytest_kerasequiv.keras_access.origin import is_library, replaced, root_of
 from pytest_kerasequiv.layers.own_code import Reader, carried
 from pytest_kerasequiv.layers.plain_values import SHOWN_VALUES, array_label
 
+HOLDERS = frozenset(
+    {"builtins", "collections", "functools", "itertools", "numpy", "random", "threading", "_thread"}
+)
+"""Whose objects of the libraries' hold what code of the user's counts and draws."""
+
 
 def kept_between_calls(thing: Any) -> dict[str, Any]:
     """Return what a call may leave otherwise of what a function, class or object holds: as `described`.
@@ -26,7 +31,7 @@ class _Kept(Reader):
     """Describes what plain code may change; what is large, or Keras's to keep, it passes over."""
 
     def _read(self, thing: Any) -> dict[str, Any]:
-        if isinstance(thing, keras.Layer) or _is_kerass(thing):
+        if isinstance(thing, keras.Layer) or not _may_hold(thing):
             return {}
         if isinstance(thing, types.GeneratorType):
             frame = thing.gi_frame
@@ -45,8 +50,10 @@ class _Kept(Reader):
         return super()._object(thing) | (self._named(carried(thing)) if hidden else {})
 
 
-def _is_kerass(thing: Any) -> bool:
-    """Tell whether an object is one of Keras's or TensorFlow's, and neither holds a function nor values."""
+def _may_hold(thing: Any) -> bool:
+    """Tell whether a call of the user's may keep something in an object: in no logger of Python's, say."""
+    kind = type(thing)
+    if isinstance(thing, type) or not is_library(kind) or root_of(kind) in HOLDERS:
+        return True
     collection = isinstance(thing, Mapping | list | tuple | set)  # Keras wraps those of layers
-    told = root_of(type(thing)) in {"keras", "tensorflow"} and not hasattr(thing, "python_function")
-    return told and not collection and not replaced(thing)
+    return collection or hasattr(thing, "python_function") or bool(replaced(thing))
