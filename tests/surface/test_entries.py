@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 from tests.common.models import flow
 
@@ -18,7 +19,7 @@ from pytest_kerasequiv.surface.entries import (
     settled,
     sizes,
 )
-from pytest_kerasequiv.surface.lengths import LONGEST, lengths_in_code
+from pytest_kerasequiv.surface.lengths import LONGEST, asking_how_they_run, lengths_in_code
 
 
 def names(model):
@@ -243,6 +244,29 @@ def test_numbers_in_code_count_as_lengths_within_limits():
 
     assert LONGEST == 4096
     assert lengths_in_code(flow(Limits(), shape=(None, 2))) == [2, LONGEST]
+
+
+def asks(x):
+    return x if tf.executing_eagerly() else x * 2
+
+
+def asks_within(x):
+    return keras.tree.map_structure(lambda one: one if tf.executing_eagerly() else one * 2, x)
+
+
+def asks_by_attribute(x):
+    return x if hasattr(x, "numpy") else x * 2
+
+
+def asks_something_else(x):
+    return x if hasattr(x, "shape") else x * 2
+
+
+@pytest.mark.parametrize("function", [asks, asks_within, asks_by_attribute, asks_something_else])
+def test_own_code_that_asks_whether_it_runs_eagerly_is_told(function):
+    layer = layers.Lambda(function)
+    found = asking_how_they_run(flow(layer, layers.Dense(1), shape=(2,)))
+    assert found == ([] if function is asks_something_else else [layer])
 
 
 def test_a_fixed_batch_axis_stays():

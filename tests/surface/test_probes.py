@@ -181,6 +181,47 @@ def test_half_of_the_numbers_lie_about_the_constants():
     assert 0.45 < len(aimed) / values.size < 0.55
 
 
+def test_each_number_about_a_constant_comes_to_every_place_of_a_sample():
+    values = probes_of(surveyed((2, 3), near=(50.0, -7.0)))["near constants"].inputs[0]
+    about = {sign * c + d for c in (50, -7) for sign in (1, -1) for d in (-1, 0, 1)}
+    about |= {factor * c for c in (50, -7) for factor in (0.5, 0.99, 1.01, 2)}
+    expected = np.float32(sorted(about))
+    for row, column in np.ndindex(2, 3):
+        assert np.isin(expected, values[:, row, column]).all()
+
+
+@pytest.mark.parametrize(("told", "name"), [("missing", "with NaN"), ("infinite", "with infinite numbers")])
+def test_numbers_that_are_none_are_drawn_where_a_twin_looks_for_them(told, name):
+    plain, asked = probes_of(surveyed((500,))), probes_of(surveyed((500,), **{told: True}))
+    assert set(asked) - set(plain) == {name}
+    values = asked[name].inputs[0]
+    odd = np.isnan(values) if told == "missing" else np.isinf(values)
+    assert 0.28 < odd.mean() < 0.39
+    assert np.isfinite(values[~odd]).all()
+    if told == "infinite":
+        assert 0.4 < (values[odd] > 0).mean() < 0.6
+    ids = surveyed((500,), "int32", Consumer(ids=7), **{told: True})
+    assert name not in probes_of(ids)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "consumer", "drawn_large"),
+    [
+        ("int32", None, True),
+        ("int32", Consumer(ids=9), False),
+        ("float32", None, False),
+        ("bool", None, False),
+    ],
+)
+def test_integers_of_any_size_are_drawn_for_what_calculates_with_them(dtype, consumer, drawn_large):
+    found = probes_of(surveyed((400,), dtype, consumer, large=True, signed=True))
+    assert ("whole numbers of any size" in found) is drawn_large
+    if drawn_large:
+        values = found["whole numbers of any size"].inputs[0]
+        assert (values.min(), values.max()) == (-(2**24), 2**24)
+        assert np.abs(found["one sample"].inputs[0]).max() <= 10_000
+
+
 @pytest.mark.parametrize(
     ("near", "scale"), [((30.0,), None), ((31.0,), 310), ((-50.0, 1e7), 500), ((MOST_SCALED,), 1e7)]
 )

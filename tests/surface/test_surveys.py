@@ -10,6 +10,7 @@ from tests.common.unread_inputs import needs_unread_inputs
 
 from pytest_kerasequiv.surface.masking import masks_somewhere
 from pytest_kerasequiv.surface.probes import joined, probes_for, survey
+from pytest_kerasequiv.surface.surveys import wider
 
 
 def drawn(found):
@@ -136,6 +137,33 @@ def test_integers_below_zero_must_be_taken_by_both():
     for pair in ((any_number, none_below), (none_below, any_number)):
         assert joined(*pair).consumers[0].negative is False
     assert joined(any_number, any_number).consumers[0].negative is True
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "both"),
+    [
+        ("float32", "float32", "float32"),
+        ("int32", "float32", "float32"),
+        ("float32", "int32", "float32"),
+        ("float16", "float32", "float32"),
+        ("uint8", "int32", "int32"),
+        ("string", "float32", "string"),
+        ("bool", "int32", "bool"),
+        ("int32", "bool", "int32"),
+    ],
+)
+def test_inputs_are_drawn_in_a_dtype_that_holds_what_either_takes(ours, theirs, both):
+    assert wider(ours, theirs) == both
+
+
+def test_of_an_input_of_whole_numbers_and_one_of_floats_fractions_are_drawn():
+    def build(dtype):
+        inputs = keras.Input((None,), dtype=dtype)
+        return survey(keras.Model(inputs, keras.ops.cast(inputs, "float32") * 2))
+
+    both = joined(build("int32"), build("float32"))
+    assert [layout.specs[0].dtype for layout in (both.layout, both.other)] == ["float32", "float32"]
+    assert (both.layout.specs[0].shape, both.other.specs[0].shape) == ((None, 16), (None, 23))
 
 
 def test_of_a_candidate_with_other_inputs_only_its_masks_count():
