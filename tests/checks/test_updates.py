@@ -241,3 +241,26 @@ def test_slots_of_a_row_or_a_column_have_no_counterpart_where_the_weight_is_tran
     result = compare(lambda: build(True), lambda: build(False))
     assert result.verdict is Verdict.EQUIVALENT, result
     assert compare(lambda: build(True), lambda: build(True)).verdict is Verdict.EQUIVALENT
+
+
+class TwoWeights(keras.Model):
+    """Two weights, as many as plain SGD has variables, listed in the order in which their layers are made."""
+
+    def __init__(self, names):
+        super().__init__()
+        for name in names:
+            setattr(self, name, layers.Dense(1 if name == "last" else 3, use_bias=False, name=name))
+
+    def call(self, x):
+        return self.last(self.first(x))
+
+
+def test_the_list_of_all_variables_of_an_optimizer_holds_no_slots():
+    def build(*names):
+        model = TwoWeights(names)
+        model(keras.Input((4,)))
+        model.compile("sgd", "mse")
+        return model
+
+    result = compare(lambda: build("last", "first"), lambda: build("first", "last"))
+    assert result.verdict is Verdict.EQUIVALENT, result

@@ -249,7 +249,9 @@ def _slots(runner: Runner) -> dict[tuple[str, int], Array]:
     trained = [positions[id(variable)] for variable in runner.model.trainable_variables]
     found: dict[tuple[str, int], Array] = {("iterations", -1): np.asarray(optimizer.iterations).copy()}
     for name, values in vars(optimizer).items():
-        if isinstance(values, list) and len(values) == len(trained) and name != "_trainable_variables":
+        if not isinstance(values, list) or len(values) != len(trained) or name == "_trainable_variables":
+            continue
+        if not any(value is optimizer.iterations for value in values):  # that list is of all its variables
             pairs = [(i, v) for i, v in zip(trained, values, strict=True) if hasattr(v, "assign")]
             found |= {(name.strip("_"), index): sketch(peek(value), LARGEST_KEPT) for index, value in pairs}
     return found
