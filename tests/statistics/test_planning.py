@@ -50,7 +50,7 @@ def test_power_of_a_known_margin_is_what_simulation_finds(n, difference, paired)
 
 
 def test_fewest_runs():
-    assert [fewest_runs(alpha) for alpha in (0.05, 0.01, 0.3)] == [9, 13, 4]
+    assert [fewest_runs(alpha) for alpha in (0.05, 0.01, 0.3, 0.49)] == [9, 13, 4, 2]
     assert required_runs(50.0) == 9
     assert required_runs(50.0, alpha=0.01) == 13
 
