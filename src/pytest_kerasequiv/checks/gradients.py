@@ -12,6 +12,7 @@ from pytest_kerasequiv.checks.blame.forward import blame, layer_table
 from pytest_kerasequiv.checks.blame.wording import explaining, only_adds
 from pytest_kerasequiv.checks.compiled.settings_findings import compare_settings
 from pytest_kerasequiv.checks.numeric import laws, training_pass
+from pytest_kerasequiv.checks.numeric.at_zero import ZeroPlan, steep_apart, with_zeros, zero_plan
 from pytest_kerasequiv.checks.numeric.doubts import doubted
 from pytest_kerasequiv.checks.numeric.glance import ONE_BATCH, glances
 from pytest_kerasequiv.checks.numeric.laws import (
@@ -56,9 +57,10 @@ ZERO = 2.0**-36
 
 @dataclass(frozen=True)
 class GradientsObservation:
-    """What one model does in training mode, on each batch, and under other seeds where draws differ."""
+    """What one model does in training mode, on each batch and zeros, and where draws differ under others."""
 
     passes: BackwardObservation | None = None
+    zeros: BackwardObservation | None = None
     draws: DrawsObservation | None = None
 
 
@@ -71,9 +73,12 @@ def plan(
     inputs: Any = None,
     seed: int = 0,
 ) -> Iterator[Plan]:
-    """Yield two batches with their targets, then passes under other seeds; arguments as `training_plans`."""
+    """Yield two batches with targets, zeros, passes under other seeds; arguments as `training_plans`."""
     why = oracle_refused(between, rtol, atol)
-    yield from training_plans(reference, between, inputs, count=2, seed=seed, why_no_oracle=why)
+    first, *others = training_plans(reference, between, inputs, count=2, seed=seed, why_no_oracle=why)
+    yield first
+    yield from zero_plan(first, between)
+    yield from others
 
 
 def training_plans(
@@ -101,6 +106,8 @@ def training_plans(
 def observe(twin: Twin, on: Plan) -> GradientsObservation:
     """Run one twin on a plan."""
     view = view_of(twin)
+    if isinstance(on, ZeroPlan):
+        return GradientsObservation(zeros=training_pass.observe(view, on))
     if isinstance(on, DrawsPlan):
         return GradientsObservation(draws=laws.observe(view, on))
     return GradientsObservation(passes=training_pass.observe(view, on))
@@ -136,7 +143,15 @@ def compare(
         return _candidate_fails(nothing, candidate.passes) if refused else nothing
     precision = Precision(between.alignment.sharp, rtol, atol)
     result = compare_passes(reference.passes, candidate.passes, between.variables, precision)
+    if result.verdict is Verdict.EQUIVALENT and reference.zeros is not None and candidate.zeros is not None:
+        return with_zeros(result, reference.zeros, candidate.zeros, between)
     return equal_in_law(result, reference.draws, candidate.draws, between)
+
+
+def further(result: CheckResult, between: Correspondence) -> bool:
+    """Whether the next plan can tell more: zeros where all agrees, draws where these differ."""
+    agrees = result.verdict is Verdict.EQUIVALENT and "at zero" not in result.figures
+    return (agrees and steep_apart(between)) or draws_may_tell(result, between)
 
 
 def _candidate_fails(nothing: CheckResult, candidate: BackwardObservation) -> CheckResult:
@@ -303,7 +318,7 @@ CHECK = Check(
     for_candidate=for_candidate,
     compare=compare,
     glances=glances,
-    further=draws_may_tell,
+    further=further,
     explain=explain,
     beyond_proof=lambda _: (),
     rests_on=lambda entry: entry == "training",

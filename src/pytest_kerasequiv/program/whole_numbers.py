@@ -44,11 +44,24 @@ def narrowed_apart(programs: Sequence[Program]) -> bool:
 
 def guards(reference: Program, candidate: Program) -> bool:
     """Tell whether the reference alone keeps given integers in bounds: the candidate may refuse some."""
-    ours, theirs = (
-        Counter(node.op for node in _on_integers(one.nodes, _given(one.nodes)) if node.op in GUARDING)
-        for one in (reference, candidate)
+    return bool(_guarding(reference.nodes) - _guarding(candidate.nodes))
+
+
+def _guarding(nodes: Sequence[Node]) -> Counter[str]:
+    """Count the operations of `GUARDING`, but for those by which `keras.ops.take` counts from the end."""
+    given = {id(node) for node in _on_integers(nodes, _given(nodes))}
+    counting = {
+        condition
+        for node in nodes
+        if node.op == "SelectV2"
+        for (condition, _), (moved, _), left in [node.inputs]
+        if nodes[moved].op == "AddV2" and left in nodes[moved].inputs
+    }
+    return Counter(
+        node.op
+        for index, node in enumerate(nodes)
+        if id(node) in given and node.op in GUARDING and index not in counting
     )
-    return bool(ours - theirs)
 
 
 _NARROWING = {("SrcT", "int64"), ("DstT", "int32")}
