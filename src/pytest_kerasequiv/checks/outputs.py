@@ -162,13 +162,14 @@ def explain(pair: Pair, result: CheckResult, plans: Sequence[Plan]) -> CheckResu
     if len(plans) == 1 and followed is None:
         return result
     traced = blame(pair, NAME, plans[0].probes[followed or 0], exact=plans[0].why_no_oracle != ONE_BATCH)
+    figures = {**result.figures, "layers": layer_table(traced)}
     if len(plans) == 1:
-        figures = {**result.figures, "layers": layer_table(traced)}
         return replace(result, findings=(*traced.findings, *result.findings), figures=figures)
     regularisers = [finding for finding in traced.settings if "regularizer" in finding.field]
     compiled = effective_settings(result, settings_of(pair.reference), settings_of(pair.candidate))
     steps = step_findings(result, pair.reference, pair.candidate)
-    return replace(result, findings=(*regularisers, *compiled, *steps, *result.findings))
+    findings = (*regularisers, *compiled, *steps, *result.findings)
+    return replace(result, findings=findings, figures=figures)
 
 
 CHECK = Check(

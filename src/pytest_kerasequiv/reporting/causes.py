@@ -30,6 +30,10 @@ COMPILED = frozenset(
 """First parts of the fields of what ``compile`` was given, and of how a model is called."""
 
 
+DRAWING = ("Dropout", "Noise", "Random")
+"""Parts of the names of layers that draw."""
+
+
 @dataclass(frozen=True)
 class Account:
     """The findings of a report, sorted for a reader.
@@ -86,11 +90,52 @@ def culprit(report: Report) -> Finding | None:
     if not contradicted and accusing and accusing[0].field in TOLD_BY_RUNNING:
         settings = [f for f in changes if f.field not in NO_SETTING and _around(f, accusing[0])]
         return next(iter([*settings, *accusing]))
+    inside = _inside(report, accusing, changes)
     constants = [f for f in differences if report[f.check].kind is Kind.PROVING]
     if accusing and not is_consequence(accusing[0]):
         constants = [f for f in constants if accusing[0].field == "inputs" and _there(f, accusing[0])]
-    ordered = [*contradicted, *_explaining(accusing, changes), *constants, *accusing, *differences]
+    ordered = [*contradicted, *inside, *_explaining(accusing, changes), *constants, *accusing, *differences]
     return next(iter(ordered), None)
+
+
+def _inside(report: Report, accusing: Sequence[Finding], changes: Sequence[Finding]) -> list[Finding]:
+    """Return what was found of layers where one side has a layer alone, and the other those that it calls.
+
+    Such a layer and what stands in its place are changes of form.
+    """
+    if _apart(report, changes):
+        return [f for f in accusing if any(_paths(f)) and f.field != "value" and not is_consequence(f)]
+    alone = [change for change in changes if change.field in {"layer", "class"}]
+    settings = [f for f in accusing if names_a_setting(f) and f.field not in {*NO_SETTING, *TOLD_BY_RUNNING}]
+    return [f for f in settings if any(_within(f, one) for one in alone)]
+
+
+def _apart(report: Report, changes: Sequence[Finding]) -> set[str]:
+    """Return the paths of layers that were followed together, if one was within a layer of one side alone."""
+    rows = [row for result in report.checks.values() for row in result.figures.get("layers", ())]
+    followed = {row[side] for row in rows for side in ("reference", "candidate")}
+    outer = {p for change in changes if change.field in {"layer", "class"} for p in _paths(change) if p}
+    opened = any(path.startswith(f"{whole}/") for path in followed for whole in outer)
+    return followed if opened else set()
+
+
+def _taken_apart(finding: Finding, causes: Sequence[Finding], report: Report) -> bool:
+    """Tell whether a layer of one side alone stands for others that the cause was found among.
+
+    What draws acts in training alone, and may be a cause of its own where it has no partner.
+    """
+    changes = [one for one in report.findings if one.check == finding.check]
+    if finding.field not in {"layer", "class", "inputs"} or not _inside(report, causes[:1], changes):
+        return False
+    paths = [path for path in _paths(finding) if path]
+    if any(f"{one}/".startswith(f"{path}/") for one in _apart(report, changes) for path in paths):
+        return True
+    return not any(word in str(kind) for word in DRAWING for kind in (finding.reference, finding.candidate))
+
+
+def _within(finding: Finding, outer: Finding) -> bool:
+    both = zip(_paths(finding), _paths(outer), strict=True)
+    return any(path and whole and path.startswith(f"{whole}/") for path, whole in both)
 
 
 def _explaining(accusing: Sequence[Finding], changes: Sequence[Finding]) -> list[Finding]:
@@ -124,7 +169,7 @@ def _follows(finding: Finding, causes: Sequence[Finding], report: Report) -> boo
     if is_consequence(finding) or finding.check == "summary":
         return True
     kind = report[finding.check].kind
-    if kind is Kind.INFORMING and finding.field == "mask":
+    if kind is Kind.INFORMING and (finding.field == "mask" or _taken_apart(finding, causes, report)):
         return True
     if OTHER_VALUES in finding.message and any(OTHER_VALUES in cause.message for cause in causes):
         return True  # one weight stands for all

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
@@ -13,6 +13,7 @@ from pytest_kerasequiv.checks.pair import Pair
 from pytest_kerasequiv.keras_access.functional import Functional
 from pytest_kerasequiv.layers.layer_graph import LayerGraph
 from pytest_kerasequiv.running.layer_calls import LayerCall
+from pytest_kerasequiv.weights.variables import variables_of
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,19 @@ class Calls:
                 found += self.children(index) if _is_graph(self.layers[index]) else [index]
         return found
 
+    def opened(self, parent: int, known: Collection[str]) -> list[int]:
+        """Return what `children` does, with their own calls in place of composite layers of unknown class."""
+        found = []
+        for index in self.children(parent):
+            inner = self.calls[index].kind not in known and self.opened(index, known)
+            found += inner or [index]
+        return found
+
+    @property
+    def kinds(self) -> set[str]:
+        """The classes of the layers that are called."""
+        return {call.kind for call in self.calls}
+
 
 @dataclass(frozen=True)
 class CallPair:
@@ -47,6 +61,8 @@ def call_pairs(
 ) -> list[CallPair]:
     """Return the corresponding calls, in the order of the reference.
 
+    Where one side has a layer of the user's and the other the layers that it calls, these correspond.
+
     Args:
         pair: the twins, whose matched graphs are used where both have one; ``None`` to go by order.
         reference: the reference's calls.
@@ -56,10 +72,53 @@ def call_pairs(
     match = pair.layer_match if pair is not None else None
     if pair is not None and match is not None and pair.reference_graph and pair.candidate_graph:
         ours, theirs = _by_node(pair.reference_graph, reference), _by_node(pair.candidate_graph, candidate)
-        found = [CallPair(ours[a], theirs[b]) for a, b in match.pairs if a in ours and b in theirs]
-        return sorted(found, key=lambda p: p.reference)
+        known = [CallPair(ours[a], theirs[b]) for a, b in match.pairs if a in ours and b in theirs]
+        found = [one for one in known if _alike(one, reference, candidate)]
+        return sorted([*found, *_opened_pairs(pair, found, reference, candidate)], key=lambda p: p.reference)
     first, second = (within.reference, within.candidate) if within is not None else (-1, -1)
-    return _by_order(reference, reference.children(first), candidate, candidate.children(second))
+    found = _by_order(reference, reference.children(first), candidate, candidate.children(second))
+    opened = [] if pair is None else _opened_pairs(pair, [], reference, candidate)
+    return opened if len(opened) > len(found) else found
+
+
+def _opened_pairs(
+    pair: Pair, known: Sequence[CallPair], reference: Calls, candidate: Calls
+) -> list[CallPair]:
+    """Pair what layers call that have no partner, by the weights that they hold and the order of the rest."""
+    ours = _left(reference, {one.reference for one in known}, candidate.kinds)
+    theirs = _left(candidate, {one.candidate for one in known}, reference.kinds)
+    if all(
+        side.calls[i].parent == -1 for side, left in ((reference, ours), (candidate, theirs)) for i in left
+    ):
+        return []  # no layer is opened
+    partners = dict(pair.variable_map.pairs)
+    keys = (
+        _held(pair.reference, reference, ours, lambda index: partners.get(index, -1)),
+        _held(pair.candidate, candidate, theirs, lambda index: index),
+    )
+    return _by_order(reference, ours, candidate, theirs, keys)
+
+
+def _alike(pair: CallPair, reference: Calls, candidate: Calls) -> bool:
+    """Tell whether two calls are of one class, or both or neither of layers that call others."""
+    calls = (reference, pair.reference), (candidate, pair.candidate)
+    kinds = {side.calls[index].kind for side, index in calls}
+    return len(kinds) == 1 or len({bool(side.children(index)) for side, index in calls}) == 1
+
+
+def _left(calls: Calls, paired: Collection[int], known: Collection[str]) -> list[int]:
+    return [index for index in calls.opened(-1, known) if index not in paired]
+
+
+def _held(
+    model: keras.Model, calls: Calls, some: Sequence[int], named: Callable[[int], int]
+) -> list[Hashable]:
+    """Return for each of some calls the class of its layer, and the weights that this holds."""
+    place = {id(variable): index for index, variable in enumerate(variables_of(model))}
+    held = [[place.get(id(v), -1) for v in getattr(calls.layers[i], "weights", ())] for i in some]
+    return [
+        (calls.calls[i].kind, *sorted(map(named, weights))) for i, weights in zip(some, held, strict=True)
+    ]
 
 
 def with_outputs(pairs: list[CallPair], reference: Sequence[int], candidate: Sequence[int]) -> list[CallPair]:
@@ -99,9 +158,16 @@ def _by_node(graph: LayerGraph, calls: Calls) -> dict[int, int]:
     return found
 
 
-def _by_order(reference: Calls, ours: list[int], candidate: Calls, theirs: list[int]) -> list[CallPair]:
-    """Pair calls that come in the same order, with the same class where possible."""
-    first, second = ([c.calls[i].kind for i in side] for c, side in ((reference, ours), (candidate, theirs)))
+def _by_order(
+    reference: Calls,
+    ours: list[int],
+    candidate: Calls,
+    theirs: list[int],
+    keys: tuple[Sequence[Hashable], Sequence[Hashable]] | None = None,
+) -> list[CallPair]:
+    """Pair calls that come in the same order, with the same class, or equal keys, where possible."""
+    kinds = [[c.calls[i].kind for i in side] for c, side in ((reference, ours), (candidate, theirs))]
+    first, second = keys or kinds
     found = []
     for tag, a, b, c, d in SequenceMatcher(None, first, second, autojunk=False).get_opcodes():
         if tag == "equal" or (tag == "replace" and b - a == d - c):

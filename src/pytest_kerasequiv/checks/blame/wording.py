@@ -146,14 +146,19 @@ def explaining(settings: Sequence[Finding], found: Sequence[Finding]) -> list[Fi
         found: what was measured.
     """
     fields = {finding.field for finding in found}
-    touched = {finding.reference_layer for finding in found}
+    touched = [(finding.reference_layer, finding.candidate_layer) for finding in found]
     return [
         setting
         for setting in settings
         if ("regularizer" in setting.field and fields & {"losses", "loss"})
         or (setting.field == "trainable" and "trainable" in fields)
-        or any(layer is not None and layer.startswith(str(setting.reference_layer)) for layer in touched)
+        or any(_touches(setting, layers) for layers in touched)
     ]
+
+
+def _touches(setting: Finding, layers: tuple[str | None, str | None]) -> bool:
+    both = zip(layers, (setting.reference_layer, setting.candidate_layer), strict=True)
+    return any(layer is not None and own is not None and layer.startswith(own) for layer, own in both)
 
 
 def only_adds(explain: Explain[P]) -> Explain[P]:
