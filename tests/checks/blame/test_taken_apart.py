@@ -96,3 +96,19 @@ def test_a_dropout_without_partner_is_told_beside_the_setting() -> None:
     causes = account(compare(blocks(2), spelled_out(2, extra=0.2, activation="tanh"))).causes
     assert causes[0].field == "activation"
     assert any("extra" in str(cause.candidate_layer) for cause in causes[1:])
+
+
+def split(momentum: float, activation: str | None) -> Build:
+    def build() -> keras.Model:
+        inputs = keras.Input((6,))
+        x = layers.Dense(8, activation=activation)(inputs)
+        x = x if activation else layers.ReLU()(x)
+        return keras.Model(inputs, layers.Dense(1)(layers.BatchNormalization(momentum=momentum)(x)))
+
+    return build
+
+
+def test_an_activation_that_became_a_layer_is_not_at_fault_for_its_shape() -> None:
+    """A ReLU of its own does make another shape of what the Dense is given."""
+    causes = account(compare(split(0.99, "relu"), split(0.9, None))).causes
+    assert [cause.field for cause in causes] == ["momentum"]

@@ -256,8 +256,10 @@ class Suspects:
         found: list[Finding] = []
         for pair in self.pairs:
             ours = self.reference.calls[pair.reference].outputs
+            if _shapes(ours) == _shapes(self.candidate.calls[pair.candidate].outputs):
+                continue
             made = self._directly(pair) or ()
-            shapes = [one.shape for one in ours if one is not None], [given.value.shape for given in made]
+            shapes = _shapes(ours), [given.value.shape for given in made]
             if made and shapes[0] != shapes[1]:
                 found += at_fault(self, pair, "makes another shape")
         return found
@@ -367,6 +369,10 @@ class Suspects:
             ):
                 found += self._handed(child)
         return found or at_fault(self, pair)
+
+
+def _shapes(outputs: Sequence[Array | None]) -> list[tuple[int, ...]]:
+    return [one.shape for one in outputs if one is not None]
 
 
 def _shaped(given: Given, like: Given) -> Given:
