@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from pytest_kerasequiv import InputError
+from pytest_kerasequiv import InputError, Verdict, compare
 from pytest_kerasequiv.building.compiling import (
     check_compile,
     compile_fresh,
@@ -311,3 +311,17 @@ def test_a_loss_scaler_that_compile_makes_by_itself_is_no_setting(recorded):
     assert compile_settings(mixed)["optimizer"] is mixed.optimizer.inner_optimizer
     mixed.optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam(), initial_scale=2.0)
     assert compile_settings(mixed)["optimizer"] is mixed.optimizer
+
+
+def test_metrics_of_a_builder_give_way_to_compile_without_any():
+    """Keras keeps them where a model is compiled again without metrics."""
+
+    def measured():
+        made = model()
+        made.compile("sgd", "mse", metrics=["mae"])
+        return made
+
+    settings = {"optimizer": "adam", "loss": "mse"}
+    assert set(Twins(measured, model, compile=settings).reference.metrics_names) == {"loss"}
+    assert compare(measured, model, compile=settings).verdict is Verdict.EQUIVALENT
+    assert compare(measured, model, compile={**settings, "metrics": ["mse"]}).verdict is Verdict.EQUIVALENT

@@ -11,7 +11,12 @@ import keras
 
 from pytest_kerasequiv.building.fresh_losses import fresh_loss, widened
 from pytest_kerasequiv.errors import InputError, said
-from pytest_kerasequiv.keras_access.compile_state import compile_record, given_to_metrics, metrics_in_force
+from pytest_kerasequiv.keras_access.compile_state import (
+    compile_record,
+    forget_metrics,
+    given_to_metrics,
+    metrics_in_force,
+)
 from pytest_kerasequiv.keras_access.layers import layers_within
 from pytest_kerasequiv.keras_access.optimizer_state import (
     exclude_variables,
@@ -61,6 +66,7 @@ def compile_fresh(model: keras.Model, settings: Mapping[str, Any], like: keras.M
     _refuse_unknown_names(settings)
     copies = {name: fresh_settings(value, f"compile[{name!r}]") for name, value in settings.items()}
     listed = _listed_positions(model, model if like is None else like, settings.get("optimizer"))
+    forget_metrics(model)
     recorded = own_compile(model) and settings.keys() <= _arguments_of(keras.Model.compile)
     try:
         if recorded:

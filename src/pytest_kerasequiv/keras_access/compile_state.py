@@ -20,6 +20,12 @@ def metrics_in_force(model: Any) -> Any:
     return getattr(model, "_compile_metrics", None)
 
 
+def forget_metrics(model: Any) -> None:
+    """Take the compiled metrics off a model: Keras keeps them where it is compiled again without any."""
+    if metrics_in_force(model) is not None:
+        model._compile_metrics = None
+
+
 def given_to_loss(compiled: Any) -> dict[str, Any]:
     """Return what a compiled loss was made from."""
     return {"loss": compiled._user_loss, "loss_weights": compiled._user_loss_weights}
