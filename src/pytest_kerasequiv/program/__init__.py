@@ -15,8 +15,8 @@ What is in the program
     Only where a model has them: steps of its own (``train_step``, ``test_step``, ``predict_step``, with the
     parts that Keras's call: ``compute_loss``, ``compute_metrics`` ...) as a whole, optimizer included;
     ``model(x)`` without ``training``, where a layer could tell it from ``False``; keyword arguments of an own
-    ``call``, booleans turned over, numbers one higher, ``None`` replaced by a tensor like the input, ``True``
-    or, for a mask, a mask; each optional input left out, and all of them; free axes at two sets of sizes,
+    ``call``, booleans turned over, numbers one higher or as in that code, texts as in that code, ``None``
+    replaced by a tensor like the input, ``True``, 2.0 or, for a mask, a mask; each optional input left out, and all of them; free axes at two sets of sizes,
     height unlike width, and, where code of the user's may branch on a length, at each number in that code and
     one above (the six smallest numbers).
 
@@ -37,8 +37,8 @@ What it does not say
     them. Nothing about lengths other than those named, if Python code of a layer decides by shape, about a
     branch on a batch size, or on the attributes of an object that is changed later; a subclassed model that
     does not say what it takes is traced as it was first called, with floating-point inputs. Nothing about
-    keywords of ``call`` that a model refuses, or whose values are text or objects. Nothing about methods of
-    the user's that Keras does not call. Nothing about other versions of TensorFlow or Keras, or other
+    keywords of ``call`` that a model refuses, or whose values are objects or texts that its code does not
+    name. Nothing about methods of the user's that Keras does not call. Nothing about other versions of TensorFlow or Keras, or other
     devices. Nothing about the settings of the optimizer, names of metrics, callbacks.
     Nothing about the rounding inside one operation or of a compiler that merges several (XLA, Grappler): both
     programs ask for the same, and on one machine get the same.
@@ -47,7 +47,8 @@ What is never proved
     Calls back into Python (``py_function``), lookup tables, iterators, random ops with hidden state
     (``tf.random.uniform``; ``Program.random`` names the layers), variables that Keras does not know of,
     custom compiled code, methods that run steps from Python (``fit``, ``evaluate``, ``predict`` ...) where a
-    class has its own, steps that Python cannot run on symbols.
+    class has its own, steps that Python cannot run on symbols, code that each call leaves otherwise in
+    Python, code that asks whether it runs eagerly.
 """
 
 from __future__ import annotations
