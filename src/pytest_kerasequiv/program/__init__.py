@@ -17,8 +17,8 @@ What is in the program
     ``model(x)`` without ``training``, where a layer could tell it from ``False``; keyword arguments of an own
     ``call``, booleans turned over, numbers one higher or as in that code, texts as in that code, ``None``
     replaced by a tensor like the input, ``True``, 2.0 or, for a mask, a mask; each optional
-    input left out, and all of them; free axes at two sets of sizes, height unlike width, and, where code of the user's may branch on a length, at each number in that code and
-    one above (the six smallest numbers).
+    input left out, and all of them; free axes at two sets of sizes, height unlike width, and, where code of
+    the user's may branch on a length, at each number in that code and one above (the six smallest numbers).
 
     Which variables are trainable, and which ones are shared between which uses, is part of it. Weights,
     targets and inputs are symbols. Inputs of a list go by position, those of a dict by key. Variables that no
@@ -39,9 +39,9 @@ What it does not say
     does not say what it takes is traced as it was first called, with floating-point inputs. Nothing about
     keywords of ``call`` that a model refuses, or whose values are objects or texts that its code does not
     name. Nothing about methods of the user's that Keras does not call. Nothing about other
-    versions of TensorFlow or Keras, or other devices. Nothing about the settings of the optimizer, names of metrics, callbacks.
-    Nothing about the rounding inside one operation or of a compiler that merges several (XLA, Grappler): both
-    programs ask for the same, and on one machine get the same.
+    versions of TensorFlow or Keras, or other devices. Nothing about the settings of the optimizer, names of
+    metrics, callbacks. Nothing about the rounding inside one operation or of a compiler that merges several
+    (XLA, Grappler): both programs ask for the same, and on one machine get the same.
 
 What is never proved
     Calls back into Python (``py_function``), lookup tables, iterators, random ops with hidden state
