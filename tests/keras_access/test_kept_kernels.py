@@ -21,6 +21,16 @@ DRAWS = {
     "a function that was traced before": drawn_by_a_function,
     "a shuffled data set": lambda: next(iter(tf.data.Dataset.range(99).shuffle(99, seed=3).batch(9))),
     "a candidate sampler": lambda: tf.random.uniform_candidate_sampler([[1]], 1, 5, True, 99)[0],
+    "a raw candidate sampler": lambda: tf.raw_ops.UniformCandidateSampler(
+        true_classes=[[1]], num_true=1, num_sampled=5, unique=True, range_max=99, seed=1, seed2=2
+    )[0],
+    "a raw bounding box": lambda: tf.raw_ops.SampleDistortedBoundingBoxV2(
+        image_size=[90, 90, 3],
+        bounding_boxes=[[[0.1, 0.1, 0.9, 0.9]]],
+        min_object_covered=0.1,
+        seed=1,
+        seed2=2,
+    )[0],
     "a random crop": lambda: tf.image.random_crop(tf.range(99), [4]),
 }
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest.mock import patch
 
 from tensorflow.python import pywrap_tfe
 from tensorflow.python.eager import context
 from tensorflow.python.framework import random_seed
-from tensorflow.python.ops import gen_random_ops
+from tensorflow.python.ops import gen_candidate_sampling_ops, gen_image_ops, gen_random_ops
+
+DRAWING: tuple[Any, ...] = (gen_candidate_sampling_ops, gen_image_ops, gen_random_ops)
+"""The modules of the operations of TensorFlow whose kernels keep their place in a stream of numbers."""
 
 _seeding, _watching = threading.Lock(), threading.Lock()
 
@@ -53,11 +56,11 @@ def _forgotten_when_it_matters() -> Iterator[None]:
             waiting.clear()
             empty(context.context()._handle)
 
-    with (
-        patch.object(random_seed, "get_seed", _after(forget, random_seed.get_seed)),
-        patch.object(context.Context, "call_function", _after(forget, context.Context.call_function)),
-        patch.object(gen_random_ops, "pywrap_tfe", _Watched(pywrap_tfe, forget)),
-    ):
+    with ExitStack() as watched:
+        for owner in (random_seed, "get_seed"), (context.Context, "call_function"):
+            watched.enter_context(patch.object(*owner, _after(forget, getattr(*owner))))
+        for module in DRAWING:
+            watched.enter_context(patch.object(module, "pywrap_tfe", _Watched(pywrap_tfe, forget)))
         yield
 
 
