@@ -46,6 +46,21 @@ def test_runs_that_return_other_metrics_are_refused():
         training.CHECK(Pair(Twins(one, other)), training=Training(seeds=3, fit=fit))
 
 
+def test_twins_that_return_other_metrics_are_refused_unless_the_plan_says_which_count():
+    """Their order is no difference."""
+    ours = Runs(tuple(Run(seed, {"a": 1.0 + seed, "b": 2.0 + seed}) for seed in range(10)))
+    theirs = Runs(tuple(Run(seed, {"b": 2.0 + seed, "c": 1.0}) for seed in range(10)))
+    turned = Runs(tuple(Run(seed, {"b": 2.0 + seed, "a": 1.0 + seed}) for seed in range(10)))
+    plan = Training(fit=len, seeds=10)
+    with pytest.raises(
+        InputError, match=r"the reference a, b; the candidate b, c; .* or choose with metrics=\['b'\]"
+    ):
+        training.compare_runs(ours, theirs, plan)
+    assert training.compare_runs(ours, turned, plan).verdict is Verdict.EQUIVALENT
+    chosen = training.compare_runs(ours, theirs, Training(fit=len, seeds=10, metrics=["b"]))
+    assert (chosen.verdict, list(chosen.figures["metrics"])) == (Verdict.EQUIVALENT, ["b"])
+
+
 def test_runs_may_return_more_than_the_chosen_metrics():
     runs = Runs(tuple(Run(seed, {"a": 1.0, **({"b": 2.0} if seed else {})}) for seed in range(10)))
     plan = Training(fit=len, seeds=10, metrics=["a"])

@@ -105,6 +105,8 @@ LIVE = stops()
         ),
         ({"class_weight": {"dog": 2}}, r"class_weight=\{'dog': 2\} must be a dict of whole class numbers"),
         ({"class_weight": {0: -1}}, "weights of at least 0"),
+        ({"class_weight": {0: "heavy"}}, "weights of at least 0"),
+        ({"class_weight": {0: None}}, "weights of at least 0"),
         (
             {"class_weight": {0: 1}, "sample_weight": np.ones(40)},
             "class_weight and sample weights of train are",
