@@ -41,6 +41,18 @@ def flow(*stack: Any, shape: Any = (8,), **options: Any) -> keras.Model:
     return keras.Model(inputs, outputs)
 
 
+class Does(layers.Layer):
+    """A layer that calls a function."""
+
+    def __init__(self, what: Callable[[Any], Any], **options: Any) -> None:
+        super().__init__(**options)
+        self.what = what
+
+    def call(self, x: Any) -> Any:
+        """Call it."""
+        return self.what(x)
+
+
 def dense(optimizer: Any = "sgd", loss: Any = "mse", **settings: Any) -> keras.Model:
     """Return a compiled model of one Dense layer."""
     model = keras.Sequential([keras.Input((3,)), layers.Dense(2)])

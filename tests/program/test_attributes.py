@@ -27,3 +27,4 @@ def test_attributes_have_no_letters_before_them():
     assert shortened(attribute_text(value(s=b"SAME"), str)) == "'SAME'"
     assert shortened(attribute_text(value(i=3), str)) == "3"
     assert shortened(attribute_text(value(b=True), str)) == "True"
+    assert shortened(attribute_text(value(f=0.1), str)) == "0.1"

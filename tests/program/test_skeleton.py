@@ -30,7 +30,7 @@ def told(alignment):
             layers.LeakyReLU(negative_slope=0.1),
             layers.LeakyReLU(negative_slope=0.2),
             "LeakyRelu",
-            ("0.10000000149011612", "0.20000000298023224"),
+            ("0.1", "0.2"),
         ),
     ],
 )

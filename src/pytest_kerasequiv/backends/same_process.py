@@ -3,37 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
 from typing import Any
 
 from pytest_kerasequiv.checks.compiled.in_force import settings_of
 from pytest_kerasequiv.checks.compiled.settings_findings import compare_compiled
 from pytest_kerasequiv.checks.pair import Pair
 from pytest_kerasequiv.checks.registry import Check
-from pytest_kerasequiv.checks.trying_maps import equal_values
-from pytest_kerasequiv.correspondence.known import known_variables
-from pytest_kerasequiv.correspondence.mapping import possible_maps
-from pytest_kerasequiv.correspondence.variable_map import VariableMap
 from pytest_kerasequiv.keras_access.supported import other_backend
 from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Verdict
-from pytest_kerasequiv.weights.variables import values_of
 
 
 class SameProcessPair(Pair):
     """Twins that are built and described here, and not run."""
 
-    @cached_property
-    def variable_map(self) -> VariableMap:
-        """How the variables correspond; of several possible maps, by the values that both start from."""
-        maps = possible_maps(
-            known_variables(self.reference),
-            known_variables(self.candidate),
-            layer_match=self.layer_match,
-            program_match=self.program_match,
-            programs=(self.reference_program, self.candidate_program),
-        )
-        values = values_of(self.reference), values_of(self.candidate)
-        return max(maps, key=lambda one: equal_values(one, *values))
+    runs = False
 
 
 def answer(check: Check, pair: SameProcessPair, options: Mapping[str, Any]) -> CheckResult:

@@ -131,12 +131,14 @@ class Pair:
     Attributes:
         generic: whether numeric observations are made under generic weights alone, which a recording can
             make again.
+        runs: whether the twins are run, and not described alone.
 
     Raises:
         InputError: a setting cannot be used.
     """
 
     generic = False
+    runs = True
 
     def __init__(
         self,
@@ -264,7 +266,7 @@ class Pair:
     def variable_map(self) -> VariableMap:
         """How the variables correspond: by the program where proved, else the graph, else a hypothesis.
 
-        Where several maps are possible, each is tried on one batch.
+        Where several maps are possible, each is tried on one batch, unless values tell.
         """
         maps = possible_maps(
             known_variables(self.reference),
@@ -273,9 +275,8 @@ class Pair:
             program_match=self.program_match,
             programs=(self.reference_program, self.candidate_program),
         )
-        return chosen_map(
-            maps, self.reference, self.candidate, own=self.twins.weights == "own", seed=self.seed
-        )
+        own = self.twins.weights == "own" or not self.runs
+        return chosen_map(maps, self.reference, self.candidate, own=own, seed=self.seed)
 
     @cached_property
     def reference_values(self) -> list[NDArray[np.generic]]:

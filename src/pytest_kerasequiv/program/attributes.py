@@ -122,7 +122,8 @@ def shortened(text: str) -> str:
         dtype, shape, values = found.groups()
         shown = f"{dtype}{f' of shape ({shape})' if shape else ''} {_in_digits(dtype, values)}"
     elif plain is not None:
-        shown = plain[1] or plain[2]
+        # A float attribute is one of 32 bits, written down as a double.
+        shown = plain[1] or (_in_digits("float32", plain[2]) if shown.startswith("f ") else plain[2])
     return shown if len(shown) <= 60 else f"{shown[:57]}…"
 
 

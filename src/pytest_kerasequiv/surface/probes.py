@@ -54,16 +54,16 @@ class Probe:
 def probes_for(found: Survey, seed: int) -> tuple[Probe, ...]:
     """Return generated batches that cover what a model's inputs can be.
 
-    Floats: normal at the scales 1, 0.1, 10 and 100 and zeros, at 0.1 all positive in one row and all
-    negative in the next; images (four axes, 1, 3 or 4 channels) also as 0..255 and 0..1. Integers: small ones
-    and such over the whole range of the dtype (up to `ranges.WIDE`, up to `ranges.LARGE` where the twins
-    calculate otherwise with them, up to `ranges.BEYOND` where one alone
-    narrows them), or over the ids that a layer or a gather takes, the first and the last
-    always among them. What a lookup layer takes: tokens of its vocabulary and one it does not know. Constants
-    over which the twins part: values just below, at and above them, floats of their scale, and free axes of
-    such sizes. NaN and infinite numbers where a twin looks for them. Where an axis may be time: rows padded
-    at the right, at the left and in between, and one row that is all padding. Where axes are free: each of
-    its own size, and a batch of other sizes. Batch sizes 1, 2 and odd.
+    Floats: normal at the scales 1, 0.1, 10 and 100 and zeros, at 0.1 all positive in one row and all negative
+    in the next; images (four axes, 1, 3 or 4 channels) also as 0..255 and 0..1. Integers: small ones and such
+    over the whole range of the dtype (up to `ranges.WIDE`, up to `ranges.LARGE` where the twins calculate
+    otherwise with them, up to `ranges.BEYOND` where one alone narrows them), or over the ids that a layer or
+    a gather takes, the first and the last always among them. What a lookup layer takes: tokens of its
+    vocabulary and one it does not know. Constants over which the twins part: values just below, at and above
+    them, floats of their scale, and free axes of such sizes. NaN and infinite numbers where a twin looks for
+    them. Where an axis may be time: rows padded at the right, at the left and in between, and one row that is
+    all padding. Where axes are free: each of its own size, and a batch of other sizes. Batch sizes 1, 2 and
+    odd.
 
     Args:
         found: what the model takes.

@@ -4,17 +4,9 @@ import keras
 import pytest
 import tensorflow as tf
 from keras import layers, ops
+from tests.common.models import Does
 
 from pytest_kerasequiv import Verdict, compare
-
-
-class Does(layers.Layer):
-    def __init__(self, what, **options):
-        super().__init__(**options)
-        self.what = what
-
-    def call(self, x):
-        return self.what(x)
 
 
 def doing(what):

@@ -5,19 +5,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers, ops
+from tests.common.models import Does
 
 from pytest_kerasequiv import Evidence, Verdict, compare
 
 TABLE = np.arange(20.0, dtype="float32").reshape(10, 2)
-
-
-class Does(layers.Layer):
-    def __init__(self, what, **options):
-        super().__init__(**options)
-        self.what = what
-
-    def call(self, x):
-        return self.what(x)
 
 
 def doing(what, dtype="float32"):

@@ -153,9 +153,7 @@ def training_plan(
 
     Arguments and exceptions are those of `inference_plan`; ``hints`` tell of the targets.
     """
-    own: tuple[Probe, ...] = ()
-    if inputs is not None:
-        own = (Probe(OWN, tuple(array[:USER_ROWS] for array in own_inputs(view, inputs))),)
+    own = () if inputs is None else (_first_rows(view, inputs),)
     seed = settings.get("seed", 0)
     try:
         known = found or view.survey()
@@ -182,6 +180,10 @@ def training_plan(
         compile=compiled,
         **settings,
     )
+
+
+def _first_rows(view: TwinView, inputs: Any) -> Probe:
+    return Probe(OWN, tuple(array[:USER_ROWS] for array in own_inputs(view, inputs)))
 
 
 def _numbered(probe: Probe, number: int) -> Probe:
