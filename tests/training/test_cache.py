@@ -13,6 +13,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 from keras import layers
@@ -398,6 +399,20 @@ def test_weights_that_do_not_decay_are_in_the_key_by_their_place_not_by_their_na
 def test_a_new_version_is_a_miss(monkeypatch):
     before = key_of(sequential)
     monkeypatch.setattr(keys.metadata, "version", lambda name: "99.0")
+    assert key_of(sequential) not in (None, before)
+
+
+@pytest.mark.parametrize("module", [keras, tf, np], ids=lambda module: module.__name__)
+def test_so_is_one_of_what_is_imported_whatever_its_package_is_called(module, monkeypatch):
+    """Of TensorFlow that may be tensorflow-cpu, tf-nightly or a vendor's."""
+
+    def version(package):
+        assert package == "pytest-kerasequiv"
+        return "0.1.0"
+
+    monkeypatch.setattr(keys.metadata, "version", version)
+    before = key_of(sequential)
+    monkeypatch.setattr(module, "__version__", f"{module.__version__}.post1")
     assert key_of(sequential) not in (None, before)
 
 
