@@ -1,5 +1,6 @@
 """How far two single runs of one model differ, and how sure that is."""
 
+import json
 from itertools import combinations
 
 import numpy as np
@@ -45,14 +46,27 @@ def test_the_interval_is_that_of_the_jackknife_over_runs(seed, n, gap):
     assert (luck.share, *luck.share_interval) == pytest.approx(plain_shares(runs, gap))
 
 
-@pytest.mark.parametrize("n", [4, 8, 20])
-def test_the_interval_of_half_of_all_pairs_holds_the_gaps_that_half_may_reach(n):
-    runs = np.random.default_rng(n).normal(size=n)
+TIED = [0.0] * 19 + [1.0], [0.0] * 15 + [1.0] * 5, [0.0] * 20, [0.0] * 5, [0.0, 1.0, 1.0, 3.0] * 5
+
+
+@pytest.mark.parametrize("runs", [*(np.random.default_rng(n).normal(size=n) for n in (4, 8, 20)), *TIED])
+def test_the_interval_of_half_of_all_pairs_ends_where_the_share_is_surely_more_or_less(runs):
+    """Tried are the differences that were seen, and numbers between and beyond them."""
     luck = luck_of_one_run(runs)
-    reach = [gap for gap in luck.differences if (found := shares(runs, [gap]))[1][0] <= 0.5 <= found[2][0]]
+    seen = np.unique(luck.differences)
+    tried = np.sort([*seen, *(seen[1:] + seen[:-1]) / 2, seen[-1] + 1])
+    _, lows, highs = shares(runs, tried)
+    surely, perhaps = tried[: np.argmax(lows <= 0.5)], tried[highs >= 0.5]
     low, high = luck.half_interval
-    assert low == (0.0 if shares(runs, luck.differences[:1])[1][0] <= 0.5 else reach[0])
-    assert high == (np.inf if shares(runs, luck.differences[-1:])[2][0] >= 0.5 else reach[-1])
+    assert low == (surely[-1] if len(surely) else 0.0)
+    assert high == (np.inf if perhaps[-1] > seen[-1] else perhaps[-1])
+    assert low <= luck.half <= high
+
+
+def test_what_ties_tell():
+    """Nineteen runs in twenty alike: half of all pairs do not differ; five alike: nobody knows."""
+    almost, some, all_alike, few, _ = (luck_of_one_run(runs).half_interval for runs in TIED)
+    assert (almost, some, all_alike, few) == ((0.0, 0.0), (0.0, 1.0), (0.0, 0.0), (0.0, np.inf))
 
 
 def test_unit_and_origin_do_not_matter():
@@ -62,6 +76,12 @@ def test_unit_and_origin_do_not_matter():
     assert other.rare == pytest.approx(3 * one.rare)
     assert other.half_interval == pytest.approx([3 * end for end in one.half_interval])
     assert (other.share, other.share_interval) == (one.share, one.share_interval)
+
+
+def test_figures_can_be_written():
+    luck = luck_of_one_run([1.0, 2.0], (1.0, 2.0))
+    told = json.loads(json.dumps(luck.to_dict(), allow_nan=False))
+    assert (told["half"], told["half_interval"], told["observed"]) == (1.0, [0.0, "inf"], [1.0, 2.0])
 
 
 def test_without_a_pair_that_was_seen_nothing_is_said_of_one():

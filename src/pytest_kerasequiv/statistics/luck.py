@@ -127,9 +127,10 @@ def _effective_pairs(
 
 
 def _where_half(runs: NDArray[np.float64], differences: NDArray[np.float64]) -> tuple[float, float]:
-    """Return the gaps that half of all pairs may reach, by inverting the interval of the share."""
-    gaps = np.unique(differences)
-    _, low, high = shares(runs, gaps)
-    possible = gaps[(low <= 0.5) & (high >= 0.5)]
-    first = float(possible[0]) if len(possible) else float(gaps[-1])
-    return (0.0 if low[0] <= 0.5 else first), (float("inf") if high[-1] >= 0.5 else float(possible[-1]))
+    """Return the ends of what half of all pairs may differ by, by inverting the interval of the share.
+
+    Between two differences that were seen the share is that of the larger one; beyond all of them it is 0.
+    """
+    ends = np.array([0.0, *np.unique(differences), np.inf])
+    _, low, high = shares(runs, ends[1:])
+    return float(ends[np.argmax(low <= 0.5)]), float(ends[1:][high >= 0.5][-1])
