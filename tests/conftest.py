@@ -6,10 +6,12 @@ import gc
 import importlib.util
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from tests.common.warm import WarmSessions
 
 CHILDREN = Path(__file__).with_name("common") / "child_processes"
 
@@ -39,3 +41,11 @@ def architectures() -> ModuleType:
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def warm_sessions() -> Iterator[WarmSessions]:
+    """Sessions of pytest in processes of their own that need not import TensorFlow first."""
+    made = WarmSessions()
+    yield made
+    made.close()

@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -64,26 +62,16 @@ def test_training(keras_twins):
 """
 
 
-def session(folder, kind, *options, test=HANGS):
+def session(warm, folder, kind, *options, test=HANGS):
     """Start a session in a folder of its own."""
     (folder / "conftest.py").write_text(CONFTEST[kind])
     (folder / "test_it.py").write_text(test)
-    command = [sys.executable, "-m", "pytest", "--kerasequiv", "-p", "no:randomly"]
-    return subprocess.Popen(
-        [*command, *WORKERS.get(kind, []), *options],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-        preexec_fn=_heed_interrupts,  # noqa: PLW1509 - no threads are about
-        env={**os.environ, "TMPDIR": str(folder)},
+    return warm.start(
+        folder,
+        ["--kerasequiv", "-p", "no:randomly", *WORKERS.get(kind, []), *options],
+        output=folder / "printed",
+        environment={**os.environ, "TMPDIR": str(folder)},
     )
-
-
-def _heed_interrupts():
-    """Undo what a shell sets for commands in the background, which ignore Ctrl-C."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def wait_for(running, folder, pattern):
@@ -91,13 +79,13 @@ def wait_for(running, folder, pattern):
     deadline = time.monotonic() + 300
     while not list(folder.glob(pattern)):
         assert time.monotonic() < deadline, f"nothing came like {pattern}"
-        assert running.poll() is None, running.stdout.read()
+        assert running.poll() is None, running.output()
         time.sleep(0.05)
 
 
-def training_session(folder, kind, *options):
+def training_session(warm, folder, kind, *options):
     """Start a session and return it when a task trains that would never end."""
-    running = session(folder, kind, *options)
+    running = session(warm, folder, kind, *options)
     wait_for(running, folder, "trains-*")
     return running
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import pty
-import subprocess
-import sys
+import select
+from pathlib import Path
 
 import pytest
+from tests.common.warm import WarmSessions
 
 ONE = """
 
@@ -62,39 +63,34 @@ def test_workers_that_are_none(scripted: pytest.Pytester, workers: str) -> None:
     result.stderr.fnmatch_lines([f"*--kerasequiv-workers: '{workers}' names no workers; give a number*"])
 
 
-def on_a_terminal(*command: str, cwd: os.PathLike[str]) -> str:
-    """Run a command as a terminal sees it."""
+def on_a_terminal(sessions: WarmSessions, folder: Path, *options: str) -> str:
+    """Run pytest as a terminal sees it."""
     ours, theirs = pty.openpty()
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
-    with subprocess.Popen(
-        [sys.executable, *command], cwd=cwd, stdout=theirs, stderr=theirs, env=environment
-    ) as done:
-        os.close(theirs)
-        seen = b""
-        while True:
-            try:
-                part = os.read(ours, 65536)
-            except OSError:  # the other end is closed
-                break
-            if not part:
-                break
-            seen += part
+    running = sessions.start(folder, options, output=Path(os.ttyname(theirs)), environment=environment)
+    seen = b""
+    while select.select([ours], [], [], 0.1)[0] or running.poll() is None:
+        if select.select([ours], [], [], 0)[0]:
+            seen += os.read(ours, 65536)
     os.close(ours)
-    assert done.returncode == 0
+    os.close(theirs)
+    assert running.returncode == 0
     return seen.decode()
 
 
-def test_a_terminal_shows_a_bar_although_output_is_captured(scripted: pytest.Pytester) -> None:
+def test_a_terminal_shows_a_bar_although_output_is_captured(
+    scripted: pytest.Pytester, warm_sessions: WarmSessions
+) -> None:
     scripted.makepyfile(ONE)
-    seen = on_a_terminal("-m", "pytest", "--kerasequiv", cwd=scripted.path)
+    seen = on_a_terminal(warm_sessions, scripted.path, "--kerasequiv")
     assert "test_it: reference" in seen
     assert "2/2" in seen
     assert "1 passed" in seen
 
 
-def test_quiet_shows_no_bar(scripted: pytest.Pytester) -> None:
+def test_quiet_shows_no_bar(scripted: pytest.Pytester, warm_sessions: WarmSessions) -> None:
     scripted.makepyfile(ONE)
-    assert "2/2" not in on_a_terminal("-m", "pytest", "-q", "--kerasequiv", cwd=scripted.path)
+    assert "2/2" not in on_a_terminal(warm_sessions, scripted.path, "-q", "--kerasequiv")
 
 
 def test_a_file_gets_a_line_now_and_then(scripted: pytest.Pytester) -> None:
@@ -110,6 +106,6 @@ def test_a_file_gets_a_line_now_and_then(scripted: pytest.Pytester) -> None:
     )
 
 
-def test_a_worker_of_xdist_shows_nothing(scripted: pytest.Pytester) -> None:
+def test_a_worker_of_xdist_shows_nothing(scripted: pytest.Pytester, warm_sessions: WarmSessions) -> None:
     scripted.makepyfile(ONE)
-    assert "2/2" not in on_a_terminal("-m", "pytest", "-n", "1", "--kerasequiv", cwd=scripted.path)
+    assert "2/2" not in on_a_terminal(warm_sessions, scripted.path, "-n", "1", "--kerasequiv")

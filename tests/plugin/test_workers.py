@@ -6,13 +6,13 @@ Each process that makes models has to import TensorFlow, so a few sessions hold 
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.common.warm import WarmSessions
 
 from pytest_kerasequiv.reporting.session import SessionReport
 
@@ -101,19 +101,29 @@ class Session:
         }
 
 
-def run(folder: Path, files: dict[str, str], *options: str) -> Session:
-    folder.mkdir(exist_ok=True)
-    scripted = Path(__file__).with_name("scripted_checks.py").read_text(encoding="utf-8")
-    for name, text in {"scripted_checks.py": scripted, **files}.items():
-        (folder / name).write_text(text, encoding="utf-8")
-    plugins = ["-p", "no:randomly", "-p", "no:hypothesispytest"]
-    environment = {k: v for k, v in os.environ.items() if k not in {"GITHUB_STEP_SUMMARY", "PYTEST_ADDOPTS"}}
-    environment["PYTHONPATH"] = os.pathsep.join([str(folder), environment.get("PYTHONPATH", "")])
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", *plugins, *options],
-        cwd=folder, env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    return Session(folder, done.returncode, done.stdout + done.stderr)
+Run = Callable[..., Session]
+
+
+@pytest.fixture(scope="module")
+def run(warm_sessions: WarmSessions) -> Run:
+    """Run a session in a folder with these files."""
+
+    def run(folder: Path, files: dict[str, str], *options: str) -> Session:
+        folder.mkdir(exist_ok=True)
+        scripted = Path(__file__).with_name("scripted_checks.py").read_text(encoding="utf-8")
+        for name, text in {"scripted_checks.py": scripted, **files}.items():
+            (folder / name).write_text(text, encoding="utf-8")
+        plugins = ["-p", "no:randomly", "-p", "no:hypothesispytest"]
+        unwanted = {"GITHUB_STEP_SUMMARY", "PYTEST_ADDOPTS"}
+        environment = {name: value for name, value in os.environ.items() if name not in unwanted}
+        environment["PYTHONPATH"] = os.pathsep.join([str(folder), environment.get("PYTHONPATH", "")])
+        printed = folder / "printed"
+        running = warm_sessions.start(folder, [*plugins, *options], output=printed, environment=environment)
+        output, _ = running.communicate(300)
+        assert running.returncode is not None
+        return Session(folder, running.returncode, output)
+
+    return run
 
 
 EVERYTHING = ["--kerasequiv", "--kerasequiv-report=out", "--junitxml=junit.xml", "--reruns=1", "-rA"]
@@ -121,12 +131,12 @@ TWO = ["-n", "2"]
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> Session:
+def alone(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Session:
     return run(tmp_path_factory.mktemp("alone"), FILES, *EVERYTHING)
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Session:
+def shared(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Session:
     return run(tmp_path_factory.mktemp("shared"), FILES, *EVERYTHING, *TWO)
 
 
@@ -196,7 +206,7 @@ NOTHING = {"test_it.py": "def test_it(): pass\n"}
 
 
 @pytest.mark.parametrize("test", ["pass", "import pytest; pytest.skip('not today')"])
-def test_nothing_compared_shuts_the_gate(tmp_path: Path, test: str) -> None:
+def test_nothing_compared_shuts_the_gate(run: Run, tmp_path: Path, test: str) -> None:
     session = run(
         tmp_path / "x", {"test_it.py": f"def test_it(keras_twins): {test}\n"}, *EVERYTHING, "-n", "2"
     )
@@ -209,14 +219,14 @@ def test_nothing_compared_shuts_the_gate(tmp_path: Path, test: str) -> None:
     )
 
 
-def test_without_the_flag_the_gate_is_open(tmp_path: Path) -> None:
+def test_without_the_flag_the_gate_is_open(run: Run, tmp_path: Path) -> None:
     session = run(tmp_path / "x", NOTHING, "-n", "2")
     assert session.status == pytest.ExitCode.OK
     assert "equivalence" not in session.output
 
 
 @pytest.mark.parametrize("option", ["--collect-only", "--setup-plan"])
-def test_a_session_that_runs_no_test_leaves_the_report(tmp_path: Path, option: str) -> None:
+def test_a_session_that_runs_no_test_leaves_the_report(run: Run, tmp_path: Path, option: str) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "report.json").write_text("of the last session")
     session = run(tmp_path, NOTHING, "--kerasequiv", "--kerasequiv-report=out", option, "-n", "2")
@@ -225,7 +235,7 @@ def test_a_session_that_runs_no_test_leaves_the_report(tmp_path: Path, option: s
     assert (tmp_path / "out" / "report.json").read_text() == "of the last session"
 
 
-def test_a_file_that_cannot_be_collected_and_a_declaration_that_is_no_toml(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_collected_and_a_declaration_that_is_no_toml(run: Run, tmp_path: Path) -> None:
     broken = {"test_typo.py": "import no_such_module\n", "pyproject.toml": "[[tool.kerasequiv.twins]\n"}
     session = run(
         tmp_path / "x", {**NOTHING, **broken}, "-c", os.devnull, "--rootdir=.", *EVERYTHING, "-n", "2", "."
@@ -247,7 +257,7 @@ def never(request):
 }
 
 
-def test_numeric_checks_that_were_to_decide_but_did_not_run_shut_the_gate(tmp_path: Path) -> None:
+def test_numeric_checks_that_were_to_decide_but_did_not_run_shut_the_gate(run: Run, tmp_path: Path) -> None:
     session = run(tmp_path / "x", INFORMING, *EVERYTHING, "-n", "1")
     assert session.status == pytest.ExitCode.TESTS_FAILED
     assert (
@@ -256,7 +266,7 @@ def test_numeric_checks_that_were_to_decide_but_did_not_run_shut_the_gate(tmp_pa
     )
 
 
-def test_an_interrupted_session_says_so(tmp_path: Path) -> None:
+def test_an_interrupted_session_says_so(run: Run, tmp_path: Path) -> None:
     stops = """
 def pytest_runtest_logreport(report):
     if report.when == "call" and report.failed:

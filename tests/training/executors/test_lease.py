@@ -26,8 +26,8 @@ def test_a_worker_whose_session_died_before_its_first_task_ends_itself(monkeypat
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [kind for kind in CONFTEST if kind != "dask"])  # of Dask: by the last test
-def test_ctrl_c_ends_the_session_at_once(kind, tmp_path):
-    running = training_session(tmp_path, kind, "--kerasequiv-report=out")
+def test_ctrl_c_ends_the_session_at_once(kind, warm_sessions, tmp_path):
+    running = training_session(warm_sessions, tmp_path, kind, "--kerasequiv-report=out")
     press_ctrl_c(running, tmp_path, kind)
     assert_nothing_is_left(tmp_path)
     assert list(tmp_path.glob("kerasequiv-*")) == []
@@ -58,8 +58,8 @@ def press_ctrl_c(running, folder, kind):
     ("kind", "number"),
     [("loky", signal.SIGTERM), ("processes", signal.SIGKILL), ("dask", signal.SIGTERM)],
 )
-def test_no_process_outlives_a_killed_session(kind, number, tmp_path):
-    running = training_session(tmp_path, kind)
+def test_no_process_outlives_a_killed_session(kind, number, warm_sessions, tmp_path):
+    running = training_session(warm_sessions, tmp_path, kind)
     running.send_signal(number)
     running.communicate(timeout=30)
     assert_nothing_is_left(tmp_path)
@@ -104,10 +104,10 @@ RUNS = ".pytest_cache/d/kerasequiv/*/"
         ("xdist", signal.SIGKILL),
     ],
 )
-def test_the_next_session_takes_every_run_that_was_finished(kind, number, tmp_path):
+def test_the_next_session_takes_every_run_that_was_finished(kind, number, warm_sessions, tmp_path):
     if kind == "dask":
         pytest.importorskip("distributed")
-    running = session(tmp_path, kind, "--kerasequiv-report=out", test=TRAINS)
+    running = session(warm_sessions, tmp_path, kind, "--kerasequiv-report=out", test=TRAINS)
     wait_for(running, tmp_path, f"{RUNS}/*.json")
     if number is signal.SIGINT:
         press_ctrl_c(running, tmp_path, kind)
@@ -117,7 +117,7 @@ def test_the_next_session_takes_every_run_that_was_finished(kind, number, tmp_pa
     assert_nothing_is_left(tmp_path)
     assert list(tmp_path.glob("kerasequiv-*")) == []
     kept = len(list(tmp_path.glob(f"{RUNS}/*.json")))
-    again = session(tmp_path, kind, "--kerasequiv-report=out", test=TRAINS)
+    again = session(warm_sessions, tmp_path, kind, "--kerasequiv-report=out", test=TRAINS)
     output, _ = again.communicate(timeout=300)
     assert again.returncode == 0, output
     figures = json.loads((tmp_path / "out" / "report.json").read_text())["pairs"][0]["checks"]["training"][
