@@ -5,7 +5,7 @@ import pytest
 
 from pytest_kerasequiv import InputError, Verdict, equivalence_test
 from pytest_kerasequiv.statistics.decision import decide, decide_at_look, holm, joint_verdict
-from pytest_kerasequiv.statistics.looks import Look, default_looks
+from pytest_kerasequiv.statistics.looks import Look, default_looks, parse_looks
 
 SAME, OTHER, OPEN = Verdict.EQUIVALENT, Verdict.DIFFERENT, Verdict.INCONCLUSIVE
 
@@ -193,6 +193,12 @@ def test_own_looks_spend_no_more_than_alpha():
     assert decide(x, y, looks=(9, 20)).n == 20, "nine runs do not satisfy the failure guard at half of alpha"
     with pytest.raises(InputError, match="spend more than alpha"):
         decide(x, y, looks=(Look(10, 0.04, 0.04), Look(20, 0.04, 0.04)))
+
+
+def test_own_looks_share_a_fifth_of_alpha_but_for_the_last():
+    looks = parse_looks((2, 12, 16, 20), 20, 0.06)
+    assert [look.alpha for look in looks] == pytest.approx([0.004, 0.004, 0.004, 0.048])
+    assert [look.failure_level for look in looks] == pytest.approx([0.015] * 4)
 
 
 def test_a_single_failure_at_the_first_look_waits():

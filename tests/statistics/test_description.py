@@ -45,6 +45,19 @@ def test_mostly_tied_runs():
     assert [run.index for run in unusual_runs(x, np.ones(20))] == [19]
 
 
+@pytest.mark.parametrize(("others", "unusual"), [(6, 6), (7, 0)])
+def test_of_mostly_tied_runs_five_mean_deviations_are_far(others, unusual):
+    """The scale is 1.2533 mean deviations of all 40 runs, and 5 * 1.2533 * 6 / 40 is below 1."""
+    x = np.array([1.0] * (20 - others) + [3.0] * others)
+    assert len(unusual_runs(x, np.ones(20))) == unusual
+
+
+@pytest.mark.parametrize(("value", "far"), [(5 * 1.4826 + 0.01, True), (5 * 1.4826 - 0.01, False)])
+def test_five_robust_deviations_are_far(value, far):
+    x = np.array([-1.0, 1.0] * 9 + [0.0, 0.0, value])
+    assert bool(unusual_runs(x, [-1.0, 1.0])) is far
+
+
 @pytest.mark.parametrize("x", [[np.nan] * 4, [1.0] * 4])
 def test_constant_and_failed_arms(x):
     assert {run.kind for run in unusual_runs(x, x)} <= {"failed"}

@@ -75,12 +75,31 @@ def test_constant_paired_difference_against_a_known_margin(shift, verdict):
     assert test.certified_bound == abs(shift)
 
 
+def test_constant_paired_difference_against_a_margin_in_standard_deviations():
+    """No smaller p than that of the sign test, however far inside the margin."""
+    x = np.arange(12.0)
+    test = equivalence_test(x, x + 0.25, paired=True)
+    assert (test.p_lower, test.p_upper, test.verdict) == (2.0**-12, 2.0**-12, SAME)
+
+
+def test_constants_apart_have_the_p_of_the_permutation_test():
+    test = equivalence_test([0.0] * 5, [1.0] * 5, margin=2)
+    assert (test.p_lower, test.p_upper) == (1 / 252, 1 / 252)
+
+
 @pytest.mark.parametrize("candidate", [5.0, 5.0 + 4e-5, 5.1])
 def test_constant_reference_has_a_margin_of_one_hundred_thousandth(candidate):
     test = equivalence_test([5.0] * 12, [candidate] * 12)
     assert test.margin == pytest.approx(5e-5)
     assert "constant" in test.margin_label
     assert test.verdict is (OTHER if candidate == 5.1 else SAME)
+
+
+@pytest.mark.parametrize(("ulps", "alike"), [(16, True), (17, False)])
+def test_runs_are_constant_up_to_sixteen_units_in_the_last_place(ulps, alike):
+    test = equivalence_test([1.0, 1 - ulps * 2.0**-52] * 6, [1.0] * 12)
+    assert (test.reference.sd == 0) is alike
+    assert ("constant" in test.margin_label) is alike
 
 
 def test_varying_candidate_of_a_constant_reference_is_not_equivalent():

@@ -129,6 +129,16 @@ def test_the_certified_bound_is_the_smallest_margin_that_passes(experiment, unit
     assert max(above.lower, above.upper) <= alpha < max(below.lower, below.upper)
 
 
+@pytest.mark.parametrize(("shift", "label"), [(0.0, "0"), (1.5, "1.5")])
+def test_a_level_that_is_just_reached_certifies(shift, label):
+    """Four pairs that differ by the same show it at the level 1/16, not below."""
+    x = np.arange(4.0)
+    arms = read_arms(x, x + shift, paired=True, fail_value=None)
+    found, none = (mean_test(arms, parse_margin(2.0), level) for level in (1 / 16, 1 / 17))
+    assert (found.certified, found.certified_label) == (shift, label)
+    assert (none.certified, none.certified_label) == (None, None)
+
+
 @some
 @given(experiments(12), st.sampled_from(["1sd", "2.0", "30%"]))
 def test_the_same_runs_seen_twice_are_stronger_evidence(experiment, margin):

@@ -21,6 +21,7 @@ def test_the_pairs_of_three_runs_counted_by_hand():
 def test_a_pair_that_differs_by_exactly_as_much_counts():
     luck = luck_of_one_run([0.1, 0.3], (0.3, 0.5))
     assert luck.share == luck.share_interval[1] == 1.0
+    assert luck.share_interval[0] == pytest.approx(0.025), "two runs are one pair"
 
 
 def plain_shares(runs, gap):

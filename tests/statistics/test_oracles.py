@@ -208,6 +208,17 @@ def test_sd_margin_is_the_formula(arms, k, a):
 
 
 @quick
+@given(st.integers(0, 10**6), st.integers(4, 12))
+def test_the_errors_of_pairs_correlate_as_their_differences_do(seed, n):
+    rng = np.random.default_rng(seed)
+    x = rng.lognormal(size=n)
+    y = x * rng.normal(1, 0.3, n)
+    margin, pseudo = sd_margin(x, y, paired=True), jackknife_sd(x)
+    assert float(margin.correlation) == pytest.approx(np.corrcoef(y - x, pseudo)[0, 1])
+    assert float(margin.sd_se) == pytest.approx(stats.sem(pseudo))
+
+
+@quick
 @given(two_samples(), st.floats(0.02, 0.9))
 def test_relative_margin_is_welch_on_contrasts(arms, share):
     x, y = np.abs(arms[0]) + 5000, np.abs(arms[1]) + 5000

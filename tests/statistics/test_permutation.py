@@ -2,6 +2,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from pytest_kerasequiv.statistics.arrangements import DRAWS
 from pytest_kerasequiv.statistics.permutation import permutation_test
@@ -20,6 +21,10 @@ def test_counts_arrangements():
     assert run(*small, paired=True).arrangements == 2**7
     assert run(*large).arrangements == run(*large, paired=True).arrangements == DRAWS + 1
     assert not run(*large).enumerated
+    most = rng.normal(size=(2, 14))
+    assert run(*most, paired=True).arrangements == 2**14
+    assert run(*most, paired=True).enumerated
+    assert not run(*rng.normal(size=(2, 15)), paired=True).enumerated
 
 
 @pytest.mark.parametrize("paired", [True, False])
@@ -61,6 +66,16 @@ def test_sees_failures_that_the_values_hide():
     assert (arms.reference == arms.candidate).all()
     assert permutation_test(arms).difference == pytest.approx(2 / 2**9, abs=0.003)
     assert permutation_test(read_arms(x, y, paired=False, fail_value=None)).difference < 0.01
+
+
+@pytest.mark.parametrize(("x", "y"), [(0, 4), (4, 0), (1, 4), (5, 1), (2, 3)])
+def test_failures_alone_are_judged_by_the_gap_of_their_rates(x, y):
+    """Of 7 runs of the reference and 5 of the candidate some failed: the exact test over all tables."""
+    arms = [np.where(np.arange(n) < failed, np.nan, 1.0) for n, failed in ((7, x), (5, y))]
+    gaps = {k: abs(k / 5 - (x + y - k) / 7) for k in range(6)}
+    tables = stats.hypergeom(12, x + y, 5)
+    exact = sum(tables.pmf(k) for k, gap in gaps.items() if gap >= gaps[y] - 1e-9)
+    assert run(*arms).difference == pytest.approx(exact)
 
 
 @pytest.mark.parametrize("paired", [True, False])

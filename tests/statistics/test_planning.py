@@ -56,6 +56,7 @@ def test_fewest_runs():
 
 
 def test_no_spread_takes_the_fewest():
+    assert runs_for(1.0, 1.0) == required_runs(1.0), "unpaired, where nothing is said"
     assert runs_for(1.0, 0.0) == runs_for(0.0, 0.0) == 9
     assert runs_for(1.0, 0.0, difference=2.0) is runs_for(1.0, 0.0, difference=-1.0) is None
 

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from pytest_kerasequiv import InputError, equivalence_test
+from pytest_kerasequiv.statistics.description import unusual_runs
 from pytest_kerasequiv.statistics.samples import fail_value_for, read_arms, usable
 
 
@@ -69,6 +70,14 @@ def test_what_is_usable():
     largest = float(np.finfo(np.float32).max)
     assert all(map(usable, (0.0, -1e30, largest, -largest)))
     assert not any(map(usable, (np.inf, -np.inf, np.nan, 1e39)))
+
+
+def test_the_largest_number_of_float32_is_no_failure():
+    largest = float(np.finfo(np.float32).max)
+    arms = read_arms([largest, 1.0], [np.nextafter(largest, np.inf), -largest], paired=True, fail_value=None)
+    assert arms.reference_failed.tolist() == [False, False]
+    assert arms.candidate_failed.tolist() == [True, False]
+    assert [run.index for run in unusual_runs([largest, 1.0], [1.0, np.inf]) if run.kind == "failed"] == [1]
 
 
 def test_leaves_the_callers_arrays_alone():
