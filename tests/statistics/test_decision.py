@@ -81,6 +81,14 @@ def test_decide_with_looks_is_the_look_by_look_decision(shift, paired):
     assert step.settled
 
 
+def test_runs_are_paired_where_nothing_is_said():
+    x, y = metrics(3), metrics(4, shift=0.7)
+    assert decide_at_look(x, y, default_looks(20), 2) == decide_at_look(
+        x, y, default_looks(20), 2, paired=True
+    )
+    assert decide(x, y) == decide(x, y, paired=True) != decide(x, y, paired=False)
+
+
 def test_stops_at_the_first_look_where_twins_are_equal_or_far_apart():
     x = metrics(5)
     for y, verdict in ((x, SAME), (metrics(6, shift=9.0), OTHER)):

@@ -150,6 +150,33 @@ class Named(keras.Model):
         return x if how == "slow" or times == 7 else -x
 
 
+def test_a_keyword_of_another_kind_is_no_entry():
+    class Sized(keras.Model):
+        def call(self, x, sizes=(1, 2)):
+            return x
+
+    model = Sized()
+    model(keras.ops.zeros((2, 4)))
+    assert names(model) == ["inference", "training"]
+
+
+def test_a_model_that_does_not_know_its_inputs_is_called_as_it_is_given_them():
+    model = Own()
+    model.built = True
+    assert entries_of(model) == (Entry("inference", Kind.INFERENCE, (None,)),)
+
+
+def test_a_name_that_is_not_bound_yet_is_no_length():
+    def build():
+        layer = layers.Lambda(lambda x: x if x.shape[1] is None else x[:, :size])
+        model = flow(layer, shape=(None,))
+        found = lengths_in_code(model)
+        size = 7
+        return found, lengths_in_code(model)
+
+    assert build() == ([], [7])
+
+
 def test_keywords_are_tried_with_the_texts_and_numbers_of_the_users_code():
     model = Named()
     model(keras.ops.zeros((2, 4)))

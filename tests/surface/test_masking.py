@@ -15,6 +15,19 @@ def test_an_embedding_masks_zero_where_it_is_told_to(masks):
     assert survey(model).consumers[0].mask_value == (0.0 if masks else None)
 
 
+def test_behind_what_no_layer_made_no_value_is_told():
+    class Made(layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.masking, self.rnn = layers.Masking(-1.0), layers.GRU(2)
+
+        def call(self, x):
+            return self.rnn(self.masking(x * 2))
+
+    found = survey(flow(Made(), shape=(6, 2)))
+    assert (found.masks, found.consumers[0].mask_value) == (True, None)
+
+
 @pytest.mark.parametrize(
     "before",
     [

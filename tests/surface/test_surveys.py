@@ -10,7 +10,7 @@ from tests.common.unread_inputs import needs_unread_inputs
 
 from pytest_kerasequiv.surface.masking import masks_somewhere
 from pytest_kerasequiv.surface.probes import joined, probes_for, survey
-from pytest_kerasequiv.surface.surveys import wider
+from pytest_kerasequiv.surface.surveys import Consumer, wider
 
 
 def drawn(found):
@@ -68,6 +68,13 @@ def test_what_only_the_candidate_tells_is_added_by_position():
     both = joined(reference, candidate)
     assert [(c.ids, c.mask_value) for c in both.consumers] == [(6, None), (None, -2.0)]
     assert joined(candidate, reference).consumers == candidate.consumers
+
+
+def test_of_a_candidate_with_other_inputs_masks_alone_are_added():
+    one = survey(sequence_model())
+    masked = survey(sequence_model(made=layers.Masking(-2.0)))
+    two = replace(masked, consumers=(Consumer(mask_value=-2.0), Consumer(ids=3)))
+    assert joined(one, two) == replace(one, masks=True)
 
 
 @pytest.mark.parametrize(
