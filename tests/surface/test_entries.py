@@ -168,6 +168,7 @@ def test_a_model_that_does_not_know_its_inputs_is_called_as_it_is_given_them():
 
 def test_a_name_that_is_not_bound_yet_is_no_length():
     def build():
+        size: int
         layer = layers.Lambda(lambda x: x if x.shape[1] is None else x[:, :size])
         model = flow(layer, shape=(None,))
         found = lengths_in_code(model)
