@@ -7,6 +7,7 @@ from keras import layers
 
 from pytest_kerasequiv.building.workbench import compiled_for_now, loss_settings
 from pytest_kerasequiv.program import trace
+from pytest_kerasequiv.running import running
 from pytest_kerasequiv.running.differentiating import differentiate
 from pytest_kerasequiv.running.running import Runner
 from pytest_kerasequiv.weights.variables import values_of
@@ -100,3 +101,20 @@ def test_training_without_a_loss_is_traced_anew():
         found = differentiate(runner, INPUTS, TARGETS)
     assert len(calls) == 1
     assert float(found.loss) > float(found.extra)
+
+
+def test_of_a_large_model_the_traced_inference_is_run_and_training_eagerly(monkeypatch):
+    model = keras.Sequential([keras.Input((3,)), layers.BatchNormalization(), layers.Dense(2)])
+    x = [np.random.default_rng(1).normal(size=(4, 3)).astype("float32")]
+    eager = runner_of(model).infer(x).outputs[0]
+    monkeypatch.setattr(running, "LARGE", 0)
+    trace(model)
+    runner = runner_of(model)
+    calls = counted(runner)
+    with runner.holding():
+        np.testing.assert_allclose(runner.infer(x).outputs[0], eager, rtol=1e-6)
+        assert not calls
+        differentiate(runner, x, [np.ones((4, 2), "float32")])
+        assert len(calls) == 1
+        runner.untraced().infer(x)
+        assert len(calls) == 2

@@ -41,12 +41,13 @@ from pytest_kerasequiv.checks.pair import Correspondence, Pair, Twin
 from pytest_kerasequiv.checks.registry import Check, Settles
 from pytest_kerasequiv.checks.tolerance import Precision
 from pytest_kerasequiv.correspondence.variable_map import VariableMap
+from pytest_kerasequiv.running.running import is_large
 from pytest_kerasequiv.verdict import CheckResult, Evidence, Finding, Kind, Verdict
 
 NAME = "updates"
 
-LARGE = 8_000_000
-"""Parameters of a model from which on one perturbed step is tried before all are."""
+PLAIN_STEPS_IF_LARGE = 3
+"""Steps of plain SGD for a large model: all that builds up over steps shows under its own optimizer, too."""
 
 PHASES = {"sgd": "plain SGD", "compiled": "compiled optimizer"}
 
@@ -74,7 +75,7 @@ def plan(
     Args:
         reference: the reference.
         between: what corresponds; ``None`` where nothing is known of the candidate.
-        steps: how many steps of each phase.
+        steps: how many steps of each phase; of plain SGD three at most where a large model is compiled.
         rtol: relative tolerance; where it is given, no float64 twin is run.
         atol: absolute tolerance, likewise.
         inputs: the user's own batch, which is the first; ``None`` for none.
@@ -85,7 +86,12 @@ def plan(
     """
     count = arguments.positive("steps", steps)
     why = oracle_refused(between, rtol, atol)
-    for one in training_plans(reference, between, inputs, count=count, seed=seed, why_no_oracle=why):
+    given = {
+        "seed": seed,
+        "why_no_oracle": why,
+        "plain": PLAIN_STEPS_IF_LARGE if is_large(reference.model) else None,
+    }
+    for one in training_plans(reference, between, inputs, count=count, **given):
         yield one.first(count)
 
 
@@ -187,7 +193,7 @@ def glances(on: Plan, between: Correspondence) -> Iterator[tuple[Plan, Settles]]
 
     That step tells for a deep model, too, that rounding explains how far float64 is from what is stored.
     """
-    large = between.reference.model.count_params() > LARGE
+    large = is_large(between.reference.model)
     for part, settles in unperturbed(on, between):
         yield part, settles
         if large:

@@ -14,7 +14,7 @@ from pytest_kerasequiv.program.assembling import Traced
 from pytest_kerasequiv.program.traced_calls import Outputs
 from pytest_kerasequiv.program.tracing_functions import places
 from pytest_kerasequiv.running.ready import ReadyCall, keep_ready
-from pytest_kerasequiv.running.running import loops_long
+from pytest_kerasequiv.running.running import is_large, loops_long
 from pytest_kerasequiv.weights.variables import variables_of
 
 ADDED = "added loss in training"
@@ -23,7 +23,9 @@ ADDED = "added loss in training"
 def keep_calls(
     model: keras.Model, outputs: Outputs | None, inference: Traced | None, training: Traced | None
 ) -> None:
-    """Keep the two calls with the model where it is run in traced functions.
+    """Keep the two calls with the model where it is run in traced functions; a large model's inference alone.
+
+    An eager pass of training lets go of what it no longer needs, a traced one takes twice the memory.
 
     Args:
         model: the model.
@@ -33,10 +35,11 @@ def keep_calls(
         training: its traced training, likewise.
     """
     calls = {}
-    if loops_long(model) and outputs is not None:
-        if inference is not None:
+    loops = loops_long(model)
+    if outputs is not None:
+        if inference is not None and (loops or is_large(model)):
             calls["call"] = _inference(inference, outputs)
-        if training is not None and _loss_is_known(model):
+        if training is not None and loops and _loss_is_known(model):
             calls["pass"] = _training(model, training, outputs)
     keep_ready(model, calls)
 

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from copy import copy
 from dataclasses import dataclass
 from functools import partial
+from math import prod
 from typing import Any, cast
 
 import keras
@@ -42,14 +43,15 @@ class Outcome:
 class Runner:
     """Calls one model under given values, again and again.
 
-    Models with an RNN run in a traced function, since an eager loop over time is slow; all others run
-    eagerly. No graph optimiser rewrites one twin and not the other: for so few runs it would also cost more
-    than it saves.
+    Models with an RNN run in a traced function, since an eager loop over time is slow, and so does the
+    inference of large models; all else runs eagerly. No graph optimiser rewrites one twin and not the other:
+    for so few runs it would also cost more than it saves.
 
     Attributes:
         traced: functions traced so far, by name, the last sample of outputs, and shapes of outputs.
         uses_loss: whether the model is compiled with the loss to differentiate.
         reuses: whether what was traced with the program of the model may be run.
+        traceable: whether the inference of the model is known to be one that can be traced.
         change: what is done to the float constants of the model's code; ``None`` for nothing.
 
     Args:
@@ -75,6 +77,7 @@ class Runner:
         self.traced: dict[str, Any] = {}
         self.uses_loss = False
         self.reuses = True
+        self.traceable = ready(model, "call", compiled=False) is not None
         self.change: Callable[[NDArray[Any]], NDArray[Any]] | None = None
         self._graph: bool | None = None
         self._seeds: frozenset[int] | None = None
@@ -240,7 +243,8 @@ class Runner:
             inputs: flattened: a list goes by position, a dict by its sorted keys.
         """
         packed = self.pack(inputs)
-        call = self.concrete("call", self._call, packed) if self.in_graph() else self._call
+        traced = self.in_graph() or (self.traceable and self.reuses and is_large(self.model))
+        call = self.concrete("call", self._call, packed) if traced else self._call
         outcome = as_arrays(call(packed))
         self.note_answer(inputs, outcome.outputs)
         self._inferred()[_shapes(inputs)] = [output.shape for output in outcome.outputs]
@@ -330,6 +334,15 @@ def output_names(model: keras.Model, outputs: Any) -> tuple[str, ...]:
 def called(name: str) -> str:
     """Return how messages name an output: by its name, or by its position where it has none."""
     return name if name.startswith("output ") else f"output {name!r}"
+
+
+LARGE = 8_000_000
+"""Parameters of a model from which on running it costs more than what is done about it."""
+
+
+def is_large(model: keras.Model) -> bool:
+    """Whether running a model takes long: it has many parameters."""
+    return bool(sum(prod(variable.shape) for variable in model.variables) > LARGE)
 
 
 LONG_LOOP = 30

@@ -14,6 +14,7 @@ from pytest_kerasequiv.checks.numeric.tensor_comparison import compare_tensor
 from pytest_kerasequiv.checks.pair import Pair
 from pytest_kerasequiv.checks.tolerance import Precision
 from pytest_kerasequiv.comparison import Comparison
+from pytest_kerasequiv.running import running
 from pytest_kerasequiv.running.running import Runner
 
 
@@ -140,14 +141,20 @@ def test_of_a_large_model_the_first_step_is_perturbed_before_all_are(monkeypatch
     pair = Pair(Twins(*builders, compile={"optimizer": "adam", "loss": "mse"}))
     between = pair.correspondence
     plan = next(updates.plan(pair.reference_twin, between))
+    assert plan.plain is None
     assert [(one.perturbed, one.briefly) for one, _ in updates.glances(plan, between)] == [(False, False)]
-    monkeypatch.setattr(updates, "LARGE", 0)
+    monkeypatch.setattr(running, "LARGE", 0)
+    plan = next(updates.plan(pair.reference_twin, between))
     _, brief = (one for one, _ in updates.glances(plan, between))
     reference = updates.observe(pair.reference_twin, brief)
     candidate = updates.observe(pair.candidate_twin, updates.for_candidate(brief, reference))
     assert {phase: len(steps) for phase, steps in reference.steps.perturbed.items()} == {
         "sgd": 1,
         "compiled": 1,
+    }
+    assert {phase: len(steps) for phase, steps in reference.steps.computed.items()} == {
+        "sgd": 3,
+        "compiled": 5,
     }
     assert reference.steps.unperturbed
     assert updates.compare(reference, candidate, between).verdict is Verdict.EQUIVALENT

@@ -78,6 +78,7 @@ class Plan:
             lends none.
         compile: settings that compile it, lent likewise.
         rate: learning rate of the plain descent; ``None`` for the one that follows from the first gradient.
+        plain: most steps of the plain descent where the compiled optimizer's follow; ``None`` for all.
     """
 
     probes: tuple[Probe, ...] = ()
@@ -94,6 +95,7 @@ class Plan:
     loss: Mapping[str, Any] | None = None
     compile: Mapping[str, Any] | None = None
     rate: float | None = None
+    plain: int | None = None
 
     def loss_for(self, model: keras.Model) -> Mapping[str, Any] | None:
         """Return what to compile a model (or its float64 twin) with to have its loss."""

@@ -102,7 +102,7 @@ def _train(
                 compiled = compiled_steps(runner, runs)
         with compiled_for_now(runner.model, plan.loss_for(runner.model)):
             runner.uses_loss = plan.has_loss
-            batches = [pairs for _, pairs in runs]
+            batches = [pairs[: plan.plain if compiled else None] for _, pairs in runs]
             plain = [
                 sgd_steps(start.under(runner, plan.probes[0]), pairs, rate)
                 for start, pairs in zip(starts, batches, strict=True)

@@ -145,6 +145,7 @@ class TwinView:
         try:
             model = build_float64(self.source, 0, like=self.model)
             runner = Runner(model, self.values, wide=True, drawn_in=self.dtype)
+            runner.traceable = self.runner().traceable
             reason = narrowing_step(runner)
             if reason is not None:
                 raise Float64Unavailable(reason)
