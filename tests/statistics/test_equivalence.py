@@ -292,6 +292,8 @@ def test_draws_are_repeatable_and_leave_global_state_alone():
     assert p[2] == pytest.approx(p[0], abs=0.02)
     assert equivalence_test(x, y, rng=np.random.default_rng(1)).p_difference == p[0]
     assert equivalence_test(x, y, paired=True, rng=1).p_difference == pytest.approx(p[0], abs=0.2)
+    paired = [equivalence_test(x, y, paired=True, rng=seed).p_spread for seed in (1, 1, 2)]
+    assert paired[0] == paired[1] != paired[2]
     assert equivalence_test(x, y, rng=0).p_difference == pytest.approx(p[0], abs=0.02)
     assert (np.random.get_state()[1] == before).all()  # noqa: NPY002
 

@@ -129,6 +129,16 @@ def test_difference_test_is_the_plain_one(seed, paired, n):
     assert found == pytest.approx(naive_min_p(x, y, paired))
 
 
+@pytest.mark.parametrize(
+    ("seed", "n", "m", "paired"), [(0, 4, 6, False), (1, 6, 3, False), (2, 6, 6, True), (3, 5, 5, False)]
+)
+def test_difference_test_of_arms_of_any_length_is_the_plain_one(seed, n, m, paired):
+    rng = np.random.default_rng(seed)
+    x, y = rng.normal(0, 1, n), rng.normal(0.8, 2, m)
+    found = permutation_test(read_arms(x, y, paired=paired, fail_value=None))
+    assert found.difference == pytest.approx(naive_min_p(x, y, paired))
+
+
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 10**6), st.booleans())
 def test_permutation_of_means_is_that_of_scipy(seed, paired):
