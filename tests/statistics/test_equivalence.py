@@ -141,6 +141,19 @@ def test_a_clear_difference(paired):
     assert "mean is lower" in equivalence_test(x, runs(2) - 3, paired=paired).reasons[0]
 
 
+def test_a_p_of_the_very_level_is_a_difference():
+    """Two of the twenty arrangements are as extreme: p is 0.1, as exact tests have it."""
+    x, y = [0.0, 1.0, 2.0], [10.0, 11.0, 12.0]
+    assert [equivalence_test(x, y, alpha=level).verdict for level in (0.1, 0.099)] == [OTHER, OPEN]
+
+
+@pytest.mark.parametrize("paired", [True, False])
+def test_a_constant_reference_against_a_share_of_its_mean(paired):
+    """That its mean is not 0 is shown by the sign test, which no other p undercuts."""
+    test = equivalence_test([5.0] * 9, [5.1] * 9, margin="10%", paired=paired)
+    assert (test.p_lower, test.p_upper, test.verdict) == (2.0**-9, 2.0**-9, SAME)
+
+
 def test_unequal_sizes():
     test = equivalence_test(runs(1, 12), runs(2, 25), margin=3)
     assert (test.n, len(test.candidate.values), test.verdict) == (12, 25, SAME)
@@ -327,6 +340,7 @@ def test_looks_on_an_unfinished_plan():
         ((20, 10), "grow"),
         ((1, 20), "grow"),
         ((10, 15), "end at 15 runs but 20"),
+        ((5, 10, 15), "end at 15 runs but 20"),
         ((25, 30), "start at 25 runs"),
         ((10.5, 20), "whole numbers"),
         (("10", 20), "whole numbers"),

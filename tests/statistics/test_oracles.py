@@ -181,6 +181,14 @@ def test_the_detectable_paired_difference_is_found_in_80_of_100_cases(n):
     assert stats.nct.sf(bar, n - 1, reach) == pytest.approx(0.8, abs=1e-4)  # the other tail is nothing
 
 
+@pytest.mark.parametrize(("n", "power"), [(3, 0.5), (8, 0.45)])
+def test_a_detectable_difference_may_be_found_on_either_side(n, power):
+    reach = detectable_difference(n, paired=True, alpha=0.4, power=power) * math.sqrt(n)
+    bar = stats.t.isf(0.2, n - 1)
+    found = stats.nct.sf(bar, n - 1, reach) + stats.nct.cdf(-bar, n - 1, reach)
+    assert found == pytest.approx(power, abs=1e-4)
+
+
 @quick
 @given(two_samples())
 def test_jackknife_is_the_plain_one(arms):

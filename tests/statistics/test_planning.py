@@ -49,6 +49,15 @@ def test_power_of_a_known_margin_is_what_simulation_finds(n, difference, paired)
     )
 
 
+@pytest.mark.parametrize("paired", [True, False])
+def test_no_fewer_runs_have_the_power(paired):
+    found = [runs_for(margin, 1.0, paired=paired) for margin in np.linspace(0.8, 1.6, 17)]
+    for runs, margin in zip(found, np.linspace(0.8, 1.6, 17), strict=True):
+        power = [equivalence_power(n, margin, 1.0, paired=paired) >= 0.7995 for n in range(9, 40)]
+        assert runs == 9 + power.index(True)
+    assert {10, 11, 19} & set(found), "just beyond where the search doubles"
+
+
 def test_fewest_runs():
     assert [fewest_runs(alpha) for alpha in (0.05, 0.01, 0.3, 0.49)] == [9, 13, 4, 2]
     assert required_runs(50.0) == 9
