@@ -28,15 +28,15 @@ def sequence_model(*before, made=None):
 @pytest.mark.parametrize(
     ("before", "padding"),
     [
-        ((), -1.0),
-        ((layers.Dropout(0.1),), -1.0),
-        ((layers.Rescaling(2.0, offset=1.0),), -1.0),
-        ((layers.Rescaling(4.0, offset=1.0),), -0.5),
-        ((layers.Dense(2),), 0.0),
+        (lambda: [], -1.0),
+        (lambda: [layers.Dropout(0.1)], -1.0),
+        (lambda: [layers.Rescaling(2.0, offset=1.0)], -1.0),
+        (lambda: [layers.Rescaling(4.0, offset=1.0)], -0.5),
+        (lambda: [layers.Dense(2)], 0.0),
     ],
 )
 def test_masking_behind_other_layers_is_padded_with_the_value_that_becomes_its_own(before, padding):
-    found = survey(sequence_model(*before, made=layers.Masking(-1.0)))
+    found = survey(sequence_model(*before(), made=layers.Masking(-1.0)))
     assert (drawn(found)["padded rows"].inputs[0][-1] == padding).all()
 
 
