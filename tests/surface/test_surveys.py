@@ -28,7 +28,7 @@ def sequence_model(*before, made=None):
 @pytest.mark.parametrize(
     ("before", "padding"),
     [
-        (lambda: [], -1.0),
+        (list, -1.0),
         (lambda: [layers.Dropout(0.1)], -1.0),
         (lambda: [layers.Rescaling(2.0, offset=1.0)], -1.0),
         (lambda: [layers.Rescaling(4.0, offset=1.0)], -0.5),
