@@ -1,6 +1,7 @@
 """Own steps that unpack ``x, y = data`` and take no sample weights."""
 
 import keras
+import pytest
 import tensorflow as tf
 from keras import layers, ops
 
@@ -60,3 +61,103 @@ def stopping(after):
 def test_a_step_that_ends_the_training_is_another():
     report = compare(stopping(None), stopping(1))
     assert report.verdict is Verdict.DIFFERENT, str(report)
+
+
+class Branching(keras.Model):
+    """Its steps tell inputs alone from inputs with targets; ``alone`` and ``targets`` are factors of each."""
+
+    def __init__(self, alone=1.0, targets=1.0):
+        super().__init__()
+        self.dense, self.alone, self.targets = layers.Dense(3), alone, targets
+
+    def call(self, x):
+        return self.dense(x)
+
+    def train_step(self, data):
+        x, y, _ = keras.utils.unpack_x_y_sample_weight(data)
+        with tf.GradientTape() as tape:
+            loss = self._of(self(x, training=True), y)
+        gradients = tape.gradient(loss, self.trainable_variables)
+        self.optimizer.apply(gradients, self.trainable_variables)
+        return {"loss": loss}
+
+    def test_step(self, data):
+        x, y, _ = keras.utils.unpack_x_y_sample_weight(data)
+        return {"loss": self._of(self(x), y)}
+
+    def predict_step(self, data):
+        return self._of(self(data[0]), 0.0) if isinstance(data, tuple) else self._of(self(data), None)
+
+    def _of(self, outputs, y):
+        if y is None:
+            return self.alone * ops.mean(ops.square(outputs))
+        return self.targets * ops.mean(ops.square(y - outputs))
+
+
+class Training(Branching):
+    test_step, predict_step = keras.Model.test_step, keras.Model.predict_step
+
+
+class Testing(Branching):
+    train_step, predict_step = keras.Model.train_step, keras.Model.predict_step
+
+
+class Predicting(Branching):
+    train_step, test_step = keras.Model.train_step, keras.Model.test_step
+
+
+def stepping(kind, loss, **factors):
+    def build():
+        model = kind(**factors)
+        model(ops.zeros((1, 4)))
+        model.compile("sgd", loss)
+        return model
+
+    return build
+
+
+@pytest.mark.parametrize("loss", [None, "mse"])
+@pytest.mark.parametrize("kind", [Training, Testing, Predicting])
+@pytest.mark.parametrize("factor", ["alone", "targets"])
+def test_a_step_is_looked_at_on_inputs_alone_and_with_targets(kind, loss, factor):
+    report = compare(stepping(kind, loss), stepping(kind, loss, **{factor: 2.0}))
+    assert report.verdict is Verdict.DIFFERENT, str(report)
+
+
+def test_a_step_that_tells_batches_apart_is_proved_the_same():
+    report = compare(stepping(Branching, None), stepping(Branching, None))
+    assert report.evidence is Evidence.PROVED, str(report)
+    assert {"train_step with targets", "test_step with targets"} <= set(report["program"].figures["entries"])
+
+
+class OfClasses(keras.Model):
+    """Trains on classes, by a loss that is not compiled."""
+
+    def __init__(self, weight):
+        super().__init__()
+        self.dense, self.weight = layers.Dense(3), weight
+
+    def call(self, x):
+        return self.dense(x)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        crossentropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        return self.weight * crossentropy(y, y_pred) + 1e-6 * ops.sum(y_pred)
+
+
+def of_classes(weight):
+    def build():
+        model = OfClasses(weight)
+        model(ops.zeros((1, 4)))
+        model.compile("sgd")
+        return model
+
+    return build
+
+
+def test_a_loss_that_is_not_compiled_may_take_classes():
+    report = compare(of_classes(1.0), of_classes(1.0))
+    assert report.evidence is Evidence.PROVED, str(report)
+    report = compare(of_classes(1.0), of_classes(1.0), checks="all")
+    assert report.verdict is Verdict.EQUIVALENT, str(report)
+    assert compare(of_classes(1.0), of_classes(1.1)).verdict is Verdict.DIFFERENT

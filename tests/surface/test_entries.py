@@ -8,6 +8,7 @@ from keras import layers
 from tests.common.models import flow
 
 from pytest_kerasequiv import Verdict, compare
+from pytest_kerasequiv.building.batches import check_batch, hold_batch
 from pytest_kerasequiv.building.specs import Spec
 from pytest_kerasequiv.surface.entries import (
     Entry,
@@ -60,22 +61,39 @@ def test_keywords_of_an_own_call_are_entries():
     ]
 
 
+BOTH = ["train_step", "train_step of inputs alone", "test_step", "test_step of inputs alone"]
+
+
 @pytest.mark.parametrize(
     ("member", "steps"),
     [
-        ("train_step", ["train_step"]),
-        ("test_step", ["test_step"]),
-        ("predict_step", ["predict_step"]),
-        ("compute_loss", ["train_step", "test_step"]),
-        ("compute_metrics", ["train_step", "test_step"]),
+        ("train_step", ["train_step", "train_step of inputs alone"]),
+        ("test_step", ["test_step", "test_step of inputs alone"]),
+        ("predict_step", ["predict_step", "predict_step with targets"]),
+        ("compute_loss", BOTH),
+        ("compute_metrics", BOTH),
+        ("metrics", ["train_step", "test_step"]),
         ("reset_metrics", ["reset_metrics"]),
     ],
 )
 def test_steps_in_which_a_class_has_a_part_are_entries(member, steps):
-    own = type("Own", (keras.Model,), {member: lambda self, *_, **__: None})
+    value = property(lambda self: []) if member == "metrics" else lambda self, *_, **__: None
+    own = type("Own", (keras.Model,), {member: value})
     inputs = keras.Input((4,))
     model = own(inputs, layers.Dense(1)(inputs))
-    assert [entry.method for entry in entries_of(model) if entry.kind is Kind.STEP] == steps
+    assert [entry.name for entry in entries_of(model) if entry.kind is Kind.STEP] == steps
+
+
+def test_a_step_without_a_compiled_loss_is_run_with_targets_besides():
+    class Own(keras.Sequential):
+        def train_step(self, data):
+            return {}
+
+    model = Own([keras.Input((4,)), layers.Dense(1)])
+    model.compile("sgd")
+    assert "train_step with targets" in names(model)
+    hold_batch(model, check_batch(np.zeros((2, 4))))
+    assert "train_step with targets" not in names(model)
 
 
 class Noisy(layers.Layer):

@@ -68,7 +68,7 @@ def _compiled_objective(compiled: Any, outputs: Any) -> Objective:
     """Copy a compiled loss and find targets that it takes."""
     error: Exception | None = None
     given = given_to_loss(compiled)
-    for targets in _target_structures(outputs):
+    for targets in target_structures(outputs):
         settings = {"loss_weights": given["loss_weights"], "output_names": compiled.output_names}
         fresh = type(compiled)(fresh_settings(given["loss"], "loss"), **settings)
         try:
@@ -107,7 +107,7 @@ def _stand_in_target(spec: Any) -> Any:
     return tf.TensorSpec(spec.shape, tf.float64 if spec.dtype == tf.float64 else tf.float32)
 
 
-def _target_structures(outputs: Any) -> Iterator[Any]:
+def target_structures(outputs: Any) -> Iterator[Any]:
     """Yield structures of target specs: like the outputs, then with integer classes in place of each."""
     flat = keras.tree.flatten(outputs)
     choices = [

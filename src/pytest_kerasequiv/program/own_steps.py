@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -17,17 +17,21 @@ from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.keras_access.compile_state import loss_in_force
 from pytest_kerasequiv.program.assembling import Traced
 from pytest_kerasequiv.program.nodes import Unprovable
-from pytest_kerasequiv.program.objectives import objective
+from pytest_kerasequiv.program.objectives import objective, target_structures
 from pytest_kerasequiv.program.traced_calls import Outputs
 from pytest_kerasequiv.program.tracing_functions import Body, Results, flat, named_states, traced
+from pytest_kerasequiv.surface.entries import Batch, Entry
 
 STAND_IN = {"optimizer": "sgd", "loss": "mse", "jit_compile": False}
 """What a model that is not compiled is compiled with, for steps that ask for an optimizer or a loss."""
 
 
+PREDICT = "predict_step"
+
+
 def trace_own_step(
     model: keras.Model,
-    method: str,
+    entry: Entry,
     signature: Any,
     outputs: Outputs,
     afterwards: Callable[[Callable[[], Any]], None] = lambda _: None,
@@ -39,26 +43,18 @@ def trace_own_step(
 
     Args:
         model: the model; its attributes come back.
-        method: the step.
+        entry: the step.
         signature: specs of the inputs.
         outputs: what the model returns.
         afterwards: called with what traces the step once more, before the attributes come back.
     """
-    if method == "reset_metrics":
+    if entry.method == "reset_metrics":
         return traced(lambda results, _: _reset(model, results), {}, lambda: _states(model))
-    if method == "predict_step":
-        around: AbstractContextManager[None] = nullcontext()
-        run = partial(traced, partial(_predict, model), {"Input": signature})
-    else:
-        around, run = _compiled(model), partial(_first_that_traces, model, method, signature, outputs)
-    with around:
+    run = partial(_first_that_traces, model, entry, signature, outputs)
+    with nullcontext() if entry.method == PREDICT else _compiled(model):
         found = run()
         afterwards(run)
         return found
-
-
-def _predict(model: keras.Model, results: Results, given: Mapping[str, Any]) -> None:
-    results.add_outputs("predicted", model.predict_step(given["Input"]))
 
 
 def _reset(model: keras.Model, results: Results) -> None:
@@ -83,12 +79,12 @@ def _compiled(model: keras.Model) -> Iterator[None]:
         raise Unprovable(str(refusal)) from refusal
 
 
-def _first_that_traces(model: keras.Model, method: str, signature: Any, outputs: Outputs) -> Traced:
+def _first_that_traces(model: keras.Model, entry: Entry, signature: Any, outputs: Outputs) -> Traced:
     """Trace a step on the first batch that it takes: with targets, or inputs alone."""
     error: Exception | None = None
-    for batch in _batches(model, signature, outputs):
+    for batch in _batches(model, entry, signature, outputs):
         try:
-            return traced(_body(model, method, outputs), batch, lambda: _states(model))
+            return traced(_body(model, entry.method, outputs), batch, lambda: _states(model))
         except Unprovable:
             raise
         except Exception as problem:  # a step that takes other batches says so in its own way
@@ -96,23 +92,30 @@ def _first_that_traces(model: keras.Model, method: str, signature: Any, outputs:
     raise error or AssertionError("some batch is always tried")
 
 
-def _batches(model: keras.Model, signature: Any, outputs: Outputs) -> Iterator[dict[str, Any]]:
-    own = given_batch(model)
+def _batches(model: keras.Model, entry: Entry, signature: Any, outputs: Outputs) -> Iterator[dict[str, Any]]:
+    own = None if entry.method == PREDICT else given_batch(model)
     if own is not None:
         yield {"Batch": keras.tree.map_structure(_spec_of_rows, own)}
         return
+    alone, usual = {"Input": signature}, entry.batch is Batch.USUAL
     has_loss = loss_in_force(model) is not None
-    if not has_loss:
-        yield {"Input": signature}
-    goal = objective(model, outputs.specs)
-    targets = [
-        spec if target is None else target
-        for target, spec in zip(goal.targets, keras.tree.flatten(outputs.specs), strict=True)
-    ]
-    yield {"Input": signature, "Target": targets, "Weight": outputs.weights}
-    yield {"Input": signature, "Target": targets}  # a step may unpack x, y and take no weights
-    if has_loss:
-        yield {"Input": signature}
+    if entry.batch is Batch.ALONE or (usual and (entry.method == PREDICT or not has_loss)):
+        yield alone
+    if entry.batch is Batch.TARGETS or (usual and entry.method != PREDICT):
+        for targets in _targets(model, outputs):
+            yield {**alone, "Target": targets, "Weight": outputs.weights}
+            yield {**alone, "Target": targets}  # a step may unpack x, y and take no weights
+    if usual and has_loss and entry.method != PREDICT:
+        yield alone
+
+
+def _targets(model: keras.Model, outputs: Outputs) -> Iterator[list[Any]]:
+    """Yield specs of targets: those that the compiled loss takes, else like the outputs, and classes."""
+    if loss_in_force(model) is None:
+        yield from map(keras.tree.flatten, target_structures(outputs.specs))
+        return
+    both = zip(objective(model, outputs.specs).targets, keras.tree.flatten(outputs.specs), strict=True)
+    yield [spec if target is None else target for target, spec in both]
 
 
 def _spec_of_rows(array: Any) -> tf.TensorSpec:
@@ -124,9 +127,14 @@ def _body(model: keras.Model, method: str, outputs: Outputs) -> Body:
 
     def body(results: Results, given: Mapping[str, Any]) -> None:
         for batch in _as_fit_passes_it(given, outputs):
+            if method == PREDICT:
+                results.add_outputs("predicted", step(batch))
+                continue
             for path, value in flat(step(batch)):
                 results.add(f"{method} log {path}", value)
-        results.add(f"stop_training after {method}", bool(getattr(model, "stop_training", False)))
+        if method != PREDICT:
+            stopped = bool(getattr(model, "stop_training", False))
+            results.add(f"stop_training after {method}", stopped)
 
     return body
 

@@ -149,7 +149,7 @@ class _Tracing:
         if entry.kind is Kind.TRAINING:
             return trace_training(self._assembly, signature, self._outputs)
         if entry.kind is Kind.STEP:
-            given = self._model, entry.method, signature, self._outputs
+            given = self._model, entry, signature, self._outputs
             return trace_own_step(*given, self._refuse_changing)
         return _trace_further(self._model, entry, signature, self._outputs)
 
@@ -195,7 +195,7 @@ def _trace_further(model: keras.Model, entry: Entry, signature: Any, outputs: Ou
     if entry.kind is Kind.COMPILED:
         return trace_loss_and_metrics(model, outputs)
     if entry.kind is Kind.STEP:
-        return trace_own_step(model, entry.method, signature, outputs)
+        return trace_own_step(model, entry, signature, outputs)
     return trace_calls(model, entry, signature)
 
 

@@ -164,7 +164,7 @@ def _batch_maker(
 ) -> Callable[[Sequence[Array], Sequence[Array]], Any]:
     """Return what makes the argument of the train step: inputs and targets, or as `fit(x)` does inputs alone.
 
-    A model without a compiled loss may take either; inputs alone are tried first.
+    A model without a compiled loss may take either, or classes for targets; inputs alone are tried first.
     """
 
     def with_targets(inputs: Sequence[Array], targets: Sequence[Array]) -> Any:
@@ -174,6 +174,10 @@ def _batch_maker(
         packed = runner.pack(inputs)
         return (packed,) if isinstance(packed, list | tuple) else packed
 
+    def with_classes(inputs: Sequence[Array], targets: Sequence[Array]) -> Any:
+        classes = [target.argmax(-1).astype(np.int32) if target.ndim > 1 else target for target in targets]
+        return with_targets(inputs, classes)
+
     given = given_batch(runner.model)
     if given is not None:
         tensors = keras.tree.map_structure(tf.convert_to_tensor, given)
@@ -181,7 +185,7 @@ def _batch_maker(
     if _has_loss(runner.model):
         return with_targets
     refusal: Exception | None = None
-    for batch in (alone, with_targets):
+    for batch in (alone, with_targets, with_classes):
         try:
             step(batch(inputs, targets))
         except Exception as error:  # a step that takes other batches says so in its own way

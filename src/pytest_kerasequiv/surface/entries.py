@@ -16,7 +16,9 @@ from typing import Any
 
 import keras
 
+from pytest_kerasequiv.building.batches import given_batch
 from pytest_kerasequiv.building.specs import input_specs, show
+from pytest_kerasequiv.keras_access.compile_state import loss_in_force
 from pytest_kerasequiv.keras_access.layers import layers_within, takes_training
 from pytest_kerasequiv.keras_access.origin import is_keras, is_library
 from pytest_kerasequiv.layers.fixed_training import called_in_training_mode
@@ -40,6 +42,9 @@ TRAIN = (
 TEST = ("test_step", "compute_loss", "compute_metrics", "get_metrics_result", "metrics")
 STEPS = {"train_step": TRAIN, "test_step": TEST, "predict_step": ("predict_step",)}
 """Step -> the members of Model that it consists of; a class with one of its own has the step as an entry."""
+
+READING_BATCHES = frozenset({*STEPS, "compute_loss", "compute_metrics"})
+"""Members of Model whose code may tell which parts of a batch are given."""
 
 LOOPS = (
     "fit",
@@ -68,6 +73,14 @@ class Kind(StrEnum):
     STEP = "step"
 
 
+class Batch(StrEnum):
+    """What a step is given."""
+
+    USUAL = "what fit or predict mostly give it: targets as well where a loss is compiled, else inputs alone"
+    ALONE = "inputs alone"
+    TARGETS = "inputs and targets, without and with sample weights"
+
+
 class Given(StrEnum):
     """What is given for an argument of ``call`` that may be a tensor."""
 
@@ -87,6 +100,7 @@ class Entry:
         modes: what ``training`` is, call by call; ``None``: it is not given.
         arguments: further keyword arguments of ``call``; a `Given` stands for a tensor.
         method: name of the method, for a step.
+        batch: what a step is given.
         tentative: whether a model may refuse it: one that does has no such entry.
     """
 
@@ -96,6 +110,7 @@ class Entry:
     modes: tuple[bool | None, ...] = (False,)
     arguments: tuple[tuple[str, Any], ...] = ()
     method: str = ""
+    batch: Batch = Batch.USUAL
     tentative: bool = False
 
 
@@ -115,7 +130,7 @@ def entries_of(model: keras.Model) -> tuple[Entry, ...]:
     ]
     if model.compiled:
         found.append(Entry("loss and metrics", Kind.COMPILED, shapes))
-    found += [_step(model, name, shapes) for name in own_steps(model)]
+    found += [step for name in own_steps(model) for step in _step(model, name, shapes)]
     if tells_plain_calls(model):
         found.append(Entry("plain call", Kind.CALL, shapes, (None,)))
     return (*found, *_keywords(model, shapes), *_without_optional(specs), *_sized(model, specs))
@@ -140,10 +155,25 @@ def own_steps(model: keras.Model) -> list[str]:
     return [*found, *(["reset_metrics"] if overrides(model, "reset_metrics") else [])]
 
 
-def _step(model: keras.Model, name: str, shapes: tuple[Any, ...]) -> Entry:
-    """Return the entry of a step; one of Keras's that only shows other metrics may lack a loss to compute."""
+def _step(model: keras.Model, name: str, shapes: tuple[Any, ...]) -> Iterator[Entry]:
+    """Yield a step as it is mostly run, and on the batches that it is run on less often: code may branch.
+
+    One of Keras's steps that only shows other metrics may lack a loss to compute.
+    """
     parts = [part for part in STEPS.get(name, (name,)) if overrides(model, part)]
-    return Entry(name, Kind.STEP, shapes, method=name, tentative=parts == ["metrics"])
+    usual = Entry(name, Kind.STEP, shapes, method=name, tentative=parts == ["metrics"])
+    yield usual
+    if READING_BATCHES.isdisjoint(parts) or given_batch(model) is not None:
+        return
+    if name == "predict_step" or not _has_loss(model):
+        yield replace(usual, name=f"{name} with targets", batch=Batch.TARGETS, tentative=True)
+    else:
+        yield replace(usual, name=f"{name} of inputs alone", batch=Batch.ALONE, tentative=True)
+
+
+def _has_loss(model: keras.Model) -> bool:
+    """Whether a loss is compiled; a model that is not compiled is run with one that stands in."""
+    return not model.compiled or loss_in_force(model) is not None
 
 
 def own_loops(model: keras.Model) -> list[str]:
