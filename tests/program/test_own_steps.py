@@ -161,3 +161,17 @@ def test_a_loss_that_is_not_compiled_may_take_classes():
     report = compare(of_classes(1.0), of_classes(1.0), checks="all")
     assert report.verdict is Verdict.EQUIVALENT, str(report)
     assert compare(of_classes(1.0), of_classes(1.1)).verdict is Verdict.DIFFERENT
+
+
+def test_metrics_without_a_loss_are_compared():
+    def build(threshold):
+        def built():
+            model = Training()
+            model(ops.zeros((1, 4)))
+            model.compile("sgd", metrics=[keras.metrics.BinaryAccuracy(threshold=threshold)])
+            return model
+
+        return built
+
+    assert compare(build(0.5), build(0.5)).evidence is Evidence.PROVED
+    assert compare(build(0.5), build(0.6)).verdict is Verdict.DIFFERENT

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from pytest_kerasequiv.program.attributes import shortened
 from pytest_kerasequiv.program.layer_names import enclosing_layer, layer_tree
-from pytest_kerasequiv.program.limits import SIZES, few_numbers, is_given
+from pytest_kerasequiv.program.limits import SIZES, TINY, few_numbers, is_given
 from pytest_kerasequiv.program.node_colours import Colour, digest, forward_colours, own_colours
-from pytest_kerasequiv.program.nodes import RESULT, Node, Program
+from pytest_kerasequiv.program.nodes import RESULT, Node, Program, Ref
 
 COMPARING = frozenset({"Greater", "GreaterEqual", "Less", "LessEqual", "Equal", "NotEqual"})
 ORDERING = COMPARING - {"Equal", "NotEqual"}
@@ -111,9 +111,30 @@ class _Side:
             )
         for index in range(len(nodes) - 1, -1, -1):
             if needed[index]:
-                for source, _ in nodes[index].inputs:
+                for source, _ in nodes[index].inputs[_moves_nothing(nodes, nodes[index]) :]:
                     needed[source] = True
         return needed
+
+
+def _moves_nothing(nodes: Sequence[Node], node: Node) -> bool:
+    """Whether a selection puts a number for another next to it, as Keras's argmax does for -0.0."""
+    if node.op != "SelectV2":
+        return False
+    (asked, _), *branches = node.inputs
+    joined = nodes[asked].inputs if nodes[asked].op == "LogicalAnd" else ()
+    equalities = [nodes[i] for i in (asked, *(i for i, _ in joined)) if nodes[i].op == "Equal"]
+    return any(
+        _next_to_it(nodes, equality, kept, put)
+        for equality in equalities
+        for kept, put in (branches, branches[::-1])
+    )
+
+
+def _next_to_it(nodes: Sequence[Node], equality: Node, kept: Ref, put: Ref) -> bool:
+    """Whether a value is asked to be one number, and what is put for it is that number but for a tiny part."""
+    numbers = [few_numbers(nodes[source]) for source, _ in (*equality.inputs, put)]
+    at = numbers[1 - equality.inputs.index(kept)] if kept in equality.inputs else []
+    return len(at) == len(numbers[-1]) == 1 and abs(at[0] - numbers[-1][0]) <= TINY
 
 
 def _asks(node: Node) -> bool:

@@ -37,6 +37,9 @@ LONGEST = 2048
 REACHED, REACHED_BY_VARIABLES = 100.0, 1.0
 """Magnitude up to which probes reach limits: of what depends on inputs, and on variables alone."""
 
+TINY = 2.0**-126
+"""Smallest number that float32 holds in full: it stands for zero, as what is smaller may be taken for it."""
+
 ALIKE = 1e-5
 """Relative distance at which two numbers are one that was computed in two ways."""
 

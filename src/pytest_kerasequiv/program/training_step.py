@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -66,7 +66,8 @@ def trace_loss_and_metrics(model: keras.Model, outputs: Outputs) -> Traced:
     first, as ``fit`` does, and see two batches. Masks reach both where the outputs carry some.
     """
     goal = objective(model, outputs.specs)
-    metrics = _metrics(model, goal, outputs)
+    targets = _targets_for_metrics(goal, outputs)
+    metrics = _metrics(model, targets, outputs)
 
     def body(results: Results, given: Mapping[str, Any]) -> None:
         def outputs_of_model() -> Any:
@@ -87,7 +88,7 @@ def trace_loss_and_metrics(model: keras.Model, outputs: Outputs) -> Traced:
     arguments = {
         "Output": outputs.specs,
         "Mask": list(outputs.masks),
-        "Target": list(goal.targets),
+        "Target": list(goal.targets) if metrics is None else targets,
         "Weight": outputs.weights,
     }
 
@@ -122,7 +123,13 @@ def _masked(predicted: Any, masks: Any) -> Any:
     return predicted
 
 
-def _metrics(model: keras.Model, goal: Objective, outputs: Outputs) -> Any:
+def _targets_for_metrics(goal: Objective, outputs: Outputs) -> list[Any]:
+    """Return the targets of the loss; for an output without one, one like it, which metrics may take."""
+    both = zip(goal.targets, keras.tree.flatten(outputs.specs), strict=True)
+    return [spec if target is None else target for target, spec in both]
+
+
+def _metrics(model: keras.Model, targets: Sequence[Any], outputs: Outputs) -> Any:
     """Return the compiled metrics made anew and built; ``None`` where there are none."""
     try:
         metrics = fresh_metrics(model)
@@ -130,10 +137,6 @@ def _metrics(model: keras.Model, goal: Objective, outputs: Outputs) -> Any:
         raise Unprovable(str(refusal)) from refusal
     if metrics is None:
         return None
-    targets = [
-        spec if target is None else target
-        for target, spec in zip(goal.targets, keras.tree.flatten(outputs.specs), strict=True)
-    ]
-    y = keras.tree.pack_sequence_as(outputs.specs, targets)
+    y = keras.tree.pack_sequence_as(outputs.specs, list(targets))
     metrics.build(*(keras.tree.map_structure(symbolic, specs) for specs in (y, outputs.specs)))
     return metrics

@@ -102,3 +102,26 @@ def test_rewrites_stay_equivalent(kind):
     ours, theirs, dtype = BENIGN[kind]
     report = compare(doing(ours, dtype), doing(theirs, dtype))
     assert (report.verdict, report.evidence) == (Verdict.EQUIVALENT, Evidence.MEASURED), str(report)
+
+
+def peaks_become(number):
+    def body(x):
+        wave = tf.sin(tf.exp(x))
+        return tf.where(tf.equal(wave, 0.5), number, wave)
+
+    return body
+
+
+def test_a_condition_is_nothing_to_meet_where_it_puts_a_number_for_one_next_to_it():
+    plain = doing(lambda x: tf.sin(tf.exp(x)))
+    assert compare(plain, doing(peaks_become(0.5))).verdict is Verdict.EQUIVALENT
+    assert compare(plain, doing(peaks_become(0.75))).verdict is Verdict.INCONCLUSIVE
+
+
+@pytest.mark.parametrize("name", ["argmax", "argmin"])
+def test_the_largest_is_found_by_either_library(name):
+    ours, theirs = getattr(ops, name), getattr(tf, name)
+    report = compare(
+        doing(lambda x: ops.one_hot(ours(x, -1), 4)), doing(lambda x: tf.one_hot(theirs(x, -1), 4))
+    )
+    assert report.verdict is Verdict.EQUIVALENT, str(report)

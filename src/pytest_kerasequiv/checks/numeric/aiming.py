@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from pytest_kerasequiv.program import Program
 from pytest_kerasequiv.program.attributes import array_of
-from pytest_kerasequiv.program.limits import ALIKE, LIMITING, LONGEST, sizes_compared, thresholds
+from pytest_kerasequiv.program.limits import ALIKE, LIMITING, LONGEST, TINY, sizes_compared, thresholds
 from pytest_kerasequiv.program.nodes import Node, Ref
 from pytest_kerasequiv.program.whole_numbers import guards, narrowed_apart, whole_numbers_apart
 from pytest_kerasequiv.running.input_layout import InputLayout
@@ -129,7 +129,9 @@ def _numbers(program: Program) -> Iterator[float]:
             # Masks and counts are exercised by any input.
             values = None if text.startswith("i ") else array_of(text)
             if values is not None and values.dtype.kind in "fiu" and values.size <= MOST_ELEMENTS:
-                yield from (value for value in map(float, values.flat) if abs(value) <= LARGEST)
+                yield from (
+                    value for value in map(float, values.flat) if not value or TINY < abs(value) <= LARGEST
+                )
 
 
 def _nodes(program: Program) -> Iterator[Node]:
