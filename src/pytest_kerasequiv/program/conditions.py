@@ -131,7 +131,7 @@ def _moves_nothing(nodes: Sequence[Node], node: Node) -> bool:
 
 
 def _next_to_it(nodes: Sequence[Node], equality: Node, kept: Ref, put: Ref) -> bool:
-    """Whether a value is asked to be one number, and what is put for it is that number but for a tiny part."""
+    """Whether a value is asked to be one number, and what is put for it is that number, or next to it."""
     numbers = [few_numbers(nodes[source]) for source, _ in (*equality.inputs, put)]
     at = numbers[1 - equality.inputs.index(kept)] if kept in equality.inputs else []
     return len(at) == len(numbers[-1]) == 1 and abs(at[0] - numbers[-1][0]) <= TINY
