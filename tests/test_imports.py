@@ -38,20 +38,38 @@ def test_importing_the_package_imports_nothing_heavy(tmp_path: Path) -> None:
     assert out == "HEAVY []\n"
 
 
-@pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["one-process", "two-workers"])
-@pytest.mark.parametrize("flag", [[], ["--kerasequiv-seeds=5"]], ids=["plain", "option"])
-def test_plain_pytest_imports_nothing_heavy(tmp_path: Path, workers: list[str], flag: list[str]) -> None:
-    seen = f"str(sorted(set({HEAVY}) & set(sys.modules)))"
-    (tmp_path / "test_it.py").write_text(
+def seen_by_plain_pytest(folder: Path, *options: str) -> list[str]:
+    """Return what is heavy, then the package's own modules, in the first process, and where tests run."""
+    seen = f"' '.join([str(sorted(set({HEAVY}) & set(sys.modules))), *{OWN}])"
+    (folder / "test_it.py").write_text(
         f"import pathlib, sys\ndef test_it():\n    pathlib.Path('seen').write_text({seen})"
     )
-    (tmp_path / "conftest.py").write_text(
+    (folder / "conftest.py").write_text(
         "import sys\ndef pytest_unconfigure(config):\n"
-        f"    if not hasattr(config, 'workerinput'):\n        {SHOW_HEAVY}"
+        f"    if not hasattr(config, 'workerinput'):\n        print('SEEN', {seen})"
     )
-    out = run("-m", "pytest", "-q", *PLUGINS, *workers, *flag, folder=tmp_path)
-    assert "HEAVY []" in out
-    assert (tmp_path / "seen").read_text() == "[]"
+    out = run("-m", "pytest", "-q", *PLUGINS, *options, folder=folder)
+    return [out.partition("SEEN ")[2].splitlines()[0], (folder / "seen").read_text()]
+
+
+WORKERS = pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["one-process", "two-workers"])
+
+
+@WORKERS
+@pytest.mark.parametrize(
+    "options", [[], ["-p", "no:cacheprovider"], ["-W", "error"], ["--import-mode=importlib"]], ids=str
+)
+def test_plain_pytest_imports_nothing_heavy_and_little_of_the_package(
+    tmp_path: Path, workers: list[str], options: list[str]
+) -> None:
+    expected = " ".join(["[]", *sorted(LIGHT)])
+    assert seen_by_plain_pytest(tmp_path, *options, *workers) == [expected] * 2
+
+
+@WORKERS
+def test_an_option_imports_nothing_heavy(tmp_path: Path, workers: list[str]) -> None:
+    found = seen_by_plain_pytest(tmp_path, "--kerasequiv-seeds=5", *workers)
+    assert [seen.partition("]")[0] for seen in found] == ["["] * 2
 
 
 def test_a_session_that_compares_nothing_imports_nothing_heavy(tmp_path: Path) -> None:
@@ -60,25 +78,6 @@ def test_a_session_that_compares_nothing_imports_nothing_heavy(tmp_path: Path) -
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert "HEAVY []" in done.stdout
     assert "FAILED kerasequiv-gate" in done.stdout
-
-
-@pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["one-process", "two-workers"])
-@pytest.mark.parametrize(
-    "options", [[], ["-p", "no:cacheprovider"], ["-W", "error"], ["--import-mode=importlib"]], ids=str
-)
-def test_plain_pytest_loads_little_of_the_package(
-    tmp_path: Path, workers: list[str], options: list[str]
-) -> None:
-    (tmp_path / "test_it.py").write_text(
-        f"import pathlib, sys\ndef test_it():\n    pathlib.Path('seen').write_text(' '.join({OWN}))"
-    )
-    (tmp_path / "conftest.py").write_text(
-        "import sys\ndef pytest_unconfigure(config):\n"
-        f"    if not hasattr(config, 'workerinput'):\n        print('OWN', *{OWN})"
-    )
-    out = run("-m", "pytest", "-q", *PLUGINS, *options, *workers, folder=tmp_path)
-    assert f"OWN {' '.join(sorted(LIGHT))}\n" in out
-    assert set((tmp_path / "seen").read_text().split()) == LIGHT
 
 
 def test_importing_the_package_loads_nothing_else(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ def mlp():
         model = keras.Sequential(
             [keras.Input((4,)), layers.Dense(8, activation="relu"), layers.Dropout(rate), layers.Dense(1)]
         )
-        model.compile("adam", "mse", metrics=["mae"])
+        model.compile("sgd", "mse", metrics=["mae"])
         return model
 
     return build

@@ -12,14 +12,15 @@ from pytest_kerasequiv.training.plan import Training
 from pytest_kerasequiv.training.starts.reuse import foreign_part
 
 
-def compiled(*stack, optimizer="adam", loss="mse", **options):
+def compiled(*stack, optimizer="sgd", **options):
     model = keras.Sequential([keras.Input((4,)), *stack, layers.Dense(1)])
-    model.compile(optimizer, loss, metrics=["mae"], **options)
+    model.compile(optimizer, "mse", **options)
     return model
 
 
 def plain():
-    return compiled(layers.Dense(6, activation="relu"), layers.BatchNormalization(), layers.Dropout(0.3))
+    stack = [layers.Dense(6, activation="relu"), layers.BatchNormalization(), layers.Dropout(0.3)]
+    return compiled(*stack, optimizer="adam", metrics=["mae"])
 
 
 def decaying():
@@ -119,7 +120,7 @@ class Remembers(keras.Model):
 def remembering():
     model = Remembers()
     model(np.zeros((1, 4)))
-    model.compile("sgd", "mse", metrics=["mae"], run_eagerly=True)
+    model.compile("sgd", "mse", run_eagerly=True)
     return model
 
 
@@ -130,7 +131,7 @@ def test_hidden_state_is_caught_by_the_fresh_run(data, source_of):
 
 def made_while_training():
     model = Remembers()
-    model.compile("sgd", "mse", metrics=["mae"])
+    model.compile("sgd", "mse")
     model.built = True
     return model
 
