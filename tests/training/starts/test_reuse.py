@@ -46,7 +46,7 @@ def assert_same_as_fresh(build, data, source_of, **options):
     plan = Training(*data, epochs=2, batch_size=16, **options)
     engine = FitEngine(source_of(build), plan, "reference")
     runs = list(engine.train([5, 3]))  # the second from where the first ended, had nothing been put back
-    for run in runs:
+    for run in runs if build is plain else runs[1:]:  # the first is trained as a fresh one is
         fresh = train_fresh(source_of(build), plan, run.seed)
         assert (run.metrics, run.failure, run.constant) == (fresh.metrics, fresh.failure, fresh.constant)
     return engine
