@@ -302,6 +302,20 @@ def test_counts_begin_at_zero_and_what_may_be_negative_below():
     assert training_batch(surveyed((40,), "int32", Consumer(), signed=True), 0).inputs[0].min() < -1000
 
 
+@pytest.mark.parametrize(
+    ("dtype", "told", "least"),
+    [
+        ("int32", {"signed": True}, -9),
+        ("int32", {}, 0),
+        ("uint8", {"signed": True}, 0),
+        ("int32", {"signed": True, "consumer": Consumer(ids=9, negative=False)}, 0),
+    ],
+)
+def test_ids_count_from_the_end_too_and_one_lies_beyond_where_they_may_be_negative(dtype, told, least):
+    batch = training_batch(surveyed((400,), dtype, **{"consumer": Consumer(ids=8), **told}), 0).inputs[0]
+    assert (int(batch.min()), int(batch.max())) == (least, told.get("consumer", Consumer(ids=8)).ids)
+
+
 def test_categories_are_drawn_up_to_the_last():
     tokens = keras.Input((9,), dtype="int32")
     batch = training_batch(survey(keras.Model(tokens, layers.CategoryEncoding(7)(tokens))), 0).inputs[0]

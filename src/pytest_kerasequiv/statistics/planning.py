@@ -161,7 +161,7 @@ def runs_for(
     return low
 
 
-def fewest_runs(alpha: float = 0.05) -> int:
+def fewest_runs(alpha: float) -> int:
     """Return the fewest runs per twin with which the failure guard can pass: 9 at alpha = 0.05."""
     return max(2, math.ceil(math.log(alpha) / math.log(1 - GAP) - 1e-9))
 
