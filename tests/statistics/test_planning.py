@@ -64,6 +64,11 @@ def test_fewest_runs():
     assert required_runs(50.0, alpha=0.01) == 13
 
 
+def test_pairs_may_be_opposed():
+    """Differences of runs that mirror each other spread as twice the run does."""
+    assert required_runs(1.0, paired=True, correlation=-1.0) == runs_for(1.0, 2.0, paired=True)
+
+
 def test_no_spread_takes_the_fewest():
     assert runs_for(1.0, 1.0) == required_runs(1.0), "unpaired, where nothing is said"
     assert runs_for(1.0, 0.0) == runs_for(0.0, 0.0) == 9

@@ -30,8 +30,9 @@ def test_the_smallest_share_of_the_mean_that_passes(seed, gap, margin, alpha):
 
 
 @pytest.mark.parametrize("margin", ["3%", "90%"])
-def test_of_a_mean_near_zero_no_share_passes(margin):
-    arms = read_arms(*arms_of(3, centre=0.2), paired=False, fail_value=None)
+@pytest.mark.parametrize("arms", [{"centre": 0.2}, {"gap": 6.0}, {"gap": -4.8}], ids=str)
+def test_of_a_mean_near_zero_or_far_away_no_share_below_all_of_it_passes(margin, arms):
+    arms = read_arms(*arms_of(3, **arms), paired=False, fail_value=None)
     found = mean_test(arms, parse_margin(margin), 0.05)
     assert (found.certified, found.certified_label) == (None, None)
 
