@@ -55,6 +55,12 @@ def test_masks_made_anywhere_count():
     assert masks_somewhere(keras.Sequential([keras.Sequential([layers.Masking()])]))
     assert not masks_somewhere(sequence_model())
 
+    class Masked(keras.Model):
+        compute_mask = Padding.compute_mask
+
+    inputs = keras.Input((6, 2))
+    assert masks_somewhere(Masked(inputs, layers.GRU(2)(inputs)))
+
 
 def test_what_only_the_candidate_tells_is_added_by_position():
     def build(embedded):
