@@ -277,7 +277,9 @@ def test_effect_sizes_are_those_of_pingouin():
     rng = np.random.default_rng(5)
     x, y = rng.normal(size=15), rng.normal(0.7, 1.5, size=15)
     x[0] = y[0]  # a tie
+    x, y = 0.001 * x, 0.001 * y
     test = equivalence_test(x, y)
+    assert test.sd_ratio == pytest.approx(y.std(ddof=1) / x.std(ddof=1))
     assert test.effect_size == pytest.approx(pg.compute_effsize(y, x, eftype="cohen"), rel=1e-9)
     u = stats.mannwhitneyu(y, x).statistic
     assert test.superiority == pytest.approx(u / (15 * 15))

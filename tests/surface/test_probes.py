@@ -181,6 +181,13 @@ def test_half_of_the_numbers_lie_about_the_constants():
     assert 0.45 < len(aimed) / values.size < 0.55
 
 
+@pytest.mark.parametrize(
+    ("dtype", "consumer"), [("int32", Consumer(ids=60)), ("string", Consumer()), ("bool", Consumer())]
+)
+def test_what_takes_no_numbers_gets_none_about_the_constants(dtype, consumer):
+    assert "near constants" not in probes_of(surveyed((40,), dtype, consumer, near=(50.0,)))
+
+
 def test_each_number_about_a_constant_comes_to_every_place_of_a_sample():
     values = probes_of(surveyed((2, 3), near=(50.0, -7.0)))["near constants"].inputs[0]
     about = {sign * c + d for c in (50, -7) for sign in (1, -1) for d in (-1, 0, 1)}
