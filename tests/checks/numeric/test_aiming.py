@@ -1,5 +1,6 @@
 """Probes that reach what twins part over: integers, sizes of free axes, padding, constants."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -277,3 +278,17 @@ def test_a_number_that_both_compare_with_is_aimed_at_where_they_compare_otherwis
     assert compare(*models[:2]).verdict is Verdict.EQUIVALENT
     for pair in ((models[0], models[2]), (models[2], models[0]), models[1:]):
         assert compare(*pair).verdict is Verdict.DIFFERENT
+
+
+def test_nan_that_is_only_handed_on_is_not_tried():
+    def build(body):
+        def built():
+            inputs = keras.Input((5,))
+            return keras.Model(inputs, body(inputs))
+
+        return built
+
+    median, middle = build(lambda x: ops.median(x, -1)), build(lambda x: ops.sort(x, -1)[:, 2])
+    assert compare(median, middle).verdict is Verdict.EQUIVALENT
+    filled = build(lambda x: ops.median(ops.where(ops.isnan(x), 0.0, x), -1))
+    assert compare(median, filled).verdict is Verdict.DIFFERENT

@@ -9,7 +9,16 @@ from dataclasses import replace
 
 from pytest_kerasequiv.program import Program
 from pytest_kerasequiv.program.attributes import array_of
-from pytest_kerasequiv.program.limits import ALIKE, LIMITING, LONGEST, TINY, sizes_compared, thresholds
+from pytest_kerasequiv.program.limits import (
+    ALIKE,
+    LIMITING,
+    LONGEST,
+    SIZES,
+    TINY,
+    few_numbers,
+    sizes_compared,
+    thresholds,
+)
 from pytest_kerasequiv.program.nodes import Node, Ref
 from pytest_kerasequiv.program.whole_numbers import guards, narrowed_apart, whole_numbers_apart
 from pytest_kerasequiv.running.input_layout import InputLayout
@@ -39,6 +48,10 @@ LOOKUPS = frozenset({"OneHot", "Gather", "GatherV2", "GatherNd", "ResourceGather
 """Operations that take indices, which are not negative."""
 
 
+PASSING = frozenset({"Any", "Reshape", "ExpandDims", "Squeeze"})
+"""Operations that a flag of what is NaN passes on its way to a selection."""
+
+
 def aimed(found: Survey, layout: InputLayout, reference: Program, candidate: Program | None) -> Survey:
     """Return a survey with what only the two programs together tell.
 
@@ -54,6 +67,8 @@ def aimed(found: Survey, layout: InputLayout, reference: Program, candidate: Pro
     operations = {node.op for program in programs for node in _nodes(program)}
     if all(_only_keeps_finite(nodes) for program in programs for nodes in _parts(program)):
         operations.discard("IsFinite")
+    if all(_only_hands_on_nan(nodes) for program in programs for nodes in _parts(program)):
+        operations.discard("IsNan")
     traced = all(program.reason is None for program in programs)
     guarded = candidate is not None and guards(reference, candidate)
     return replace(
@@ -149,11 +164,8 @@ def _only_keeps_finite(nodes: Sequence[Node]) -> bool:
 
     That changes nothing for finite inputs, and no code of the user's asked for it.
     """
-    readers: dict[int, list[Node]] = defaultdict(list)
+    readers = _readers(nodes)
     place = {id(node): index for index, node in enumerate(nodes)}
-    for node in nodes:
-        for source, _ in node.inputs:
-            readers[source].append(node)
 
     def subtracted(chosen: Node, maximum: Ref) -> bool:
         stopped = all(reader.op == "StopGradient" for reader in readers[place[id(chosen)]])
@@ -165,6 +177,36 @@ def _only_keeps_finite(nodes: Sequence[Node]) -> bool:
         for index, node in enumerate(nodes)
         if node.op == "IsFinite"
     )
+
+
+def _only_hands_on_nan(nodes: Sequence[Node]) -> bool:
+    """Tell whether NaN is looked for only to return NaN, as ``median`` and ``quantile`` do.
+
+    What is selected by it besides, outside inference, are gradients.
+    """
+    readers = _readers(nodes)
+    place = {id(node): index for index, node in enumerate(nodes)}
+
+    def handed_on(index: int) -> bool:
+        further = [reader for reader in readers[index] if reader.op not in SIZES]
+        passing = [reader for reader in further if reader.op in PASSING]
+        given = [_gives_nan(nodes, reader) for reader in further if reader.op not in PASSING]
+        enough = all(given) if nodes[index].part == "inference" else any(given) or not given
+        return enough and all(handed_on(place[id(reader)]) for reader in passing)
+
+    return all(handed_on(index) for index, node in enumerate(nodes) if node.op == "IsNan")
+
+
+def _gives_nan(nodes: Sequence[Node], node: Node) -> bool:
+    return node.op == "SelectV2" and all(map(math.isnan, few_numbers(nodes[node.inputs[1][0]]) or [0.0]))
+
+
+def _readers(nodes: Sequence[Node]) -> dict[int, list[Node]]:
+    readers: dict[int, list[Node]] = defaultdict(list)
+    for node in nodes:
+        for source, _ in node.inputs:
+            readers[source].append(node)
+    return readers
 
 
 def _lengths(layout: InputLayout, near: tuple[float, ...]) -> Iterator[InputLayout]:
