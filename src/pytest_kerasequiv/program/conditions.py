@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from pytest_kerasequiv.program.attributes import shortened
 from pytest_kerasequiv.program.layer_names import enclosing_layer, layer_tree
-from pytest_kerasequiv.program.limits import SIZES, TINY, few_numbers, is_given
+from pytest_kerasequiv.program.limits import SIZES, TINY, few_numbers, gives_nan, is_given
 from pytest_kerasequiv.program.node_colours import Colour, digest, forward_colours, own_colours
 from pytest_kerasequiv.program.nodes import RESULT, Node, Program, Ref
 
@@ -117,9 +117,9 @@ class _Side:
 
 
 def _moves_nothing(nodes: Sequence[Node], node: Node) -> bool:
-    """Whether a selection puts a number for another next to it, as Keras's argmax does for -0.0."""
-    if node.op != "SelectV2":
-        return False
+    """Whether a selection puts a number for another next to it, as Keras's argmax does for -0.0; or NaN."""
+    if node.op != "SelectV2" or gives_nan(nodes, node):
+        return node.op == "SelectV2"
     (asked, _), *branches = node.inputs
     joined = nodes[asked].inputs if nodes[asked].op == "LogicalAnd" else ()
     equalities = [nodes[i] for i in (asked, *(i for i, _ in joined)) if nodes[i].op == "Equal"]

@@ -6,6 +6,7 @@ only where a value passes it: what is computed from variables alone (constraints
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Container, Iterator, Sequence
 from itertools import zip_longest
 
@@ -33,6 +34,9 @@ OF_SHAPES = SIZES | {"Pack", "ConcatV2"}
 
 LONGEST = 2048
 """Largest size of a free axis that is tried for a constant."""
+
+PASSING = frozenset({"Any", "Reshape", "ExpandDims", "Squeeze"})
+"""Operations that a flag of what is NaN passes on its way to a selection."""
 
 REACHED, REACHED_BY_VARIABLES = 100.0, 1.0
 """Magnitude up to which probes reach limits: of what depends on inputs, and on variables alone."""
@@ -122,6 +126,17 @@ def few_numbers(node: Node) -> list[float]:
     values = array_of(_value(node))
     few = values is not None and values.dtype.kind in "fiu" and values.size < TABLE
     return [float(value) for value in values.flat] if few and values is not None else []
+
+
+def gives_nan(nodes: Sequence[Node], node: Node) -> bool:
+    """Tell whether an operation selects NaN where NaN is found, as ``median`` does: it hands NaN on."""
+    if node.op != "SelectV2":
+        return False
+    (flag, _), (given, _), _ = node.inputs
+    while nodes[flag].op in PASSING:
+        flag = nodes[flag].inputs[0][0]
+    numbers = few_numbers(nodes[given])
+    return nodes[flag].op == "IsNan" and bool(numbers) and all(map(math.isnan, numbers))
 
 
 class _Limit:

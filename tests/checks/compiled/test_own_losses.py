@@ -240,3 +240,18 @@ def test_a_loss_that_cannot_be_traced_is_compared_in_words():
     found, messages = compared(one(untraceable(2)), one(untraceable(3)))
     assert found == [("loss.code", "difference")]
     assert "k is 2 in the reference and 3 in the candidate" in messages[0]
+
+
+def of_steps(loss):
+    model = keras.Sequential([keras.Input((5, 4)), layers.Dense(3)])
+    model.compile("sgd", loss)
+    return model
+
+
+def test_losses_of_outputs_with_steps_are_compared_by_what_they_compute():
+    def found(loss):
+        return compared(of_steps("mse"), of_steps(loss))[0]
+
+    assert found(LOSSES.MeanSquaredError(reduction="mean")) == []
+    assert found(mse_otherwise) == [("loss", "note")]
+    assert found(LOSSES.MeanSquaredError(reduction="sum")) == [("loss.reduction", "difference")]

@@ -115,8 +115,13 @@ def _specs(built: Built) -> Specs:
     return {
         "y": keras.tree.map_structure(_spec, built.targets),
         "p": keras.tree.map_structure(_spec, built.outputs),
-        "w": keras.tree.map_structure(lambda one: tf.TensorSpec(one.shape[:1]), built.outputs),
+        "w": keras.tree.map_structure(_weights, built.outputs),
     }
+
+
+def _weights(output: Any) -> Any:
+    """Return the spec of sample weights, one a sample, with an axis for each that a loss of an output has."""
+    return tf.TensorSpec((*output.shape[:1], *[1] * (len(output.shape) - 2)))
 
 
 def _spec(one: Any) -> Any:

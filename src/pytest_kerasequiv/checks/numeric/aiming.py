@@ -13,9 +13,10 @@ from pytest_kerasequiv.program.limits import (
     ALIKE,
     LIMITING,
     LONGEST,
+    PASSING,
     SIZES,
     TINY,
-    few_numbers,
+    gives_nan,
     sizes_compared,
     thresholds,
 )
@@ -46,10 +47,6 @@ MOST_BATCHES = 3
 
 LOOKUPS = frozenset({"OneHot", "Gather", "GatherV2", "GatherNd", "ResourceGather", "ResourceGatherNd"})
 """Operations that take indices, which are not negative."""
-
-
-PASSING = frozenset({"Any", "Reshape", "ExpandDims", "Squeeze"})
-"""Operations that a flag of what is NaN passes on its way to a selection."""
 
 
 def aimed(found: Survey, layout: InputLayout, reference: Program, candidate: Program | None) -> Survey:
@@ -190,15 +187,11 @@ def _only_hands_on_nan(nodes: Sequence[Node]) -> bool:
     def handed_on(index: int) -> bool:
         further = [reader for reader in readers[index] if reader.op not in SIZES]
         passing = [reader for reader in further if reader.op in PASSING]
-        given = [_gives_nan(nodes, reader) for reader in further if reader.op not in PASSING]
+        given = [gives_nan(nodes, reader) for reader in further if reader.op not in PASSING]
         enough = all(given) if nodes[index].part == "inference" else any(given) or not given
         return enough and all(handed_on(place[id(reader)]) for reader in passing)
 
     return all(handed_on(index) for index, node in enumerate(nodes) if node.op == "IsNan")
-
-
-def _gives_nan(nodes: Sequence[Node], node: Node) -> bool:
-    return node.op == "SelectV2" and all(map(math.isnan, few_numbers(nodes[node.inputs[1][0]]) or [0.0]))
 
 
 def _readers(nodes: Sequence[Node]) -> dict[int, list[Node]]:
