@@ -55,6 +55,15 @@ def test_limits_are_the_formulas(case, k, level):
     assert bool(margin.passes(k, level)) is all(e > w for e, w in zip(estimates, widths, strict=True))
 
 
+@pytest.mark.parametrize("unit", [2.0**-40, 2.0**40])
+def test_the_unit_of_the_metric_does_not_matter(unit):
+    x, y = arms(*CASES[0])
+    one, other = sd_margin(x, y, paired=False), sd_margin(unit * x, unit * y, paired=False)
+    assert abs(float(one.correlation)) > 0.1
+    assert float(other.correlation) == pytest.approx(float(one.correlation))
+    assert float(other.certified(0.05)) == pytest.approx(float(one.certified(0.05)))
+
+
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("level", [0.05, 0.005, 0.2])
 def test_at_the_certified_margin_one_side_just_passes(case, level):

@@ -249,7 +249,16 @@ def test_relative_margin_is_welch_on_contrasts(arms, share):
 
 
 @pytest.mark.parametrize(
-    ("x", "y", "n", "m"), [(0, 0, 10, 10), (1, 0, 20, 20), (3, 5, 12, 9), (2, 2, 20, 15)]
+    ("x", "y", "n", "m"),
+    [
+        (0, 0, 10, 10),
+        (1, 0, 20, 20),
+        (3, 5, 12, 9),
+        (2, 2, 20, 15),
+        (3, 1, 20, 5),
+        (1, 3, 5, 20),
+        (3, 3, 9, 14),
+    ],
 )
 def test_unpaired_failure_guard_is_the_plain_unconditional_test(x, y, n, m):
     def side(low, high, n, m):
