@@ -59,7 +59,7 @@ def test_limits_are_the_formulas(case, k, level):
 def test_the_unit_of_the_metric_does_not_matter(unit):
     x, y = arms(*CASES[0])
     one, other = sd_margin(x, y, paired=False), sd_margin(unit * x, unit * y, paired=False)
-    assert abs(float(one.correlation)) > 0.1
+    assert float(one.correlation) != 0
     assert float(other.correlation) == pytest.approx(float(one.correlation))
     assert float(other.certified(0.05)) == pytest.approx(float(one.certified(0.05)))
 
