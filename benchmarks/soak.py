@@ -170,17 +170,17 @@ def ended_early(
     if running.poll() is not None:
         return left_over(folder)
     (os.killpg if number == signal.SIGINT else os.kill)(running.pid, number)
-    started = time.monotonic()
-    try:
-        output, _ = running.communicate(timeout=120)
-    except subprocess.TimeoutExpired:
-        running.kill()
-        return ["the session did not end within 120 s", *left_over(folder)]
+    started, until, before = time.monotonic(), time.monotonic() + 120, scheduled(folder)
+    after = dict(before)
+    while (output := output_at_the_end(running)) is None:
+        after |= scheduled(folder)
+        if time.monotonic() > until:
+            running.kill()
+            return ["the session did not end within 120 s", *left_over(folder)]
+    slow, pace = time.monotonic() - started, slowed_down(before, after)
     problems = left_over(folder)
-    slow = time.monotonic() - started
-    busy = max(os.getloadavg()[0] / (os.cpu_count() or 1), 1)
-    if number == signal.SIGINT and slow > 5 * busy:
-        problems.append(f"Ctrl-C took {slow:.0f} s at load {busy:.1f} a core")
+    if number == signal.SIGINT and slow > 5 * pace:
+        problems.append(f"Ctrl-C took {slow:.0f} s, by others slowed down {pace:.1f} times")
     if number == signal.SIGINT and running.returncode not in {0, 1, 2}:
         problems.append(f"exit status {running.returncode} after Ctrl-C: {output[-500:]}")
     report = folder / "out" / "report.json"
@@ -188,6 +188,40 @@ def ended_early(
     if outcome not in {"none", "running", "interrupted", "passed", "failed"}:
         problems.append(f"the report says {outcome}")
     return problems
+
+
+def output_at_the_end(running: subprocess.Popen[str]) -> str | None:
+    """Return what a session wrote, once it has ended; ``None`` where it goes on for a fifth of a second."""
+    try:
+        return running.communicate(timeout=0.2)[0]
+    except subprocess.TimeoutExpired:
+        return None
+
+
+Times = dict[str, tuple[float, float]]
+"""By thread, how long it ran and how long it waited for a core that others had."""
+
+
+def scheduled(folder: Path) -> Times:
+    """Return the times of all threads that work in the folder."""
+    found = {}
+    for process in working_in(folder):
+        for thread in Path(f"/proc/{process}/task").glob("*/schedstat"):
+            try:
+                ran, waited, _ = map(int, thread.read_text().split())
+            except OSError:  # it has ended
+                continue
+            found[str(thread)] = ran / 1e9, waited / 1e9
+    return found
+
+
+def slowed_down(before: Times, after: Times) -> float:
+    """Return how many times longer threads took than with cores of their own; 1 where they only slept."""
+    ran, waited = (
+        sum(times[which] - before.get(thread, (0.0, 0.0))[which] for thread, times in after.items())
+        for which in (0, 1)
+    )
+    return (ran + waited) / ran if ran > 0.01 else 1.0
 
 
 def spoil(folder: Path, draw: random.Random) -> int:
