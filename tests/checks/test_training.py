@@ -26,7 +26,7 @@ def data():
 
 
 def compiled(model):
-    model.compile("adam", "mse", metrics=["mae"])
+    model.compile("sgd", "mse", metrics=["mae"])
     return model
 
 
@@ -134,7 +134,7 @@ def test_a_metric_that_evaluate_does_not_return(data):
 def test_twins_with_different_metrics(data):
     def other():
         model = sequential()
-        model.compile("adam", "mse", metrics=["mape"])
+        model.compile("sgd", "mse", metrics=["mape"])
         return model
 
     with pytest.raises(InputError, match=r"different metrics.*metrics=\['loss'\]"):

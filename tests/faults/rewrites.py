@@ -89,8 +89,8 @@ REWRITES = {
         _net(SEQUENCE, lambda: layers.RNN(layers.LSTMCell(4))),
     ),
     "LSTM, unrolled": (
-        _net(SEQUENCE, lambda: layers.LSTM(4)),
-        _net(SEQUENCE, lambda: layers.LSTM(4, unroll=True)),
+        _net((6, 3), lambda: layers.LSTM(4)),
+        _net((6, 3), lambda: layers.LSTM(4, unroll=True)),
     ),
     "SeparableConv, Depthwise and 1x1": (
         _net(IMAGE, lambda: layers.SeparableConv2D(4, 3)),

@@ -49,7 +49,7 @@ def build(
         if layer.name == frozen:
             layer.trainable = False
     model = keras.Model(inputs, outputs)
-    model.compile("adam", loss=loss)
+    model.compile("sgd", loss=loss)
     return model
 
 

@@ -189,7 +189,8 @@ def _frame(axes: Axes, width: float, rows: Rows, title: str) -> None:
     axes.set_axis_off()
     axes.set_xlim(-width / 2, width / 2)
     axes.set_ylim(rows.count - 1 + ROW_MARGIN, -ROW_MARGIN)
-    axes.set_title(title, fontsize=9, parse_math=False)
+    # Its place is said, or matplotlib makes ticks, which are not drawn, to see whether they are in its way.
+    axes.set_title(title, y=1.0, fontsize=9, parse_math=False)
     for row, count in rows.folded.items():
         text = f"⋮   {count} rows without a difference   ⋮"
         axes.text(0, row, text, ha="center", va="center", fontsize=7, color=PLAIN[1])

@@ -20,7 +20,7 @@ def net(*extra, activation="relu", rate=0.3, compiled=True):
             x = make()(x)
         model = keras.Model(inputs, {"y": layers.Dropout(rate, name="y")(x)}, name="net")
         if compiled:
-            model.compile("adam", "mse", metrics=["mae"])
+            model.compile("sgd", "mse", metrics=["mae"])
         return model
 
     return build
