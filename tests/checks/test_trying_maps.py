@@ -12,7 +12,7 @@ from keras import ops
 from tests.common.models import around, building
 
 from pytest_kerasequiv import Verdict, compare
-from pytest_kerasequiv.checks.trying_maps import by_sizes, differ_under_any_map
+from pytest_kerasequiv.checks.trying_maps import differ_under_any_map, numbers_along
 from pytest_kerasequiv.running.running import Runner
 from pytest_kerasequiv.surface.probes import Probe
 from pytest_kerasequiv.weights.variables import values_of
@@ -224,7 +224,78 @@ def test_weights_that_are_alike_for_any_map_tell_no_equal_models_apart(frozen: b
 
 
 def test_numbers_by_sizes_do_not_depend_on_the_order_of_axes() -> None:
-    drawn = by_sizes((2, 3, 1, 4))
-    assert np.allclose(drawn, by_sizes((4, 2, 3)).transpose(1, 2, 0)[:, :, None])
-    assert np.allclose(by_sizes((5, 5)), by_sizes((5, 5)).T)
+    drawn = numbers_along((2, 3, 1, 4))
+    assert np.allclose(drawn, numbers_along((4, 2, 3)).transpose(1, 2, 0)[:, :, None])
+    assert np.allclose(numbers_along((5, 5)), numbers_along((5, 5)).T)
     assert drawn.std() > 0.1
+
+
+def heads(count: int, size: int, *, subclassed: bool) -> Callable[[], keras.Model]:
+    class Block(keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.attention, self.norm = L.MultiHeadAttention(count, size), L.LayerNormalization()
+
+        def call(self, x: Any) -> Any:
+            return self.norm(x + self.attention(x, x))
+
+    def build() -> keras.Model:
+        model = Block()
+        model(np.zeros((1, 5, 16), np.float32))
+        return model
+
+    body = building((5, 16), lambda i: L.LayerNormalization()(i + L.MultiHeadAttention(count, size)(i, i)))
+    return build if subclassed else body
+
+
+@pytest.mark.parametrize("subclassed", [False, True])
+@pytest.mark.parametrize("split", [(2, 8), (1, 16)])
+def test_heads_split_otherwise_are_different_and_named(split: tuple[int, int], subclassed: bool) -> None:
+    inputs = np.random.default_rng(0).normal(size=(4, 5, 16)).astype(np.float32)
+    twins = heads(*split, subclassed=subclassed), heads(4, 4, subclassed=subclassed)
+    report = compare(*twins, inputs=inputs)
+    assert report.verdict is Verdict.DIFFERENT
+    assert "num_heads" in " ".join(finding.message for finding in report.findings[:3])
+
+
+def runners_of(*bodies: Callable[[Any], Any]) -> list[Runner]:
+    built = (building((6,), body)() for body in bodies)
+    return [Runner(model, values_of(model)) for model in built]
+
+
+def split(
+    first: int, last: Callable[[Any], Any] = lambda x: x, *, relu: bool = False
+) -> Callable[[Any], Any]:
+    """Return a body whose hidden units are split into two axes, and the kernel after them with them."""
+
+    def body(inputs: Any) -> Any:
+        hidden = L.Reshape((first, 12 // first))(L.Dense(12)(inputs))
+        hidden = ops.relu(hidden) if relu else hidden
+        return last(L.EinsumDense("buk,ukd->bd", output_shape=(5,))(hidden))
+
+    return body
+
+
+BATCH = Probe("a batch", (np.random.default_rng(0).normal(size=(3, 6)).astype(np.float32),))
+
+
+def test_what_is_only_held_in_other_axes_does_not_differ_under_any_map() -> None:
+    assert not differ_under_any_map(*runners_of(split(3), split(4)), BATCH)
+    assert differ_under_any_map(*runners_of(split(3), split(4, relu=True)), BATCH)
+
+
+def test_what_rounding_or_a_draw_decides_does_not_count() -> None:
+    """Where all weights are one number, the first and the last of the largest are other ones."""
+
+    def first(x: Any) -> Any:
+        return ops.argmax(x, -1)
+
+    def last(x: Any) -> Any:
+        return 4 - ops.argmax(ops.flip(x, -1), -1)
+
+    def noisy(x: Any) -> Any:
+        return L.GaussianNoise(1.0)(x, training=True)
+
+    assert not differ_under_any_map(*runners_of(split(3, first), split(3, last)), BATCH)
+    assert not differ_under_any_map(*runners_of(split(3, noisy), split(3, noisy)), BATCH)
+    assert differ_under_any_map(*runners_of(split(3, first), split(3, lambda x: -last(x))), BATCH)

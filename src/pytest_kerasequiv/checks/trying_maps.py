@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
+from itertools import product
+from math import prod
 from typing import Any
 
 import keras
@@ -17,9 +20,17 @@ from pytest_kerasequiv.surface.probes import NoProbes, Probe, probes_for, survey
 from pytest_kerasequiv.weights.variables import values_of, variables_of
 
 Arrays = Sequence[NDArray[np.generic]]
+Numbers = NDArray[np.float64]
+Shape = tuple[int, ...]
 
 AGREES = 1e-3
 """How far outputs may be apart, relative to the largest: another map moves them by about their size."""
+
+MOST_WAYS = 64
+"""Most pairs of choices that are tried of which axes of a variable are which."""
+
+MOVED = 1e-6
+"""By how much weights are moved to see what rounding decides, relative to each."""
 
 
 def chosen_map(
@@ -62,37 +73,139 @@ def chosen_map(
 def differ_under_any_map(ours: Runner, theirs: Runner, probe: Probe) -> bool:
     """Tell whether outputs differ under weights for which it does not matter which of them is which.
 
-    Variables of one shape, whatever the order of its axes, hold the same numbers then, on both sides; a state
-    that begins with one number everywhere, such as the mean of a normalisation, keeps it.
+    Variables of one shape, whatever the order of its axes, hold the same numbers then, on both sides. Or
+    those of one number of elements do, which change only along axes that all of them have, as heads may be
+    split otherwise. Or all weights are one number. A state that begins with one number everywhere, such as
+    the mean of a normalisation, keeps it.
 
     Args:
         ours: a runner of the reference, under what it starts from.
         theirs: one of the candidate.
         probe: the batch.
     """
-    kinds = [sorted(map(str, _kinds(runner))) for runner in (ours, theirs)]
-    if kinds[0] != kinds[1]:
+    shapes = [{value.shape for value in runner.values} for runner in (ours, theirs)]
+    shared = {size: _shared_sizes(shapes, size) for side in shapes for size in map(prod, side)}
+
+    def as_held(shape: Shape) -> list[Numbers]:
+        return [
+            numbers_along(shape),
+            *(numbers_along(one).reshape(shape) for one in _orders(shape, shapes[0])),
+        ]
+
+    def along_shared(shape: Shape) -> list[Numbers]:
+        places = [[axis for axis, size in enumerate(shape) if size == one] for one in shared[prod(shape)]]
+        return [numbers_along(shape, axes) for axes in product(*places)]
+
+    return (
+        _differ((ours, theirs), probe, _sizes, (lambda shape: [numbers_along(shape)], as_held))
+        or _differ((ours, theirs), probe, prod, (along_shared, along_shared))
+        or _differ((ours, theirs), probe, lambda _: None, (_everywhere, _everywhere))
+    )
+
+
+def _orders(shape: Shape, others: Collection[Shape]) -> list[Shape]:
+    """Return the others of these sizes in another order: these axes, merged and split otherwise."""
+    without = [size for size in shape if size != 1]
+    return [
+        one
+        for one in others
+        if _sizes(one) == _sizes(shape) and [size for size in one if size != 1] != without
+    ]
+
+
+def _shared_sizes(shapes: Sequence[Collection[Shape]], count: int) -> list[int]:
+    """Return the sizes of axes that all shapes of ``count`` elements have, at the same places on both sides.
+
+    The place of an axis is the number of elements in those before it: merging and splitting others keeps it.
+    """
+    sides = [[shape for shape in side if prod(shape) == count] for side in shapes]
+    every = set.intersection(*(set(_sizes(shape)) for side in sides for shape in side))
+    places = [
+        {
+            size: {prod(shape[:axis]) for shape in side for axis, one in enumerate(shape) if one == size}
+            for size in every
+        }
+        for side in sides
+    ]
+    return sorted(size for size in every if places[0][size] == places[1][size])
+
+
+def _differ(
+    runners: Sequence[Runner],
+    probe: Probe,
+    kind: Callable[[Shape], Any],
+    drawn: Sequence[Callable[[Shape], list[Numbers]]],
+) -> bool:
+    """Tell whether outputs differ under numbers that follow from the kind of a variable.
+
+    Args:
+        runners: of the reference and of the candidate.
+        probe: the batch.
+        kind: what variables must have in common to hold the same numbers.
+        drawn: for both, the numbers that variables of a shape may hold; each choice must differ from each.
+    """
+    if _elements(runners[0], kind) != _elements(runners[1], kind):
         return False
-    ours, theirs = (runner.under(_alike(runner)) for runner in (ours, theirs))
-    with ours.holding():
-        ours.reset_all()
-        expected = ours.infer(probe.inputs).outputs
-    finite = all(np.isfinite(one).all() for one in expected if one.dtype.kind == "f")
-    return finite and not agree(theirs, probe.inputs, expected)
+    choices = [_choices(runner, numbers) for runner, numbers in zip(runners, drawn, strict=True)]
+    if prod(len(numbers) for side in choices for numbers in side.values()) > MOST_WAYS:
+        return False
+    ways = [_ways(runner, side) for runner, side in zip(runners, choices, strict=True)]
+    ours, theirs = ([(runner, _outputs(runner, probe.inputs)) for runner in side] for side in ways)
+    if not all(_is_finite(one) for _, one in ours) or any(
+        _agree(one, two) for _, one in ours for _, two in theirs
+    ):
+        return False
+    return all(_steady(runner, probe, outputs) for runner, outputs in (*ours, *theirs))
 
 
-def _kinds(runner: Runner) -> Iterator[tuple[Any, ...]]:
-    """Yield of each variable, but for seed states, what its partner has in common, and what it keeps."""
+def _elements(runner: Runner, kind: Callable[[Shape], Any]) -> dict[Any, int]:
+    """Count the numbers in the variables of each kind, but for seed states; those that are kept are apart."""
+    found: Counter[Any] = Counter()
     for index, (variable, value) in enumerate(zip(variables_of(runner.model), runner.values, strict=True)):
         if not runner.is_seed(index):
-            yield _sizes(value.shape), str(value.dtype), value.tolist() if _kept(variable, value) else None
+            kept = value.tobytes() if _kept(variable, value) else None
+            found[_sizes(value.shape) if kept else kind(value.shape), str(value.dtype), kept] += value.size
+    return found
 
 
-def _alike(runner: Runner) -> list[NDArray[np.generic]]:
-    return [
-        value if _kept(variable, value) else by_sizes(value.shape).astype(value.dtype)
-        for variable, value in zip(variables_of(runner.model), runner.values, strict=True)
+def _choices(runner: Runner, drawn: Callable[[Shape], list[Numbers]]) -> dict[Shape, list[Numbers]]:
+    """Return what the variables of each shape may hold."""
+    pairs = zip(variables_of(runner.model), runner.values, strict=True)
+    return {shape: drawn(shape) for shape in {v.shape for variable, v in pairs if not _kept(variable, v)}}
+
+
+def _ways(runner: Runner, choices: dict[Shape, list[Numbers]]) -> list[Runner]:
+    """Return the runner under each choice of what the variables of a shape hold."""
+    variables = list(zip(variables_of(runner.model), runner.values, strict=True))
+    ways = []
+    for numbers in product(*choices.values()):
+        of = dict(zip(choices, numbers, strict=True))
+        values = [v if _kept(variable, v) else of[v.shape].astype(v.dtype) for variable, v in variables]
+        ways.append(runner.under(values))
+    return ways
+
+
+def _is_finite(outputs: Arrays | None) -> bool:
+    return outputs is not None and all(np.isfinite(one).all() for one in outputs if one.dtype.kind == "f")
+
+
+def _steady(runner: Runner, probe: Probe, outputs: Arrays | None) -> bool:
+    """Tell whether outputs stay as they are under other random draws and weights moved by a few roundoffs.
+
+    Where many weights are one number, rounding may decide what is largest or beyond a threshold.
+    """
+    rng = np.random.default_rng(0)
+    moved = [
+        value + 1 if runner.is_seed(index) else _moved(value, rng)
+        for index, value in enumerate(runner.values)
     ]
+    return outputs is None or agree(runner.under(moved), probe.inputs, outputs)
+
+
+def _moved(value: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
+    if "float" not in str(value.dtype):
+        return value
+    return np.asarray(value * (1 + MOVED * rng.uniform(-1, 1, value.shape))).astype(value.dtype)
 
 
 def _kept(variable: Any, value: NDArray[np.generic]) -> bool:
@@ -100,21 +213,31 @@ def _kept(variable: Any, value: NDArray[np.generic]) -> bool:
     return even or "float" not in str(value.dtype)
 
 
-def _sizes(shape: Sequence[int]) -> tuple[int, ...]:
+def _sizes(shape: Shape) -> tuple[int, ...]:
     return tuple(sorted(size for size in shape if size != 1))
 
 
-def by_sizes(shape: Sequence[int]) -> NDArray[np.float64]:
-    """Return numbers that follow from the sizes of the axes, in whatever order; of one axis about 1."""
+def _everywhere(shape: Shape) -> list[Numbers]:
+    """Return one number, the same for all weights."""
+    return [np.full(shape, 0.3)]
+
+
+def numbers_along(shape: Shape, axes: Collection[int] | None = None) -> Numbers:
+    """Return numbers that follow from the sizes of the axes, in whatever order; of one axis about 1.
+
+    Args:
+        shape: the shape.
+        axes: the axes along which numbers change; ``None`` for all.
+    """
     place = np.zeros(tuple(shape))
     for axis, size in enumerate(shape):
-        if size > 1:
+        if size > 1 and (axes is None or axis in axes):
             along = np.random.default_rng(size).normal(size=size)
             place = place + along.reshape([-1 if k == axis else 1 for k in range(len(shape))])
+    if axes is not None:
+        return np.asarray(np.sin(1e3 * place + prod(shape)) / prod(shape) ** 0.25)
     drawn = np.sin(1e3 * place + len(_sizes(shape)))
-    if len(_sizes(shape)) < 2:
-        return np.asarray(1 + 0.3 * drawn)
-    return np.asarray(drawn / np.sqrt(max(shape)))
+    return np.asarray(1 + 0.3 * drawn if len(_sizes(shape)) < 2 else drawn / np.sqrt(max(shape)))
 
 
 def first_agreeing(maps: Sequence[VariableMap], agrees: Callable[[VariableMap], bool]) -> VariableMap:
@@ -145,7 +268,7 @@ def agree(
     runner: Runner,
     inputs: Arrays,
     expected: Arrays,
-    kept: Callable[[NDArray[Any]], NDArray[Any]] = lambda output: output,
+    kept: Callable[[NDArray[Any]], NDArray[Any]] = np.asarray,
 ) -> bool:
     """Tell whether a model gives the expected outputs, but for rounding.
 
@@ -155,12 +278,24 @@ def agree(
         expected: the outputs.
         kept: what of each output is expected.
     """
+    return _agree(expected, _outputs(runner, inputs, kept))
+
+
+def _outputs(
+    runner: Runner, inputs: Arrays, kept: Callable[[NDArray[Any]], NDArray[Any]] = np.asarray
+) -> list[NDArray[Any]] | None:
+    """Return what is kept of the outputs; ``None`` where a model refuses what the other takes."""
     with runner.holding():
         runner.reset_all()
         try:
-            outputs = list(map(kept, runner.infer(inputs).outputs))
-        except Exception:  # a model that refuses what the other takes agrees under no map
-            return False
+            return list(map(kept, runner.infer(inputs).outputs))
+        except Exception:  # it then agrees under no map
+            return None
+
+
+def _agree(expected: Arrays | None, outputs: Arrays | None) -> bool:
+    if expected is None or outputs is None:
+        return False
     return len(outputs) == len(expected) and all(map(near, expected, outputs))
 
 
