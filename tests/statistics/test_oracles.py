@@ -1,6 +1,7 @@
 """Other people's code as oracle, over random data."""
 
 import math
+from itertools import combinations
 
 import numpy as np
 import pingouin as pg
@@ -96,8 +97,6 @@ def naive_min_p(x, y, paired):
         flips = np.array(np.meshgrid(*[[0, 1]] * n, indexing="ij")).reshape(n, -1).T
         splits = [(np.where(f, y, x), np.where(f, x, y)) for f in flips]
     else:
-        from itertools import combinations
-
         splits = []
         for rest in combinations(range(len(z)), n):
             mask = np.zeros(len(z), bool)
@@ -137,6 +136,15 @@ def test_difference_test_of_arms_of_any_length_is_the_plain_one(seed, n, m, pair
     x, y = rng.normal(0, 1, n), rng.normal(0.8, 2, m)
     found = permutation_test(read_arms(x, y, paired=paired, fail_value=None))
     assert found.difference == pytest.approx(naive_min_p(x, y, paired))
+
+
+@pytest.mark.parametrize("chosen", list(combinations(range(5), 2)), ids=str)
+def test_difference_test_of_every_arrangement_is_the_plain_one(chosen):
+    values, others = np.array([0.0, 1.0, 3.0, 7.0, 15.0]), np.ones(5, bool)
+    others[list(chosen)] = False
+    x, y = values[~others], values[others]
+    found = permutation_test(read_arms(x, y, paired=False, fail_value=None)).difference
+    assert found == pytest.approx(naive_min_p(x, y, paired=False))
 
 
 @settings(max_examples=20, deadline=None)

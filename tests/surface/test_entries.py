@@ -20,7 +20,12 @@ from pytest_kerasequiv.surface.entries import (
     settled,
     sizes,
 )
-from pytest_kerasequiv.surface.lengths import LONGEST, asking_how_they_run, lengths_in_code
+from pytest_kerasequiv.surface.lengths import (
+    LONGEST,
+    asking_how_they_run,
+    lengths_in_code,
+    texts_in_code,
+)
 
 
 def names(model):
@@ -81,7 +86,9 @@ def test_steps_in_which_a_class_has_a_part_are_entries(member, steps):
     own = type("Own", (keras.Model,), {member: value})
     inputs = keras.Input((4,))
     model = own(inputs, layers.Dense(1)(inputs))
-    assert [entry.name for entry in entries_of(model) if entry.kind is Kind.STEP] == steps
+    entries = by_name(model)
+    assert [name for name, entry in entries.items() if entry.kind is Kind.STEP] == steps
+    assert all(entries[name].tentative for name in steps if " " in name)
 
 
 def test_a_step_without_a_compiled_loss_is_run_with_targets_besides():
@@ -277,6 +284,72 @@ def test_of_own_code_the_smallest_six_numbers_are_lengths_and_it_runs_in_both_mo
     assert [keras.tree.flatten(entry.shapes[0])[0].shape[1] for entry in lengths] == expected
     assert {entry.modes for entry in (*lengths, entries["static sizes"])} == {(False, True)}
     assert all(entry.tentative for entry in lengths)
+
+
+def test_short_texts_in_code_are_values_of_keywords_words_first():
+    def fast(x):
+        named = x.name in ("", "a", "two words", "bbbbbbbbbbbbbbbbbbbbbbbb", "ccccccccccccccccccccccccc")
+        return x if named else -x
+
+    assert texts_in_code(flow(layers.Lambda(fast), shape=(2,))) == ["a", "b" * 24, "two words"]
+
+
+CHOICES = {"of_a_global": 901}
+
+
+class Choosing(keras.Model):
+    MODES = ("of_its_class", 902)
+    NESTED = (("of_two_tuples", ("too_deep",)),)
+
+    def __init__(self):
+        super().__init__()
+        self.modes = ["of_itself", 903]
+        self.many = list(range(1000, 1040))
+        self.dense = layers.Dense(3)
+
+    def call(self, x, mode="plain"):
+        y = self.dense(x)
+        if mode in ("of_a_tuple", 904) or mode in {"of_a_set", 905}:
+            return y * 5
+        if mode in self.MODES:
+            return y * 2
+        return y * 3 if mode in self.modes or mode in CHOICES else y
+
+
+def test_what_collections_hold_is_compared_with_too():
+    model = Choosing()
+    model(keras.ops.zeros((2, 4)))
+    kept = {"of_a_global", "of_its_class", "of_itself", "of_two_tuples", "of_a_tuple", "of_a_set"}
+    assert kept <= set(texts_in_code(model))
+    assert not {"too_deep", "choosing"} & set(texts_in_code(model))
+    assert {902, 903, 904, 905} <= set(lengths_in_code(model))
+    assert not set(range(1001, 1040)) & set(lengths_in_code(model))
+
+
+class Tripling(Choosing):
+    def call(self, x, mode="plain"):
+        y = self.dense(x)
+        if mode in ("of_a_tuple", 904) or mode in {"of_a_set", 905}:
+            return y * 5
+        if mode in self.MODES:
+            return y * 3
+        return y * 3 if mode in self.modes or mode in CHOICES else y
+
+
+def test_twins_that_part_under_one_of_several_modes_are_different():
+    """Once they were proved, as no mode but the default was tried."""
+
+    def built(kind):
+        def build():
+            model = kind()
+            model(np.zeros((2, 4), "float32"))
+            return model
+
+        return build
+
+    report = compare(built(Choosing), built(Tripling))
+    assert report.verdict is Verdict.DIFFERENT, str(report)
+    assert compare(built(Choosing), built(Choosing)).verdict is Verdict.EQUIVALENT
 
 
 def test_numbers_in_code_count_as_lengths_within_limits():

@@ -195,6 +195,21 @@ def test_each_number_about_a_constant_comes_to_every_place_of_a_sample():
     expected = np.float32(sorted(about))
     for row, column in np.ndindex(2, 3):
         assert np.isin(expected, values[:, row, column]).all()
+    aimed = np.isin(values, expected).reshape(len(values), 6)
+    assert (aimed.any(1) & ~aimed.all(1)).any(), "places of one sample are drawn by themselves"
+
+
+def test_each_integer_about_a_constant_comes_to_every_place_of_a_sample():
+    found = surveyed((2, 3), "int32", near=(50.0, -7.0), signed=True)
+    values = probes_of(found)["near constants"].inputs[0]
+    about = {sign * c + d for c in (50, -7) for sign in (1, -1) for d in (-1, 0, 1)} | {25, 100}
+    for row, column in np.ndindex(2, 3):
+        assert about <= set(values[:, row, column].tolist())
+
+
+def test_small_floats_are_of_one_sign_in_each_row():
+    values = probes_of(surveyed((50,)))["normal, scale 0.1"].inputs[0]
+    assert (np.sign(values) == [[1.0], [-1.0]]).all()
 
 
 @pytest.mark.parametrize(("told", "name"), [("missing", "with NaN"), ("infinite", "with infinite numbers")])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from types import CodeType, FunctionType, MethodType
 from typing import Any
 
@@ -20,6 +20,12 @@ ASKING = frozenset({"executing_eagerly", "executing_eagerly_outside_functions", 
 LONGEST_TEXT = 24
 """The longest text that is taken for the value of a keyword."""
 
+MOST_ITEMS = 32
+"""The largest collection that is looked into."""
+
+OF_KERAS = frozenset({"name", "call_signature_parameters"})
+"""Attributes that Keras gives to every layer."""
+
 
 def own_layers(model: keras.Model) -> list[Any]:
     """Return the layers (the model among them) that run code of the user's: own classes and Lambdas."""
@@ -32,18 +38,36 @@ def own_layers(model: keras.Model) -> list[Any]:
 
 def lengths_in_code(model: keras.Model) -> list[int]:
     """Return the whole numbers from 2 on in the code of own layers, its closures, globals and attributes."""
-    found: set[int] = set()
-    for layer in own_layers(model):
-        found.update(_whole(value) for name, value in vars(layer).items() if not name.startswith("_"))
-        for function in _functions(layer):
-            found.update(map(_whole, _values(function)))
+    found = {_whole(value) for layer in own_layers(model) for value in _compared_with(layer)}
     return sorted(number for number in found if 2 <= number <= LONGEST)
 
 
 def texts_in_code(model: keras.Model) -> list[str]:
-    """Return the short texts in the code of own layers: with one, a keyword of ``call`` may be compared."""
-    values = (value for layer in own_layers(model) for one in _functions(layer) for value in _values(one))
-    return sorted({text for text in values if isinstance(text, str) and 0 < len(text) <= LONGEST_TEXT})
+    """Return the short texts there: with one, a keyword of ``call`` may be compared. Words come first."""
+    values = {
+        value for layer in own_layers(model) for value in _compared_with(layer) if isinstance(value, str)
+    }
+    texts = [text for text in values if 0 < len(text) <= LONGEST_TEXT]
+    return sorted(texts, key=lambda text: (not text.isidentifier(), text))
+
+
+def _compared_with(layer: Any) -> Iterator[Any]:
+    """Yield what a layer's own code may compare with: constants, and attributes of it and of its classes."""
+    own = [vars(base) for base in type(layer).__mro__ if not is_library(base)]
+    for members in (vars(layer), *own):
+        named = (value for name, value in members.items() if name not in OF_KERAS and name[0] != "_")
+        yield from _opened(named)
+    for function in _functions(layer):
+        yield from _opened(_values(function))
+
+
+def _opened(values: Iterable[Any], depth: int = 2) -> Iterator[Any]:
+    """Yield values, and what small collections hold: ``mode in ("fast", "slow")``, the keys of a mapping."""
+    for value in values:
+        if not isinstance(value, tuple | list | set | frozenset | Mapping):
+            yield value
+        elif depth and len(value) <= MOST_ITEMS:
+            yield from _opened(list(value), depth - 1)
 
 
 def asking_how_they_run(model: keras.Model) -> list[Any]:
