@@ -141,6 +141,13 @@ def test_integers_below_zero_are_drawn_only_where_the_model_takes_them(count, ne
     assert bool(least < 0) is negative
 
 
+@pytest.mark.parametrize("consumer", [lambda: layers.Embedding(7, 2), lambda: layers.CategoryEncoding(7)])
+def test_ids_of_a_table_are_not_below_zero(consumer):
+    inputs = keras.Input((4,), dtype="int32")
+    (found,) = survey(keras.Model(inputs, consumer()(inputs))).consumers
+    assert (found.ids, found.negative) == (6, False)
+
+
 def test_integers_below_zero_must_be_taken_by_both():
     def build(count):
         inputs = keras.Input((4,), dtype="int32")
