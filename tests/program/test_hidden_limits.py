@@ -2,6 +2,7 @@
 
 import keras
 import pytest
+import tensorflow as tf
 from keras import layers, ops
 
 from pytest_kerasequiv import Verdict, compare
@@ -111,3 +112,64 @@ def test_running_statistics_by_hand_have_no_such_number():
         return keras.Sequential([keras.Input((4,)), middle, layers.Dense(1)])
 
     assert hidden_apart(trace(build(Normalizing())), trace(build(layers.BatchNormalization()))) == ()
+
+
+class Limited(keras.Sequential):
+    """Limits gradients, or the loss, in its own step."""
+
+    def __init__(self, gradients=lambda every: every, loss=lambda loss: loss):
+        super().__init__([keras.Input((4,)), layers.Dense(3)])
+        self._of_gradients, self._of_loss = gradients, loss
+
+    def train_step(self, data):
+        x, y = data
+        with tf.GradientTape() as tape:
+            loss = self._of_loss(ops.mean(ops.square(y - self(x, training=True))))
+        gradients = tape.gradient(loss, self.trainable_variables)
+        self.optimizer.apply(self._of_gradients(gradients), self.trainable_variables)
+        return {"loss": loss}
+
+
+def limited(**limits):
+    def build():
+        model = Limited(**limits)
+        model.compile("sgd", "mse")
+        return model
+
+    return build
+
+
+def by_value(limit):
+    return lambda every: [tf.clip_by_value(one, -limit, limit) for one in every]
+
+
+def by_norm(limit):
+    return lambda every: [tf.clip_by_norm(one, limit) for one in every]
+
+
+def by_global_norm(limit):
+    return lambda every: tf.clip_by_global_norm(every, limit)[0]
+
+
+@pytest.mark.parametrize("limit", [by_value, by_norm, by_global_norm])
+def test_a_limit_of_gradients_that_none_reached_is_inconclusive(limit):
+    report = compare(limited(), limited(gradients=limit(50.0)))
+    assert report.verdict is Verdict.INCONCLUSIVE, str(report)
+    assert any("50" in finding.message for finding in report["program"].differences)
+
+
+def test_it_may_be_reached_or_be_the_same_otherwise_written():
+    assert compare(limited(), limited(gradients=by_value(1e-3))).verdict is Verdict.DIFFERENT
+    again = lambda every: [ops.clip(2.0 * one / 2.0, -50.0, 50.0) for one in every]  # noqa: E731
+    report = compare(limited(gradients=by_value(50.0)), limited(gradients=again))
+    assert report.verdict is Verdict.EQUIVALENT, str(report)
+
+
+def test_gradients_limited_in_another_way_are_inconclusive():
+    report = compare(limited(gradients=by_value(50.0)), limited(gradients=by_norm(50.0)))
+    assert report.verdict is Verdict.INCONCLUSIVE, str(report)
+
+
+def test_a_limit_of_the_loss_that_none_reached_is_inconclusive():
+    report = compare(limited(), limited(loss=lambda loss: ops.minimum(loss, 500.0)))
+    assert report.verdict is Verdict.INCONCLUSIVE, str(report)
