@@ -123,6 +123,14 @@ def test_one_skeleton_whose_constants_no_number_shows_is_inconclusive() -> None:
     assert "accept=('clip.constant',)" in finding.message
 
 
+def test_what_no_number_shows_is_told_to_be_so_where_float64_is_missing() -> None:
+    tolerance = {"origin": "default", "only": "float32", "why": "'cast' rounds to float32 inside the model"}
+    verdict, _, checks = overall(of_one_skeleton("difference", Verdict.EQUIVALENT, tolerance=tolerance))
+    assert verdict is Verdict.INCONCLUSIVE
+    told = "no number shows it in float32 alone ('cast' rounds to float32 inside the model)"
+    assert told in checks[0].findings[0].message
+
+
 def test_one_skeleton_whose_constants_rounding_explains_is_equivalent() -> None:
     verdict, evidence, _ = overall(of_one_skeleton("note", Verdict.EQUIVALENT))
     assert (verdict, evidence) == (Verdict.EQUIVALENT, Evidence.MEASURED)

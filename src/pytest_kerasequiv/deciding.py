@@ -41,7 +41,7 @@ def overall(checks: Iterable[CheckResult]) -> tuple[Verdict, Evidence | None, tu
         if all(result.verdict is Verdict.EQUIVALENT for result in deciding):
             parted = any(result.differences for result in results if result.kind is Kind.PROVING)
             if parted and not any(_tolerated(result) for result in numeric):
-                return Verdict.INCONCLUSIVE, None, tuple(map(_unreached, results))
+                return Verdict.INCONCLUSIVE, None, tuple(_unreached(one, numeric) for one in results)
             return Verdict.EQUIVALENT, _evidence(numeric), _as_notes(results)
         return Verdict.INCONCLUSIVE, None, results
     return (*_without_numbers(results), results)
@@ -71,19 +71,22 @@ def _tolerated(result: CheckResult) -> bool:
     return given and result.figures.get("headroom") is not None
 
 
-def _unreached(result: CheckResult) -> CheckResult:
+def _unreached(result: CheckResult, numeric: Sequence[CheckResult]) -> CheckResult:
     """Say of what programs part over that no number shows it."""
     if result.kind is not Kind.PROVING:
         return result
-    return replace(result, findings=tuple(_with_remedy(finding) for finding in result.findings))
+    tolerances = [one.figures.get("tolerance", {}) for one in numeric]
+    coarse = next((f"{one['only']} alone ({one['why']})" for one in tolerances if one.get("only")), None)
+    unseen = f"no number shows it in {coarse}" if coarse else "no input tried reaches it"
+    return replace(result, findings=tuple(_with_remedy(finding, unseen) for finding in result.findings))
 
 
-def _with_remedy(finding: Finding) -> Finding:
+def _with_remedy(finding: Finding, unseen: str) -> Finding:
     if finding.severity == "note":
         return finding
     layer = (finding.candidate_layer or finding.reference_layer or "").rpartition("/")[2]
     pattern = f"{layer}.{finding.field}" if layer else finding.field
-    remedy = f"; no input tried reaches it. Pass inputs= that do, or accept=({pattern!r},) if it is meant"
+    remedy = f"; {unseen}. Pass inputs= that do, or accept=({pattern!r},) if it is meant"
     return replace(finding, message=finding.message + remedy)
 
 

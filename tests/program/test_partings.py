@@ -6,8 +6,10 @@ from keras import layers, ops
 from tests.common.models import functional
 
 from pytest_kerasequiv import Verdict, compare
+from pytest_kerasequiv.program import trace
 from pytest_kerasequiv.program.attributes import array_of, array_text
 from pytest_kerasequiv.program.partings import distance
+from pytest_kerasequiv.program.skeleton import align
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "bfloat16"])
@@ -68,3 +70,12 @@ def test_an_axis_is_the_same_as_a_list_of_it(name):
 def test_another_axis_is_another_model():
     pair = [functional(body, (3, 3)) for body in (layers.GlobalMaxPooling1D(), lambda x: ops.max(x, 2))]
     assert compare(*pair).verdict is Verdict.DIFFERENT
+
+
+def test_long_arrays_are_shown_where_they_are_furthest_apart():
+    tables = np.float32([[1, 1, 1], [1, 0.5, 2]]), np.float32([[1, 1, 1], [1, 0.25, 2]])
+    twins = [functional(lambda x, table=table: ops.sum(x[:, None] * table, 1), (3,)) for table in tables]
+    found = align(*map(trace, twins)).partings
+    assert found
+    place = "at [1, 1] of shape (2, 3)"
+    assert str(found[0]).startswith(f"0.5 {place} against 0.25 {place} at Mul")

@@ -3,8 +3,10 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 
+from pytest_kerasequiv import Verdict, compare
 from pytest_kerasequiv.building.sources import source_of
 from pytest_kerasequiv.running.dtypes import least_precise_dtype
 from pytest_kerasequiv.running.float64 import Float64Unavailable, build_float64, float64_mode
@@ -97,3 +99,30 @@ def test_a_twin_from_a_config_takes_inputs_in_float64(given):
     """Narrower inputs would round the gradients that leave through them."""
     wide = build_float64(source_of(given, "reference", compile=None), 0, like=given)
     assert [tensor.dtype for tensor in wide.inputs] == ["float64"]
+
+
+@pytest.mark.parametrize("dtype", ["float32", tf.float32, np.float32, np.dtype("float32")])
+def test_inputs_that_a_builder_declares_as_float32_are_float64_in_the_twin(dtype):
+    """Else all that the input meets is rounded, and a constant off by a few roundoffs does not show."""
+
+    def scaled(by):
+        def build():
+            inputs = keras.Input((5,), dtype=dtype)
+            return keras.Model(inputs, layers.Dense(2)(inputs * np.float32(by)))
+
+        return build
+
+    wide = build_float64(source_of(scaled(0.5), "reference", compile=None), 0)
+    assert wide.inputs[0].dtype == "float64"
+    assert keras.Input((5,), dtype=dtype).dtype == "float32"
+    report = compare(scaled(0.5), scaled(0.500001), checks=["program", "outputs"])
+    assert report.verdict is Verdict.DIFFERENT
+
+
+def test_other_dtypes_that_are_declared_stay():
+    def build():
+        whole, half = keras.Input((5,), dtype="int32"), keras.Input((5,), dtype="float16")
+        return keras.Model([whole, half], layers.Dense(2)(layers.Embedding(4, 5)(whole)[:, 0] + half))
+
+    wide = build_float64(source_of(build, "reference", compile=None), 0)
+    assert [tensor.dtype for tensor in wide.inputs] == ["int32", "float16"]

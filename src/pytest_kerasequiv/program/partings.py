@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pytest_kerasequiv.program.attributes import array_of, shortened
+from pytest_kerasequiv.program.attributes import SHOWN_ELEMENTS, array_of, shortened
 from pytest_kerasequiv.program.indices import REDUCTIONS
 from pytest_kerasequiv.program.nodes import Body, Node, Program
 
@@ -126,7 +126,7 @@ def partings_of(
         units = distance(one, other, broadcast=operation in REPEATED)
         if operation == "Fill" and _one_size(one, other):
             units = 0.0
-        shown = shortened(one), shortened(other)
+        shown = _where_apart(one, other) or (shortened(one), shortened(other))
         found.append(Parting(part, operation, field, layer, other_layer, *shown, units))
     return [parting for parting in found if parting.units != 0]
 
@@ -198,6 +198,22 @@ def distance(one: str, other: str, *, broadcast: bool = False) -> float | None:
         return 0.0
     epsilon = EPSILON.get(str(ours.dtype))
     return None if epsilon is None else _units(ours.astype(np.float64), theirs.astype(np.float64), epsilon)
+
+
+def _where_apart(one: str, other: str) -> tuple[str, str] | None:
+    """Return both numbers where long arrays of floats are furthest apart; ``None`` for other attributes.
+
+    The first numbers of two tables are often the same.
+    """
+    ours, theirs = array_of(one), array_of(other)
+    if ours is None or theirs is None or (ours.dtype, ours.shape) != (theirs.dtype, theirs.shape):
+        return None
+    if ours.size <= SHOWN_ELEMENTS or str(ours.dtype) not in EPSILON:
+        return None
+    apart = np.abs(ours.astype(np.float64) - theirs.astype(np.float64))
+    place = np.unravel_index(int(np.argmax(np.where(np.isnan(apart), np.inf, apart))), ours.shape)
+    at = f"at [{', '.join(map(str, place))}] of shape ({', '.join(map(str, ours.shape))})"
+    return f"{ours.dtype} {ours[place]!s} {at}", f"{theirs.dtype} {theirs[place]!s} {at}"
 
 
 def _one_size(one: str, other: str) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from keras.layers import InputLayer
 
 from pytest_kerasequiv.building.compiling import compile_fresh, compile_settings, custom_objects
 from pytest_kerasequiv.building.copies import carry_attributes, carry_flags, pair_layers, refuse_unlike
@@ -97,10 +98,26 @@ def _refuse_quantised(model: keras.Model) -> None:
 
 def _built_again(source: Source, seed: int) -> keras.Model | None:
     try:
-        with float64_mode(), nothing_drawn():  # the values are the original's
+        with float64_mode(), nothing_drawn(), _inputs_in_float64():  # the values are the original's
             return source.build(seed)
     except Exception:  # a builder that insists on its own dtypes; its config is tried next
         return None
+
+
+@contextmanager
+def _inputs_in_float64() -> Iterator[None]:
+    """Let every ``keras.Input`` that a builder declares as float32 take float64."""
+    original = InputLayer.__init__
+
+    def widened(self: Any, *args: Any, dtype: Any = None, **kwargs: Any) -> None:
+        declared = None if dtype is None else keras.backend.standardize_dtype(dtype)
+        original(self, *args, dtype="float64" if declared == "float32" else dtype, **kwargs)
+
+    InputLayer.__init__ = widened
+    try:
+        yield
+    finally:
+        InputLayer.__init__ = original
 
 
 def _why_unlike(original: keras.Model, model: keras.Model) -> str | None:

@@ -220,15 +220,22 @@ def compare_masks(
 def tolerance_figures(
     reference: Observed, candidate: Observed, compared: Sequence[Compared]
 ) -> dict[str, Any]:
-    """Return where the tolerance came from, in words and numbers."""
+    """Return where the tolerance came from; ``only`` is the dtype where there are no numbers in float64."""
     origins = {j.stored.tolerance.origin for j in compared}
     if origins & {"given"}:
         return {"origin": "given", "why": "rtol or atol was given"}
     if "derived" in origins:
         return {"origin": "derived", "why": tolerance.DERIVATION, "safety": tolerance.SAFETY}
-    why = reference.why_no_oracle or candidate.why_no_oracle or "nothing to compare in float64"
+    why_none = reference.why_no_oracle or candidate.why_no_oracle
     rtol, atol = tolerance.DEFAULTS[reference.dtype]
-    return {"origin": "default", "why": why, "dtype": reference.dtype, "rtol": rtol, "atol": atol}
+    return {
+        "origin": "default",
+        "why": why_none or "nothing to compare in float64",
+        "only": None if why_none is None else reference.dtype,
+        "dtype": reference.dtype,
+        "rtol": rtol,
+        "atol": atol,
+    }
 
 
 def answered(
