@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
+from pytest_kerasequiv import compare
 from pytest_kerasequiv.building.twins import Twins
 from pytest_kerasequiv.checks import updates
 from pytest_kerasequiv.checks.pair import Pair
@@ -99,3 +100,14 @@ def test_steps_that_cannot_be_run_do_not_hide_settings_that_differ():
     alike = run(0.1)
     assert alike.verdict is Verdict.INCONCLUSIVE
     assert "could not run: RuntimeError: not today" in alike.differences[0].message
+
+
+def read_aloud():
+    model = keras.Sequential([keras.Input((6, 4)), layers.Dense(3)])
+    model.compile("sgd", keras.losses.CTC())
+    return model
+
+
+def test_a_model_with_ctc_is_trained_on_labels():
+    report = compare(read_aloud, read_aloud, checks=["updates"])
+    assert report.verdict is Verdict.EQUIVALENT, str(report)

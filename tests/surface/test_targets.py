@@ -46,6 +46,14 @@ def test_each_loss_gets_targets_that_it_takes(loss, fits):
     assert drawn.shape == (SHAPE[:-1] if "sparse" in str(loss) else SHAPE)
 
 
+@pytest.mark.parametrize("loss", [keras.losses.CTC(), "ctc"])
+def test_ctc_gets_labels_of_fewer_steps(loss):
+    drawn = target(loss, (50, 6, 4))
+    assert (drawn.shape, drawn.dtype) == ((50, 6), np.int32)
+    assert set(np.unique(drawn[:, :3])) == {1, 2, 3}
+    assert not drawn[:, 3:].any()
+
+
 @pytest.mark.parametrize(
     "loss",
     [

@@ -14,6 +14,7 @@ Array = NDArray[np.generic]
 
 
 SPECIAL = (
+    "ctc",
     "sparse",
     "categorical",
     "kl",
@@ -83,6 +84,12 @@ def _kind(loss: Any) -> str:
 
 
 def _target(kind: str, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+    if (
+        "ctc" in kind and len(shape) == 3
+    ):  # labels of fewer steps than the output has, the rest of them padding
+        labels = rng.integers(1, shape[-1], shape[:-1]).astype(np.int32)
+        labels[:, max(shape[1] // 2, 1) :] = 0
+        return labels
     if "sparse" in kind:
         return rng.integers(0, shape[-1], shape[:-1]).astype(np.int32)
     if "categorical" in kind:
