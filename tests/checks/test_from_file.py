@@ -33,6 +33,7 @@ def net(
     activation: str = "relu",
     rate: float = 0.3,
     table: float | None = None,
+    compiled: tuple[str, list[str]] = ("sgd", []),
 ) -> Any:
     def build() -> keras.Model:
         inputs = keras.Input((6, 3), name="steps")
@@ -43,7 +44,8 @@ def net(
         model = keras.Model(inputs, {"y": layers.Dropout(rate, name="y")(x)}, name="net")
         if table is not None:
             model.get_layer("dense").kernel.assign(np.full((4, 5), table) + np.eye(4, 5))
-        model.compile("adam", "mse", metrics=["mae"])
+        optimizer, metrics = compiled
+        model.compile(optimizer, "mse", metrics=metrics)
         return model
 
     return build
@@ -73,13 +75,15 @@ def drawn_last(inputs: Any) -> Any:
 
 RNG = np.random.default_rng(0)
 DATA = RNG.normal(size=(40, 6, 3)).astype("float32"), {"y": RNG.normal(size=(40, 5)).astype("float32")}
+ADAM = "adam", ["mae"]
+"""What has slots and another metric; traced longer, so that one pair has it."""
 PAIRS: dict[str, tuple[Any, Any]] = {
     "rewritten": (
         net(summed=lstm),
         net(lambda: layers.Rescaling(2.0), lambda: layers.Rescaling(0.5), summed=lstm),
     ),
     "activation": (net(), net(activation="elu")),
-    "rate": (net(), net(rate=0.4)),
+    "rate": (net(compiled=ADAM), net(rate=0.4, compiled=ADAM)),
     "table": (net(table=0.5), net(table=0.75)),
     "condition": (
         net(layers.ReLU),
