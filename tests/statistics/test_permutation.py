@@ -129,12 +129,13 @@ def test_many_runs_are_looked_at_in_blocks(paired, monkeypatch):
     assert whole.means == pytest.approx(math.erfc(z / math.sqrt(2)), abs=0.01)
 
 
-def test_energy_of_many_pairs_is_that_of_few(monkeypatch):
+@pytest.mark.parametrize(("factor", "shift"), [(1.0, 0.3), (3.0, 0.0)])
+def test_energy_of_many_pairs_is_that_of_few(monkeypatch, factor, shift):
     rng = np.random.default_rng(1)
     x, y = rng.normal(size=(2, 30))
-    form = run(x, y + 0.3, paired=True)
+    form = run(x, factor * y + shift, paired=True)
     monkeypatch.setattr("pytest_kerasequiv.statistics.permutation._LARGEST_FORM", 10)
-    assert run(x, y + 0.3, paired=True).difference == form.difference
+    assert run(x, factor * y + shift, paired=True).difference == form.difference
 
 
 @pytest.mark.slow

@@ -1,5 +1,7 @@
 """The surface of a model is listed once: which entries it has, and how each is called."""
 
+import enum
+
 import keras
 import numpy as np
 import pytest
@@ -56,14 +58,13 @@ def test_keywords_of_an_own_call_are_entries():
     model = Own()
     model(keras.ops.zeros((2, 4)))
     given = [entry.arguments for entry in entries_of(model) if entry.kind is Kind.CALL]
-    assert given == [
-        (("scaled", True),),
-        (("power", 3),),
-        (("context", Given.LIKE_INPUT),),
-        (("context", True),),
-        (("context", 2.0),),
-        (("mask", Given.MASK),),
-    ]
+    values = {name: [value for ((one, value),) in given if one == name] for ((name, _),) in given}
+    assert values == {
+        "scaled": [True],
+        "power": [3],
+        "context": [Given.LIKE_INPUT, True, 2.0],
+        "mask": [Given.MASK],
+    }
 
 
 BOTH = ["train_step", "train_step of inputs alone", "test_step", "test_step of inputs alone"]
@@ -206,7 +207,8 @@ def test_a_name_that_is_not_bound_yet_is_no_length():
 def test_keywords_are_tried_with_the_texts_and_numbers_of_the_users_code():
     model = Named()
     model(keras.ops.zeros((2, 4)))
-    assert names(model)[2:] == ["call with how='slow'", "call with times=2", "call with times=7"]
+    given = ("how='slow'", "times=2", "times=7", "times=8", "times=6")
+    assert names(model)[2:] == [f"call with {one}" for one in given]
 
 
 def test_a_model_that_itself_may_tell_has_a_plain_call():
@@ -326,30 +328,62 @@ def test_what_collections_hold_is_compared_with_too():
     assert not set(range(1001, 1040)) & set(lengths_in_code(model))
 
 
-class Tripling(Choosing):
-    def call(self, x, mode="plain"):
-        y = self.dense(x)
-        if mode in ("of_a_tuple", 904) or mode in {"of_a_set", 905}:
-            return y * 5
-        if mode in self.MODES:
-            return y * 3
-        return y * 3 if mode in self.modes or mode in CHOICES else y
+class Mode(enum.Enum):
+    PLAIN = 1
+    FAST = 2
 
 
-def test_twins_that_part_under_one_of_several_modes_are_different():
-    """Once they were proved, as no mode but the default was tried."""
+def calls(factor):
+    """Calls of a model that multiply by a factor under some value of a keyword."""
 
-    def built(kind):
+    def in_a_tuple(self, x, mode="plain"):
+        return self.dense(x) * (factor if mode in ("fast", "slow") else 1)
+
+    def a_text(self, x, mode=None):
+        return self.dense(x) * (factor if mode == "fast" else 1)
+
+    def a_number(self, x, steps=None):
+        return self.dense(x) * (factor if steps == 7 else 1)
+
+    def more_than(self, x, scale=1.0):
+        return self.dense(x) * (factor if scale > 100 else 1)
+
+    def less_than(self, x, scale=1.0):
+        return self.dense(x) * (factor if scale < 0.75 else 1)
+
+    def a_member(self, x, mode=Mode.PLAIN):
+        return self.dense(x) * (factor if mode is Mode.FAST else 1)
+
+    def a_member_or_nothing(self, x, mode=None):
+        return self.dense(x) * (factor if mode is Mode.FAST else 1)
+
+    def any_keyword(self, x, **given):
+        return self.dense(x) * (factor if given.get("mode") == "fast" else 1)
+
+    found = in_a_tuple, a_text, a_number, more_than, less_than, a_member, a_member_or_nothing, any_keyword
+    return {one.__name__: one for one in found}
+
+
+@pytest.mark.parametrize("name", calls(1))
+def test_twins_that_part_under_another_value_of_a_keyword_are_different(name):
+    """Once they were proved, as no value was tried under which the condition holds."""
+
+    class Dense(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = layers.Dense(3)
+
+    def built(factor):
         def build():
-            model = kind()
+            model = type("Parting", (Dense,), {"call": calls(factor)[name]})()
             model(np.zeros((2, 4), "float32"))
             return model
 
         return build
 
-    report = compare(built(Choosing), built(Tripling))
+    report = compare(built(2), built(3))
     assert report.verdict is Verdict.DIFFERENT, str(report)
-    assert compare(built(Choosing), built(Choosing)).verdict is Verdict.EQUIVALENT
+    assert compare(built(2), built(2)).verdict is Verdict.EQUIVALENT
 
 
 def test_numbers_in_code_count_as_lengths_within_limits():

@@ -65,10 +65,8 @@ def equivalence_power(
 def _with_estimated_margin(n: int, margin: float, half: Array, alpha: float) -> tuple[Array, Array, Array]:
     """Return half widths, margins and weights over the joint distribution of both estimated deviations."""
     nodes, weights = _nodes(40)
-    shrunk = min(
-        math.exp(-stats.t.isf(alpha, n - 1) / math.sqrt(2 * (n - 1))),
-        math.sqrt((n - 1) / stats.chi2.isf(alpha, n - 1)),
-    )
+    # Of a normal metric the jackknife limit is below the chi-square one, whatever n and alpha are.
+    shrunk = math.exp(-stats.t.isf(alpha, n - 1) / math.sqrt(2 * (n - 1)))
     reach = margin * np.sqrt(stats.chi2.ppf(nodes, n - 1) / (n - 1))[:, None]
     joint = np.sqrt(half[None, :] ** 2 + (reach * (1 - shrunk)) ** 2)
     return joint, np.broadcast_to(reach, joint.shape), weights[:, None] * weights[None, :]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from enum import StrEnum
+from enum import Enum, StrEnum
 from itertools import count
 from typing import Any
 
@@ -22,13 +22,22 @@ from pytest_kerasequiv.keras_access.compile_state import loss_in_force
 from pytest_kerasequiv.keras_access.layers import layers_within, takes_training
 from pytest_kerasequiv.keras_access.origin import is_keras, is_library
 from pytest_kerasequiv.layers.fixed_training import called_in_training_mode
-from pytest_kerasequiv.surface.lengths import lengths_in_code, own_layers, texts_in_code
+from pytest_kerasequiv.surface.lengths import (
+    compared_in_code,
+    lengths_in_code,
+    names_in_code,
+    own_layers,
+    texts_in_code,
+)
 
 MOST_LENGTHS = 6
 """How many numbers in the user's code are taken for lengths that it may compare with; the smallest count."""
 
-MOST_VALUES = 6
+MOST_VALUES = 8
 """How many values of one keyword of ``call`` are tried."""
+
+MOST_OF_NONE = 6
+"""How many texts, how many numbers and how many choices are tried where nothing tells which it is."""
 
 TRAIN = (
     "train_step",
@@ -220,32 +229,54 @@ def _keywords(model: keras.Model, shapes: tuple[Any, ...]) -> Iterator[Entry]:
     """Yield an entry for each keyword of an own ``call`` that can be given another value than its default."""
     if is_keras(model.call):
         return
+    for name, value in _given(model):
+        shown = value if isinstance(value, Given) else repr(value)
+        yield Entry(
+            f"call with {name}={shown}", Kind.CALL, shapes, (False, True), ((name, value),), tentative=True
+        )
+
+
+def _given(model: keras.Model) -> Iterator[tuple[str, Any]]:
+    """Yield keywords of ``call`` with values; of ``**kwargs`` the names that the user's code may look up."""
     for name, parameter in list(_parameters(model).items())[1:]:
-        for value in [] if name == "training" else _values(model, name, parameter):
-            shown = value if isinstance(value, Given) else repr(value)
-            yield Entry(
-                f"call with {name}={shown}",
-                Kind.CALL,
-                shapes,
-                (False, True),
-                ((name, value),),
-                tentative=True,
-            )
+        if parameter.kind is parameter.VAR_KEYWORD:
+            texts = names_in_code(model)[:MOST_OF_NONE]
+            for one in texts:
+                yield from ((one, value) for value in (True, 2.0, *texts) if value != one)
+        elif name != "training":
+            yield from ((name, value) for value in _values(model, name, parameter))
 
 
 def _values(model: keras.Model, name: str, parameter: inspect.Parameter) -> list[Any]:
-    """Return other values of a keyword than its default: of numbers and texts those in the user's code."""
+    """Return other values of a keyword than its default: such as the user's code may compare it with."""
     default = parameter.default
     if isinstance(default, bool):
         return [not default]
-    if isinstance(default, int | float):
-        found = [default + 1, *lengths_in_code(model)]
-        return [value for value in dict.fromkeys(found) if value != default][:MOST_VALUES]
-    if isinstance(default, str):
-        return [text for text in texts_in_code(model) if text != default][:MOST_VALUES]
-    if default is None:
-        return [Given.MASK] if "mask" in name else [Given.LIKE_INPUT, True, 2.0]
-    return []
+    if default is None and "mask" in name:
+        return [Given.MASK]
+    found: list[Any] = []
+    if isinstance(default, Enum):
+        found = list(type(default))
+    elif isinstance(default, int | float):
+        found = [default + 1, *_about_numbers(model), *lengths_in_code(model)]
+    elif isinstance(default, str):
+        found = texts_in_code(model)
+    elif default is None:
+        texts, choices, _ = compared_in_code(model)
+        told = (texts, choices, _about_numbers(model))
+        found = [Given.LIKE_INPUT, True, 2.0, *(value for values in told for value in values[:MOST_OF_NONE])]
+    most = MOST_VALUES if default is not None else len(found)
+    return [value for value in _once(found) if value != default][:most]
+
+
+def _about_numbers(model: keras.Model) -> list[float]:
+    """Return the numbers in the user's code, one above and one below, for what compares with less or more."""
+    return [number + more for number in compared_in_code(model)[-1] for more in (0, 1, -1)]
+
+
+def _once(values: list[Any]) -> list[Any]:
+    """Return values without repetition; ``True`` is another than 1."""
+    return list({(type(value), value): value for value in values}.values())
 
 
 def _without_optional(specs: Any) -> Iterator[Entry]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dis
 from collections.abc import Iterable, Iterator, Mapping
+from enum import Enum, EnumType
 from types import CodeType, FunctionType, MethodType
 from typing import Any
 
@@ -22,6 +24,11 @@ LONGEST_TEXT = 24
 
 MOST_ITEMS = 32
 """The largest collection that is looked into."""
+
+CONSTANTS = frozenset({"LOAD_CONST", "LOAD_SMALL_INT"})
+
+MAKING = frozenset({"__init__", "build", "get_config", "from_config"})
+"""Methods that make a layer; what they name is rarely a value of a keyword."""
 
 OF_KERAS = frozenset({"name", "call_signature_parameters"})
 """Attributes that Keras gives to every layer."""
@@ -43,12 +50,38 @@ def lengths_in_code(model: keras.Model) -> list[int]:
 
 
 def texts_in_code(model: keras.Model) -> list[str]:
-    """Return the short texts there: with one, a keyword of ``call`` may be compared. Words come first."""
-    values = {
-        value for layer in own_layers(model) for value in _compared_with(layer) if isinstance(value, str)
-    }
-    texts = [text for text in values if 0 < len(text) <= LONGEST_TEXT]
-    return sorted(texts, key=lambda text: (not text.isidentifier(), text))
+    """Return the short texts there, with which a keyword of ``call`` may be compared.
+
+    First come those in code that runs in calls, of these words.
+    """
+    first = {value: False for layer in own_layers(model) for value in _short(_told_in_calls(layer))}
+    every = {value: True for layer in own_layers(model) for value in _short(_compared_with(layer))}
+    rank = every | first
+    return sorted(rank, key=lambda text: (rank[text], not text.isidentifier(), text))
+
+
+def _short(values: Iterable[Any]) -> Iterator[str]:
+    return (value for value in _opened(values) if isinstance(value, str) and 0 < len(value) <= LONGEST_TEXT)
+
+
+def names_in_code(model: keras.Model) -> list[str]:
+    """Return the words in code that runs in calls, by which it may look a keyword up."""
+    ran = (value for layer in own_layers(model) for value in _opened(_told_in_calls(layer)))
+    return sorted({value for value in ran if isinstance(value, str) and value.isidentifier()})
+
+
+def compared_in_code(model: keras.Model) -> tuple[list[str], list[Enum], list[float]]:
+    """Return texts, choices and numbers that code there compares with something, as ``scale > 100`` does."""
+    ran = (one for layer in own_layers(model) for one in _functions(layer) if one.__name__ not in MAKING)
+    told = [value for one in ran for value in _opened(_compared(one))]
+    texts = {value for value in told if isinstance(value, str) and 0 < len(value) <= LONGEST_TEXT}
+    choices = {value for value in told if isinstance(value, Enum)}
+    numbers = {value for value in told if type(value) in {int, float} and abs(value) <= LONGEST}
+    return sorted(texts), sorted(choices, key=str), sorted(numbers)
+
+
+def _told_in_calls(layer: Any) -> Iterator[Any]:
+    return (value for one in _functions(layer) if one.__name__ not in MAKING for value in _values(one))
 
 
 def _compared_with(layer: Any) -> Iterator[Any]:
@@ -62,9 +95,11 @@ def _compared_with(layer: Any) -> Iterator[Any]:
 
 
 def _opened(values: Iterable[Any], depth: int = 2) -> Iterator[Any]:
-    """Yield values, and what small collections hold: ``mode in ("fast", "slow")``, the keys of a mapping."""
+    """Yield values, and what collections hold: ``mode in ("fast", "slow")``, keys of mappings, members."""
     for value in values:
-        if not isinstance(value, tuple | list | set | frozenset | Mapping):
+        if isinstance(value, EnumType):
+            yield from value
+        elif not isinstance(value, tuple | list | set | frozenset | Mapping):
             yield value
         elif depth and len(value) <= MOST_ITEMS:
             yield from _opened(list(value), depth - 1)
@@ -107,6 +142,19 @@ def _values(function: FunctionType) -> Iterator[Any]:
             yield cell.cell_contents
         except ValueError:  # a name that is not bound yet
             continue
+
+
+def _compared(function: FunctionType) -> Iterator[Any]:
+    """Yield the constants and globals that comparisons of a function, or of one within it, take."""
+    codes: list[CodeType] = [function.__code__]
+    for code in codes:
+        codes += [constant for constant in code.co_consts if isinstance(constant, CodeType)]
+        steps = list(dis.get_instructions(code))
+        for place, step in enumerate(steps):
+            if step.opname in {"COMPARE_OP", "CONTAINS_OP", "IS_OP"}:
+                for before in steps[max(place - 2, 0) : place]:
+                    named = function.__globals__ if before.opname == "LOAD_GLOBAL" else {}
+                    yield before.argval if before.opname in CONSTANTS else named.get(before.argval)
 
 
 def _whole(value: Any) -> int:
