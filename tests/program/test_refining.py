@@ -123,3 +123,19 @@ def test_a_search_gives_up_within_its_budget(monkeypatch):
         Refiner(p.nodes, p.variables, p.results) for p in (program(TWO_CYCLES, 6), program(TWO_CYCLES, 6))
     ]
     assert search(*sides) is None
+
+
+def test_what_is_interchangeable_corresponds_where_it_starts_alike():
+    for seed in range(8):
+        order = shuffled(6, seed)
+        starts = "uuuzzz", ["uuuzzz"[member] for member in order]
+        match = match_programs(program(TWO_CYCLES, 6), program(TWO_CYCLES, 6, order), starts)
+        assert match.proved
+        assert all(starts[0][ours] == starts[1][theirs] for ours, theirs in match.variables)
+
+
+def test_starts_that_fit_no_order_do_not_keep_programs_from_being_the_same():
+    one, two = program(TWO_CYCLES, 6), program(TWO_CYCLES, 6)
+    assert match_programs(one, two, (["u"] * 6, ["z"] * 6)).proved
+    assert match_programs(one, two, (list("uuuzzz"), list("uzuzuz"))).proved
+    assert match_programs(one, program(ONE_CYCLE, 6), (["u"] * 6, ["u"] * 6)).proved is False

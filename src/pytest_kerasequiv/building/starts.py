@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from pytest_kerasequiv.keras_access.initialising import (
 from pytest_kerasequiv.keras_access.layers import state_within
 from pytest_kerasequiv.keras_access.origin import is_keras
 from pytest_kerasequiv.layers.configs import canonical
-from pytest_kerasequiv.weights.variables import buffer_view, peek, same_buffer, variables_of, write
+from pytest_kerasequiv.weights.variables import buffer_view, is_seed, peek, same_buffer, variables_of, write
 
 Origin = Literal["drawn", "seeded", "fixed", "other"]
 
@@ -108,6 +109,19 @@ def starts_of(model: keras.Model) -> tuple[Start, ...] | None:
     """Return the starts of `variables_of(model)`; ``None`` where no builder has just made the model."""
     stash = getattr(model, _STASH, None)
     return None if stash is None else stash.starts
+
+
+def starts_in_words(model: keras.Model) -> list[str]:
+    """Return what each of `variables_of(model)` starts from: its initialiser, or the value it was given."""
+    starts = starts_of(model) or [Start("other")] * len(variables_of(model))
+    return [
+        "seed" if is_seed(variable) else repr(start.settings) if start.untouched else _digest(peek(variable))
+        for variable, start in zip(variables_of(model), starts, strict=True)
+    ]
+
+
+def _digest(value: NDArray[np.generic]) -> str:
+    return hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()
 
 
 def _read(model: keras.Model, noted: Mapping[int, Initialised]) -> tuple[Start, ...]:

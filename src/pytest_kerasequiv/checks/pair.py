@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pytest_kerasequiv import arguments
 from pytest_kerasequiv.building.sources import Source
+from pytest_kerasequiv.building.starts import starts_in_words
 from pytest_kerasequiv.building.twins import Twins
 from pytest_kerasequiv.checks.trying_maps import chosen_map
 from pytest_kerasequiv.correspondence.known import known_variables
@@ -230,7 +231,10 @@ class Pair:
     @cached_property
     def program_match(self) -> ProgramMatch:
         """Whether the traced programs are the same, and how their variables correspond."""
-        return match_programs(self.reference_program, self.candidate_program)
+        programs = self.reference_program, self.candidate_program
+        if all(program.unique for program in programs):
+            return match_programs(*programs)
+        return match_programs(*programs, (starts_in_words(self.reference), starts_in_words(self.candidate)))
 
     def same_in(self, wanted: Callable[[str], bool]) -> bool:
         """Whether entries that are wanted were traced, and are all proved the same under the map."""

@@ -13,12 +13,19 @@ from pytest_kerasequiv.program.nodes import Program, ProgramMatch, ProgramVariab
 from pytest_kerasequiv.program.refining import refiner_of, search
 
 Pairs = tuple[tuple[int, int], ...]
+Starts = tuple[Sequence[str], Sequence[str]]
 
 
-def match_programs(reference: Program, candidate: Program) -> ProgramMatch:
+def match_programs(reference: Program, candidate: Program, starts: Starts | None = None) -> ProgramMatch:
     """Prove that two programs are the same, or say why that is not proved.
 
     The proof is `verified`, which trusts neither colours nor fingerprints.
+
+    Args:
+        reference: the reference's program.
+        candidate: the candidate's.
+        starts: what each variable of both starts from; those that start alike correspond, if that can be,
+            where branches are interchangeable.
     """
     reasons = _reasons(reference, candidate)
     if reasons:
@@ -26,8 +33,9 @@ def match_programs(reference: Program, candidate: Program) -> ProgramMatch:
     obstacle = _obstacle(reference, candidate)
     if obstacle:
         return ProgramMatch(False, difference=first_difference(reference, candidate), reason=obstacle)
-    pairs = _proposal(reference, candidate)
-    if pairs is not None and verified(reference, candidate, pairs):
+    proposals = (_proposal_by(starts, reference, candidate), _proposal(reference, candidate))
+    pairs = next((one for one in proposals if one is not None and verified(reference, candidate, one)), None)
+    if pairs is not None:
         listed = tuple((r, c) for r, c in pairs if reference.variables[r].value is None)
         return ProgramMatch(True, listed)
     difference = first_difference(reference, candidate)
@@ -148,6 +156,14 @@ def _unequal_variables(reference: Program, candidate: Program) -> str:
 def _unused(program: Program) -> list[ProgramVariable]:
     used = refiner_of(program).used
     return [replace(v, path="") for i, v in enumerate(program.variables) if i not in used]
+
+
+def _proposal_by(starts: Starts | None, reference: Program, candidate: Program) -> Pairs | None:
+    """Pair the variables so that those correspond that start alike; ``None`` where there is no choice."""
+    if starts is None or (reference.unique and candidate.unique):
+        return None
+    found = search(refiner_of(reference), refiner_of(candidate), starts)
+    return None if found is None else _with_unused(reference, candidate, found)
 
 
 def _proposal(reference: Program, candidate: Program) -> Pairs | None:

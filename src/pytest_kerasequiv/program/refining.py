@@ -157,18 +157,27 @@ def refiner_of(program: Program) -> Refiner:
     return Refiner(program.nodes, program.variables, program.results)
 
 
-def search(reference: Refiner, candidate: Refiner) -> list[tuple[int, int]] | None:
+def search(
+    reference: Refiner, candidate: Refiner, told: tuple[Sequence[str], Sequence[str]] | None = None
+) -> list[tuple[int, int]] | None:
     """Find an order of tied variables under which two programs have equal results.
 
     One tied variable of the reference is singled out, and each of the candidate's in its class tried as its
     counterpart, refining after each choice.
 
+    Args:
+        reference: the refiner of the reference's program.
+        candidate: that of the candidate's.
+        told: texts that tell the first variables of both programs apart; corresponding ones have the same.
+
     Returns:
         Pairs of corresponding used variables, ``None`` where there are none or the search took too long.
     """
     budget = COLOURED_NODES
-    start = (reference.stable(reference.kinds), candidate.stable(candidate.kinds))
-    waiting = [start]
+    kinds = reference.kinds, candidate.kinds
+    if told is not None:
+        kinds = _told_apart(kinds[0], told[0]), _told_apart(kinds[1], told[1])
+    waiting = [(reference.stable(kinds[0]), candidate.stable(kinds[1]))]
     while waiting and budget > 0:
         ours, theirs = waiting.pop()
         if Counter(ours) != Counter(theirs):
@@ -184,6 +193,11 @@ def search(reference: Refiner, candidate: Refiner) -> list[tuple[int, int]] | No
             waiting.append((marked, candidate.stable(_marked(theirs, index, mark))))
             budget -= candidate.size
     return None
+
+
+def _told_apart(colours: Sequence[Colour], texts: Sequence[str]) -> list[Colour]:
+    untold = [""] * (len(colours) - len(texts))
+    return [digest(one, text.encode()) for one, text in zip(colours, [*texts, *untold], strict=True)]
 
 
 def _marked(colours: Sequence[Colour], index: int, mark: Colour) -> list[Colour]:
