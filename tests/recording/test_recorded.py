@@ -8,6 +8,7 @@ import platform
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from tests.recording.conftest import LAYERS, functional, made, rewritten, unbuilt
 
 from pytest_kerasequiv import Evidence, InputError, Twins, Verdict, assert_equivalent, compare, record
@@ -329,3 +330,26 @@ def test_a_recorded_model_of_integers_was_tried_with_large_ones(tmp_path):
     for number, (one, other) in enumerate([(squared, exact), (exact, squared)]):
         report = compare(record(one, tmp_path / f"{number}.kerasequiv"), other)
         assert report.verdict is Verdict.DIFFERENT, report
+
+
+class OwnStep(keras.Sequential):
+    """Its step takes targets and sample weights."""
+
+    def train_step(self, data):
+        x, y, weights = keras.utils.unpack_x_y_sample_weight(data)
+        with tf.GradientTape() as tape:
+            loss = self.compute_loss(x, y, self(x, training=True), weights)
+        self.optimizer.apply(tape.gradient(loss, self.trainable_variables), self.trainable_variables)
+        return {"loss": loss}
+
+
+def own_step():
+    model = OwnStep([keras.Input((4,)), keras.layers.Dense(2)])
+    model.compile("sgd", "mse")
+    return model
+
+
+def test_an_own_step_with_sample_weights_is_recorded(tmp_path):
+    recording = record(own_step, tmp_path / "own.kerasequiv")
+    report = compare(recording, own_step, checks=["outputs"])
+    assert report.verdict is Verdict.EQUIVALENT, str(report)

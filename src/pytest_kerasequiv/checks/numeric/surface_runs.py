@@ -322,7 +322,7 @@ def _named(traced: Traced, results: Sequence[Any]) -> dict[str, Array]:
     for (label, variable), result in zip(traced.results, results, strict=True):
         array = np.asarray(result)
         name = label if variable is None else f"{label} {variable}"
-        found[name] = found[name] + array if name in found else array
+        found[name] = np.asarray(found[name] + array) if name in found else array  # no scalar of NumPy's
     return found
 
 
