@@ -244,6 +244,12 @@ def test_integers_of_any_size_are_drawn_for_what_calculates_with_them(dtype, con
         assert np.abs(found["one sample"].inputs[0]).max() <= 10_000
 
 
+def test_what_one_twin_alone_narrows_is_tried_beyond_32_bits():
+    found = probes_of(surveyed((400,), "int64", large=True, beyond=True, signed=True))
+    values = found["whole numbers of any size"].inputs[0]
+    assert (values.min(), values.max()) == (-(2**33), 2**33)
+
+
 @pytest.mark.parametrize(
     ("near", "scale"), [((30.0,), None), ((31.0,), 310), ((-50.0, 1e7), 500), ((MOST_SCALED,), 1e7)]
 )

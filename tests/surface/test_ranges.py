@@ -8,7 +8,13 @@ from pytest_kerasequiv.surface.ranges import WIDE, bounds, drawn_integers, highe
 
 @pytest.mark.parametrize(
     ("dtype", "ends"),
-    [("int8", (-128, 127)), ("uint8", (0, 255)), ("int64", (-WIDE, WIDE)), ("uint32", (0, WIDE))],
+    [
+        ("int8", (-128, 127)),
+        ("uint8", (0, 255)),
+        ("int16", (-(2**15), 2**15 - 1)),
+        ("int64", (-WIDE, WIDE)),
+        ("uint32", (0, WIDE)),
+    ],
 )
 def test_all_of_a_small_dtype_is_tried(dtype, ends):
     assert bounds(dtype) == ends
