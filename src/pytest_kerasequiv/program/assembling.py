@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +23,7 @@ from pytest_kerasequiv.program.facts import (
 )
 from pytest_kerasequiv.program.indices import with_plain_indices
 from pytest_kerasequiv.program.layer_names import layer_path, layer_tree
-from pytest_kerasequiv.program.node_colours import digest
+from pytest_kerasequiv.program.node_colours import digest, fold
 from pytest_kerasequiv.program.nodes import RESULT, Body, Node, OwnCode, Program, Ref, Unprovable
 from pytest_kerasequiv.program.ops import random_ops
 from pytest_kerasequiv.program.paddings import with_plain_padding
@@ -121,7 +122,10 @@ class Assembly:
 
     def program(self) -> Program:
         """Return what was collected, without the nodes that no result depends on."""
-        nodes, results = alive(self._nodes, self._results, len(self.variables))
+        told, entries = without_idle_plain_call(
+            self._nodes, self._results, len(self.variables), self._entries
+        )
+        nodes, results = alive(self._nodes, told, len(self.variables))
         steering = settings(self.model)
         layers = tuple(layer_paths(self.model))
         tree = layer_tree(layers)
@@ -139,7 +143,7 @@ class Assembly:
             fingerprint=content,
             numbering=numbering.order if numbering else (),
             unique=numbering.unique if numbering else True,
-            entries=tuple(self._entries),
+            entries=tuple(entries),
             unseen=tuple(self._unseen),
             whole=self._whole,
             random=tuple(sorted({layer_path(name, tree) or self.model.name for name in self._random})),
@@ -216,3 +220,39 @@ class Assembly:
         inputs = (value,) if variable is None else (value, (variable, "of"))
         self._nodes.append(Node(RESULT + label, (), inputs, label, part))
         self._results.append(len(self._nodes) - 1)
+
+
+PLAIN = "plain call"
+"""The entry of calls without ``training``, where a model may tell them from inference."""
+
+
+def without_idle_plain_call(
+    nodes: Sequence[Node], results: Sequence[int], leaves: int, entries: Sequence[str]
+) -> tuple[Sequence[int], Sequence[str]]:
+    """Return results and entries without the plain call where it comes to just what inference does.
+
+    A model of Keras's layers alone has no such entry, since it cannot tell the two apart.
+
+    Args:
+        nodes: the operations, producers first.
+        results: which of them are results.
+        leaves: how many of them, the first, are variables.
+        entries: the entries, in words.
+    """
+    if not any(one.startswith(PLAIN) for one in entries):
+        return results, entries
+    table: dict[Any, int] = {}
+
+    def combine(index: int, parts: list[tuple[int, str]]) -> int:
+        node = nodes[index]
+        told = node.op.replace(f"{PLAIN}, plain", "inference").replace(PLAIN, "inference")
+        return table.setdefault((told, node.attributes, tuple(parts)), leaves + len(table))
+
+    numbers, _ = fold(nodes, list(range(leaves)), combine)
+    plain, inference = (
+        Counter(numbers[i] for i in results if nodes[i].part == part) for part in (PLAIN, "inference")
+    )
+    if plain != inference:
+        return results, entries
+    left = [one for one in entries if not one.startswith(PLAIN)]
+    return [i for i in results if nodes[i].part != PLAIN], left
