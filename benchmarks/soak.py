@@ -147,6 +147,10 @@ def one_round(folder: Path, draw: random.Random, counts: Counter[str], peaks: li
 
 
 def session(folder: Path, trouble: Trouble, workers: list[str]) -> subprocess.Popen[str]:
+    def begin() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # ignored in what a shell starts in the background
+        trouble.in_session()
+
     options = ["-q", "--kerasequiv", "--kerasequiv-report=out", "--junitxml=junit.xml", "-p", "no:randomly"]
     return subprocess.Popen(
         [sys.executable, *trouble.python, "-m", "pytest", *options, *workers, *trouble.options],
@@ -155,7 +159,7 @@ def session(folder: Path, trouble: Trouble, workers: list[str]) -> subprocess.Po
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
-        preexec_fn=trouble.in_session,  # noqa: PLW1509 - one thread starts it
+        preexec_fn=begin,  # noqa: PLW1509 - one thread starts it
         env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
     )
 
