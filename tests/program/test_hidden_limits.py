@@ -173,3 +173,37 @@ def test_gradients_limited_in_another_way_are_inconclusive():
 def test_a_limit_of_the_loss_that_none_reached_is_inconclusive():
     report = compare(limited(), limited(loss=lambda loss: ops.minimum(loss, 500.0)))
     assert report.verdict is Verdict.INCONCLUSIVE, str(report)
+
+
+def in_parts(e):
+    return ops.mean(ops.where(ops.abs(e) < 2.0, 0.5 * e * e, 2.0 * ops.abs(e) - 2.0))
+
+
+class ByHand(keras.Sequential):
+    """Computes its loss in its own step."""
+
+    def __init__(self, loss):
+        super().__init__([keras.Input((4,)), layers.Dense(3)])
+        self._own = loss
+
+    def train_step(self, data):
+        x, y, _ = keras.utils.unpack_x_y_sample_weight(data)
+        with tf.GradientTape() as tape:
+            loss = self._own(y, self(x, training=True))
+        self.optimizer.apply(tape.gradient(loss, self.trainable_variables), self.trainable_variables)
+        return {"loss": loss}
+
+
+def by_hand(loss):
+    def build():
+        model = ByHand(loss)
+        model.compile("sgd", "mse")
+        return model
+
+    return build
+
+
+def test_a_limit_in_the_loss_of_a_later_step_limits_no_gradient():
+    keras_own = by_hand(lambda y, p: ops.mean(keras.losses.huber(y, p, delta=2.0)))
+    report = compare(by_hand(lambda y, p: in_parts(y - p)), keras_own)
+    assert report.verdict is Verdict.EQUIVALENT, str(report)

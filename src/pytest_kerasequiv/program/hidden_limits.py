@@ -90,12 +90,21 @@ def _in_training(program: Program) -> Iterator[tuple[float, int, bool]]:
     """Yield what is compared with in training alone, by which operation, and whether it is a gradient."""
     nodes = program.nodes
     by_input = depending(nodes, is_given)
-    of_gradient = depending(nodes, lambda node: "gradient_tape" in node.name)
+    of_gradient = _of_gradients(nodes)
     known = {number for node in nodes if node.part in COMPUTED for number in _bounds(nodes, node)}
     for index, node in enumerate(nodes):
         if node.part not in COMPUTED and by_input[index]:
             limited = any(of_gradient[source] for source, _ in node.inputs)
             yield from ((n, index, limited) for n in _bounds(nodes, node) if n and n not in known)
+
+
+def _of_gradients(nodes: Sequence[Node]) -> list[bool]:
+    """Return of each operation whether it is computed from gradients; what is read after a step is not."""
+    found: list[bool] = []
+    for node in nodes:
+        taken = not node.op.startswith("Assign") and any(found[source] for source, _ in node.inputs)
+        found.append("gradient_tape" in node.name or taken)
+    return found
 
 
 def _bounds(nodes: Sequence[Node], node: Node) -> Iterator[float]:
