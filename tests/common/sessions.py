@@ -104,8 +104,9 @@ def processes_in(folder):
     return found
 
 
-def assert_nothing_is_left(folder):
-    deadline = time.monotonic() + 10
+def assert_nothing_is_left(folder, seconds=10):
+    """Wait until no process works in the folder; fail where one still does after some seconds."""
+    deadline = time.monotonic() + seconds
     while processes_in(folder) and time.monotonic() < deadline:
         time.sleep(0.1)
     left = processes_in(folder)
