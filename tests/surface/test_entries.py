@@ -9,13 +9,14 @@ import tensorflow as tf
 from keras import layers
 from tests.common.models import flow
 
-from pytest_kerasequiv import Verdict, compare
+from pytest_kerasequiv import Verdict, compare, record
 from pytest_kerasequiv.building.batches import check_batch, hold_batch
 from pytest_kerasequiv.building.specs import Spec
 from pytest_kerasequiv.surface.entries import (
     Entry,
     Given,
     Kind,
+    can_be_kept,
     covered,
     entries_of,
     own_loops,
@@ -384,6 +385,23 @@ def test_twins_that_part_under_another_value_of_a_keyword_are_different(name):
     report = compare(built(2), built(3))
     assert report.verdict is Verdict.DIFFERENT, str(report)
     assert compare(built(2), built(2)).verdict is Verdict.EQUIVALENT
+
+
+def test_a_recording_leaves_out_what_a_file_cannot_hold(tmp_path):
+    class Choosing(keras.Model):
+        def call(self, x, mode=Mode.PLAIN, mask=None):
+            return x * 2 if mode is Mode.FAST else x
+
+    def build():
+        model = Choosing()
+        model(np.zeros((2, 4), "float32"))
+        return model
+
+    kept = {entry.name: can_be_kept(entry) for entry in entries_of(build())}
+    assert [name for name in kept if not kept[name]] == ["call with mode=<Mode.FAST: 2>"]
+    assert kept["call with mask=a mask"]
+    path = record(build, tmp_path / "choosing.kerasequiv")
+    assert compare(path, build).verdict is not Verdict.DIFFERENT
 
 
 def test_numbers_in_code_count_as_lengths_within_limits():

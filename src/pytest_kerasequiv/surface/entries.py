@@ -342,6 +342,11 @@ def settled(specs: Any, size: Size) -> Any:
     return keras.tree.pack_sequence_as(specs, flat)
 
 
+def can_be_kept(entry: Entry) -> bool:
+    """Whether a file can hold what an entry is called with: a member of the user's enumerations it cannot."""
+    return all(isinstance(value, Given) or not isinstance(value, Enum) for _, value in entry.arguments)
+
+
 def covered(entry: Entry, shapes: Any) -> str:
     """Return an entry in words, with the shapes that it was called with where these settle free axes."""
     settles = len(entry.shapes) > 1 and not _is_free(shapes)

@@ -33,7 +33,7 @@ from pytest_kerasequiv.program.tracing_functions import places
 from pytest_kerasequiv.running.input_layout import InputSpec
 from pytest_kerasequiv.running.running import Runner
 from pytest_kerasequiv.running.sketch import sketch
-from pytest_kerasequiv.surface.entries import Entry, Kind, entries_of
+from pytest_kerasequiv.surface.entries import Entry, Kind, can_be_kept, entries_of
 from pytest_kerasequiv.surface.lengths import own_layers
 from pytest_kerasequiv.surface.probes import Probe, Survey, training_batch
 from pytest_kerasequiv.weights.variables import peek, variables_of
@@ -375,7 +375,8 @@ def further_entries(reference: Twin, candidate: Twin | None) -> list[Entry]:
         Kind.CALL: True,
         Kind.STEP: True,
     }
-    every = {e.name: e for model in models for e in entries_of(model) if not _probed_anyway(e, models)}
+    listed = (e for model in models for e in entries_of(model) if candidate is not None or can_be_kept(e))
+    every = {e.name: e for e in listed if not _probed_anyway(e, models)}
     alike = len(set(compiled)) == 1  # a step of one that is not compiled is no step
     return [
         e for e in every.values() if wanted[e.kind] and (alike or e.method not in ("train_step", "test_step"))
