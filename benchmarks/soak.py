@@ -185,10 +185,13 @@ def ended_early(
     problems = left_over(folder)
     if number == signal.SIGINT and slow > 5 * pace:
         problems.append(f"Ctrl-C took {slow:.0f} s, by others slowed down {pace:.1f} times")
-    if number == signal.SIGINT and running.returncode not in {0, 1, 2}:
-        problems.append(f"exit status {running.returncode} after Ctrl-C: {output[-500:]}")
     report = folder / "out" / "report.json"
     outcome = json.loads(report.read_text())["outcome"] if report.exists() else "none"
+    outside = set() if outcome == "running" else {-signal.SIGINT}  # Python's, outside pytest's loop
+    ended = {0, 1, 2} | outside
+    if number == signal.SIGINT and running.returncode not in ended:
+        told = f"exit status {running.returncode} after Ctrl-C, the report says {outcome}"
+        problems.append(f"{told}: {output[-2000:]}")
     if outcome not in {"none", "running", "interrupted", "passed", "failed"}:
         problems.append(f"the report says {outcome}")
     return problems
