@@ -27,6 +27,7 @@ from pytest_kerasequiv.surface.lengths import (
     LONGEST,
     asking_how_they_run,
     lengths_in_code,
+    names_in_code,
     texts_in_code,
 )
 
@@ -385,6 +386,40 @@ def test_twins_that_part_under_another_value_of_a_keyword_are_different(name):
     report = compare(built(2), built(3))
     assert report.verdict is Verdict.DIFFERENT, str(report)
     assert compare(built(2), built(2)).verdict is Verdict.EQUIVALENT
+
+
+class Looking(keras.Model):
+    def call(self, inputs, training=None, **given):
+        factor = given.get("factor", 1) if "scaled" in given else 2
+        return inputs["user"] * factor + inputs["item"] * (given["shift"] if given.pop("shifted", None) else 0)
+
+
+class HandingOn(keras.Model):
+    def call(self, inputs, **given):
+        return self.sum(inputs["user"], inputs["item"], **given)
+
+    def sum(self, user, item, *, mode="plain", training=None):
+        return user * item if mode == "product" else user + item
+
+
+class TakingAnything(keras.Model):
+    def call(self, inputs, training=None, **given):
+        return inputs["user"] + inputs["item"]
+
+
+@pytest.mark.parametrize(
+    ("cls", "names"),
+    [
+        (Looking, ["factor", "scaled", "shift", "shifted"]),
+        (HandingOn, ["mode"]),
+        (TakingAnything, []),
+    ],
+)
+def test_keywords_are_those_that_code_looks_up_or_takes(cls, names):
+    model = cls()
+    model({"user": np.zeros((2, 4), "float32"), "item": np.zeros((2, 4), "float32")})
+    assert names_in_code(model) == names
+    assert {entry.arguments[0][0] for entry in entries_of(model) if entry.arguments} == set(names)
 
 
 def test_a_recording_leaves_out_what_a_file_cannot_hold(tmp_path):

@@ -240,9 +240,9 @@ def _given(model: keras.Model) -> Iterator[tuple[str, Any]]:
     """Yield keywords of ``call`` with values; of ``**kwargs`` the names that the user's code may look up."""
     for name, parameter in list(_parameters(model).items())[1:]:
         if parameter.kind is parameter.VAR_KEYWORD:
-            texts = names_in_code(model)[:MOST_OF_NONE]
-            for one in texts:
-                yield from ((one, value) for value in (True, 2.0, *texts) if value != one)
+            values = (True, 2.0, *texts_in_code(model)[:MOST_OF_NONE])
+            for one in names_in_code(model)[:MOST_OF_NONE]:
+                yield from ((one, value) for value in values if value != one)
         elif name != "training":
             yield from ((name, value) for value in _values(model, name, parameter))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dis
+import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum, EnumType
 from types import CodeType, FunctionType, MethodType
@@ -65,9 +66,43 @@ def _short(values: Iterable[Any]) -> Iterator[str]:
 
 
 def names_in_code(model: keras.Model) -> list[str]:
-    """Return the words in code that runs in calls, by which it may look a keyword up."""
-    ran = (value for layer in own_layers(model) for value in _opened(_told_in_calls(layer)))
-    return sorted({value for value in ran if isinstance(value, str) and value.isidentifier()})
+    """Return the names by which code that runs in calls looks up or takes what ``**kwargs`` may hold."""
+    ran = [one for layer in own_layers(model) for one in _functions(layer) if one.__name__ not in MAKING]
+    named = {name for one in ran for name in _looked_up(one.__code__)}
+    if any(_hands_on(one.__code__) for one in ran):
+        named |= {name for one in ran for name in _optional(one) if one.__name__ != "call"}
+    return sorted(named - {"training"})
+
+
+def _looked_up(code: CodeType) -> Iterator[str]:
+    """Yield the words beside the ``**kwargs`` of a function: ``kwargs.get("mode")``, ``"mode" in kwargs``."""
+    for steps, place in _uses_of_kwargs(code):
+        for step in steps[max(place - 1, 0) : place + 4]:
+            if step.opname in CONSTANTS and isinstance(step.argval, str) and step.argval.isidentifier():
+                yield step.argval
+
+
+def _hands_on(code: CodeType) -> bool:
+    """Tell whether a function hands its ``**kwargs`` on, or looks a name up that is not written beside it."""
+    uses = [steps[place + 1 : place + 4] for steps, place in _uses_of_kwargs(code)]
+    return any(not any(step.opname in CONSTANTS for step in after) for after in uses)
+
+
+def _uses_of_kwargs(code: CodeType) -> Iterator[tuple[list[dis.Instruction], int]]:
+    """Yield the instructions of a function and the place of each that loads its ``**kwargs``."""
+    if not code.co_flags & inspect.CO_VARKEYWORDS:
+        return
+    given = code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & inspect.CO_VARARGS)
+    name, steps = code.co_varnames[given], list(dis.get_instructions(code))
+    for place, step in enumerate(steps):
+        loaded = step.argval if isinstance(step.argval, tuple) else (step.argval,)
+        if step.opname.startswith("LOAD_") and name in loaded:
+            yield steps, place
+
+
+def _optional(function: FunctionType) -> list[str]:
+    parameters = inspect.signature(function).parameters.values()
+    return [one.name for one in parameters if one.default is not one.empty]
 
 
 def compared_in_code(model: keras.Model) -> tuple[list[str], list[Enum], list[float]]:

@@ -361,3 +361,35 @@ def test_threads_of_this_process_work_only_while_it_waits(source_of):
         assert executor.tasks == 1
         assert [run.seed for run in runs] == list(range(1, 16))
         assert executor.tasks > 1
+
+
+class OnItsWay:
+    """What Dask's future is while its task has been done and its result is fetched, or computed once more."""
+
+    def __init__(self, status, looks):
+        self.status = status
+        self._looks = looks
+
+    def done(self):
+        return True
+
+    def result(self, timeout):
+        self._looks -= 1
+        if self._looks > 0 or self.status == "error":
+            raise TimeoutError("no result within a second")
+        return "result"
+
+
+def test_a_result_that_is_on_its_way_is_waited_for():
+    patience = waiting.Patience(Silent(1), None)
+    future = OnItsWay("finished", looks=3)
+    assert patience.result(future, [future]) == "result"
+
+
+def test_a_task_that_raises_a_time_out_of_its_own_has_ended():
+    patience = waiting.Patience(Silent(1), None)
+    ended: Future[Any] = Future()
+    ended.set_exception(TimeoutError("of the task"))
+    for future in (OnItsWay("error", looks=3), ended):
+        with pytest.raises(TimeoutError):
+            patience.result(future, [future])

@@ -48,7 +48,7 @@ class Patience:
             try:
                 return future.result(timeout=SECONDS_BETWEEN_LOOKS)
             except TimeoutError:
-                if future.done():
+                if future.done() and _raised(future):
                     raise
             now = time.monotonic()
             done = sum(one.done() for one in all_of_them)
@@ -77,6 +77,12 @@ class Patience:
         elif not self._said:
             logging.getLogger("pytest_kerasequiv").warning("training waits: %s", text)
             self._said = True
+
+
+def _raised(future: Any) -> bool:
+    """Tell whether a task that is done raised something; one of Dask's may be done, its result on its way."""
+    status = getattr(future, "status", None)
+    return status == "error" if status is not None else future.exception() is not None
 
 
 def workers_alive(executor: Any) -> int | None:
