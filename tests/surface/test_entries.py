@@ -391,7 +391,9 @@ def test_twins_that_part_under_another_value_of_a_keyword_are_different(name):
 class Looking(keras.Model):
     def call(self, inputs, training=None, **given):
         factor = given.get("factor", 1) if "scaled" in given else 2
-        return inputs["user"] * factor + inputs["item"] * (given["shift"] if given.pop("shifted", None) else 0)
+        return inputs["user"] * factor + inputs["item"] * (
+            given["shift"] if given.pop("shifted", None) else 0
+        )
 
 
 class HandingOn(keras.Model):
