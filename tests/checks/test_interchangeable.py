@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from tests.common.models import building
 
-from pytest_kerasequiv import Evidence, Verdict, compare
+from pytest_kerasequiv import Evidence, Verdict, compare, record
 
 L = keras.layers
 TABLES = np.random.default_rng(0).normal(size=(2, 9, 4)).astype(np.float32)
@@ -40,6 +41,15 @@ def test_branches_in_another_order_are_the_same(name: str) -> None:
     branches, dtype = BRANCHES[name]
     report = compare(summed(branches, dtype), summed(branches[::-1], dtype))
     assert (report.verdict, report.evidence) == (Verdict.EQUIVALENT, Evidence.PROVED)
+
+
+@pytest.mark.parametrize("name", BRANCHES)
+def test_a_recording_tells_what_branches_start_from(name: str, tmp_path: Path) -> None:
+    branches, dtype = BRANCHES[name]
+    file = record(summed(branches, dtype), tmp_path / "summed.kerasequiv")
+    report = compare(file, summed(branches[::-1], dtype))
+    assert (report.verdict, report.evidence) == (Verdict.EQUIVALENT, Evidence.PROVED)
+    assert compare(file, summed([branches[0]] * 2, dtype)).verdict is Verdict.DIFFERENT
 
 
 @pytest.mark.parametrize("name", BRANCHES)

@@ -22,7 +22,7 @@ from pytest_kerasequiv.keras_access.initialising import (
 from pytest_kerasequiv.keras_access.layers import state_within
 from pytest_kerasequiv.keras_access.origin import is_keras
 from pytest_kerasequiv.layers.configs import canonical
-from pytest_kerasequiv.weights.variables import buffer_view, is_seed, peek, same_buffer, variables_of, write
+from pytest_kerasequiv.weights.variables import buffer_view, peek, same_buffer, variables_of, write
 
 Origin = Literal["drawn", "seeded", "fixed", "other"]
 
@@ -111,17 +111,25 @@ def starts_of(model: keras.Model) -> tuple[Start, ...] | None:
     return None if stash is None else stash.starts
 
 
-def starts_in_words(model: keras.Model) -> list[str]:
-    """Return what each of `variables_of(model)` starts from: its initialiser, or the value it was given."""
-    starts = starts_of(model) or [Start("other")] * len(variables_of(model))
+def starts_in_words(
+    starts: Sequence[Start] | None, values: Sequence[NDArray[np.generic]], seeds: Sequence[bool]
+) -> list[str]:
+    """Return what variables start from: their initialisers, or digests of the values that they were given.
+
+    Args:
+        starts: how they came to their values; ``None`` where no builder has made the model.
+        values: the values.
+        seeds: which of them are states of seed generators.
+    """
+    both = zip(starts or [Start("other")] * len(values), values, seeds, strict=True)
     return [
-        "seed" if is_seed(variable) else repr(start.settings) if start.untouched else _digest(peek(variable))
-        for variable, start in zip(variables_of(model), starts, strict=True)
+        "seed"
+        if seed
+        else repr(start.settings)
+        if start.untouched
+        else hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()
+        for start, value, seed in both
     ]
-
-
-def _digest(value: NDArray[np.generic]) -> str:
-    return hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()
 
 
 def _read(model: keras.Model, noted: Mapping[int, Initialised]) -> tuple[Start, ...]:

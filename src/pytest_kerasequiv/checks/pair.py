@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pytest_kerasequiv import arguments
 from pytest_kerasequiv.building.sources import Source
-from pytest_kerasequiv.building.starts import starts_in_words
+from pytest_kerasequiv.building.starts import starts_in_words, starts_of
 from pytest_kerasequiv.building.twins import Twins
 from pytest_kerasequiv.checks.trying_maps import chosen_map
 from pytest_kerasequiv.correspondence.known import known_variables
@@ -234,7 +234,11 @@ class Pair:
         programs = self.reference_program, self.candidate_program
         if all(program.unique for program in programs):
             return match_programs(*programs)
-        return match_programs(*programs, (starts_in_words(self.reference), starts_in_words(self.candidate)))
+        return match_programs(*programs, (self.reference_starts(), _starts_in_words(self.candidate)))
+
+    def reference_starts(self) -> list[str]:
+        """Return what each variable of the reference starts from, in words."""
+        return _starts_in_words(self.reference)
 
     def same_in(self, wanted: Callable[[str], bool]) -> bool:
         """Whether entries that are wanted were traced, and are all proved the same under the map."""
@@ -302,6 +306,10 @@ class Pair:
             both = zip(variables_of(self.candidate), own, carried, strict=True)
             return [given if is_seed(variable) else value for variable, value, given in both]
         return carried
+
+
+def _starts_in_words(model: keras.Model) -> list[str]:
+    return starts_in_words(starts_of(model), values_of(model), list(map(is_seed, variables_of(model))))
 
 
 def _graph_or_none(model: keras.Model) -> LayerGraph | None:

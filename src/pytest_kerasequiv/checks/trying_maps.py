@@ -75,8 +75,8 @@ def differ_under_any_map(ours: Runner, theirs: Runner, probe: Probe) -> bool:
 
     Variables of one shape, whatever the order of its axes, hold the same numbers then, on both sides. Or
     those of one number of elements do, which change only along axes that all of them have, as heads may be
-    split otherwise. Or all weights are one number. A state that begins with one number everywhere, such as
-    the mean of a normalisation, keeps it.
+    split otherwise. A state that begins with one number everywhere, such as the mean of a normalisation,
+    keeps it.
 
     Args:
         ours: a runner of the reference, under what it starts from.
@@ -96,10 +96,9 @@ def differ_under_any_map(ours: Runner, theirs: Runner, probe: Probe) -> bool:
         places = [[axis for axis, size in enumerate(shape) if size == one] for one in shared[prod(shape)]]
         return [numbers_along(shape, axes) for axes in product(*places)]
 
-    return (
-        _differ((ours, theirs), probe, _sizes, (lambda shape: [numbers_along(shape)], as_held))
-        or _differ((ours, theirs), probe, prod, (along_shared, along_shared))
-        or _differ((ours, theirs), probe, lambda _: None, (_everywhere, _everywhere))
+    runners = ours, theirs
+    return _differ(runners, probe, _sizes, (lambda shape: [numbers_along(shape)], as_held)) or _differ(
+        runners, probe, prod, (along_shared, along_shared)
     )
 
 
@@ -215,11 +214,6 @@ def _kept(variable: Any, value: NDArray[np.generic]) -> bool:
 
 def _sizes(shape: Shape) -> tuple[int, ...]:
     return tuple(sorted(size for size in shape if size != 1))
-
-
-def _everywhere(shape: Shape) -> list[Numbers]:
-    """Return one number, the same for all weights."""
-    return [np.full(shape, 0.3)]
 
 
 def numbers_along(shape: Shape, axes: Collection[int] | None = None) -> Numbers:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_kerasequiv.building.specs import compatible, flat_specs, input_specs, show
+from pytest_kerasequiv.building.starts import starts_in_words
 from pytest_kerasequiv.building.twins import Twins
 from pytest_kerasequiv.checks.pair import Pair
 from pytest_kerasequiv.checks.trying_maps import agree, first_agreeing
@@ -18,7 +19,7 @@ from pytest_kerasequiv.correspondence.mapping import possible_maps
 from pytest_kerasequiv.correspondence.variable_map import VariableMap
 from pytest_kerasequiv.errors import InputError
 from pytest_kerasequiv.layers.layer_graph import LayerGraph
-from pytest_kerasequiv.program import Program, ProgramMatch, match_programs
+from pytest_kerasequiv.program import Program, ProgramMatch
 from pytest_kerasequiv.recording.content import Content
 from pytest_kerasequiv.recording.held_values import digest_of, generic_weights, restored
 from pytest_kerasequiv.recording.plan_forms import Draws, KeptPlan, planned
@@ -126,7 +127,14 @@ class RecordedPair(Pair):
         other = other_versions(self.content.made)
         if other:
             return ProgramMatch(False, reason=f"the reference was recorded under {other}")
-        return match_programs(self.reference_program, self.candidate_program)
+        found: ProgramMatch = super().program_match
+        return found
+
+    def reference_starts(self) -> list[str]:
+        """Return what each variable of the reference starts from, in words."""
+        started = self.content.answers["weights"].observation.variables
+        seeds = [held.seed for held in self.content.structure.variables]
+        return starts_in_words(started.starts, self.reference_values, seeds)
 
     @cached_property
     def reference_values(self) -> list[NDArray[np.generic]]:

@@ -109,9 +109,11 @@ def _inputs_in_float64() -> Iterator[None]:
     """Let every ``keras.Input`` that a builder declares as float32 take float64."""
     original = InputLayer.__init__
 
-    def widened(self: Any, *args: Any, dtype: Any = None, **kwargs: Any) -> None:
-        declared = None if dtype is None else keras.backend.standardize_dtype(dtype)
-        original(self, *args, dtype="float64" if declared == "float32" else dtype, **kwargs)
+    def widened(self: Any, *args: Any, **kwargs: Any) -> None:
+        dtype = kwargs.get("dtype")
+        if dtype is not None and keras.backend.standardize_dtype(dtype) == "float32":
+            kwargs["dtype"] = "float64"
+        original(self, *args, **kwargs)
 
     InputLayer.__init__ = widened
     try:
